@@ -1,0 +1,160 @@
+/* bytes.c: slices and the growable buffer. */
+#include "proto/bytes.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define BUF_FIRST_BYTES 256
+
+int bytes_cmp(bytes_t a, bytes_t b)
+{
+    size_t common = a.len < b.len ? a.len : b.len;
+    int order = common ? memcmp(a.data, b.data, common) : 0;
+    if (order != 0)
+        return order;
+    return (a.len > b.len) - (a.len < b.len);
+}
+
+bool bytes_has_prefix(bytes_t a, bytes_t prefix)
+{
+    return a.len >= prefix.len && (prefix.len == 0 || memcmp(a.data, prefix.data, prefix.len) == 0);
+}
+
+bool bytes_to_cstr(bytes_t a, char *out, size_t cap)
+{
+    if (cap == 0)
+        return false;
+    const uint8_t *nul = a.len ? memchr(a.data, 0, a.len) : NULL;
+    size_t want = nul ? (size_t)(nul - a.data) : a.len;
+    size_t n = want < cap ? want : cap - 1;
+    while (n < want && n > 0 && (a.data[n] & 0xC0) == 0x80)
+        n--;
+    if (n)
+        memcpy(out, a.data, n);
+    out[n] = '\0';
+    return n == a.len;
+}
+
+char *bytes_dup(bytes_t a)
+{
+    char *copy = malloc(a.len + 1);
+    if (!copy)
+        return NULL;
+    if (a.len)
+        memcpy(copy, a.data, a.len);
+    copy[a.len] = '\0';
+    return copy;
+}
+
+/* Length of the well-formed sequence at p (RFC 3629 §4), 0 when there is none. */
+static size_t utf8_sequence(const uint8_t *p, size_t left)
+{
+    uint8_t c = p[0];
+    if (c < 0x80)
+        return 1;
+    size_t n = c >= 0xF0 ? 4 : c >= 0xE0 ? 3 : 2;
+    if (c < 0xC2 || c > 0xF4 || left < n)
+        return 0;
+    uint8_t low = c == 0xE0 ? 0xA0 : c == 0xF0 ? 0x90 : 0x80;
+    uint8_t high = c == 0xED ? 0x9F : c == 0xF4 ? 0x8F : 0xBF;
+    if (p[1] < low || p[1] > high)
+        return 0;
+    for (size_t i = 2; i < n; i++)
+        if ((p[i] & 0xC0) != 0x80)
+            return 0;
+    return n;
+}
+
+bool bytes_is_utf8(bytes_t a, size_t *bad_at)
+{
+    size_t i = 0;
+    while (i < a.len) {
+        size_t n = utf8_sequence(a.data + i, a.len - i);
+        if (n == 0) {
+            if (bad_at)
+                *bad_at = i;
+            return false;
+        }
+        i += n;
+    }
+    return true;
+}
+
+void buf_free(buf_t *b)
+{
+    free(b->data);
+    *b = (buf_t){0};
+}
+
+void buf_clear(buf_t *b)
+{
+    b->len = 0;
+    b->failed = false;
+}
+
+bool buf_reserve(buf_t *b, size_t more)
+{
+    if (b->failed)
+        return false;
+    if (more <= b->cap - b->len)
+        return true;
+    if (more > BUF_MAX_BYTES - b->len)
+        return !(b->failed = true);
+    size_t cap = b->cap ? b->cap : BUF_FIRST_BYTES;
+    while (cap < b->len + more)
+        cap *= 2;
+    uint8_t *data = realloc(b->data, cap);
+    if (!data)
+        return !(b->failed = true);
+    b->data = data;
+    b->cap = cap;
+    return true;
+}
+
+void buf_append(buf_t *b, const void *data, size_t len)
+{
+    if (len == 0 || !buf_reserve(b, len))
+        return;
+    memcpy(b->data + b->len, data, len);
+    b->len += len;
+}
+
+void buf_append_bytes(buf_t *b, bytes_t s)
+{
+    buf_append(b, s.data, s.len);
+}
+
+void buf_append_cstr(buf_t *b, const char *s)
+{
+    buf_append(b, s, strlen(s));
+}
+
+void buf_append_byte(buf_t *b, uint8_t byte)
+{
+    buf_append(b, &byte, 1);
+}
+
+void buf_printf(buf_t *b, const char *fmt, ...)
+{
+    va_list args, again;
+    va_start(args, fmt);
+    va_copy(again, args);
+    int n = vsnprintf(NULL, 0, fmt, args);
+    if (n < 0)
+        b->failed = true;
+    else if (buf_reserve(b, (size_t)n + 1)) {
+        (void)vsnprintf((char *)b->data + b->len, (size_t)n + 1, fmt, again);
+        b->len += (size_t)n;
+    }
+    va_end(again);
+    va_end(args);
+}
+
+const char *buf_cstr(buf_t *b)
+{
+    if (!buf_reserve(b, 1))
+        return "";
+    b->data[b->len] = '\0';
+    return (const char *)b->data;
+}

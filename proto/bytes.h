@@ -1,0 +1,87 @@
+/* bytes.h: borrowed slices and one growable buffer; all text and messages travel as these.
+ *
+ * bytes_t borrows: whoever made the memory keeps it, and says for how long. buf_t owns its memory.
+ * A buf_t that could not grow (out of memory, or past BUF_MAX_BYTES) sets `failed` and swallows further
+ * appends, so writers check once, at the end. None of these functions blocks. */
+#ifndef PROTO_BYTES_H
+#define PROTO_BYTES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "proto/compiler.h"
+
+#define BUF_MAX_BYTES ((size_t)1 << 30) /* no message, batch or document of ours comes near */
+
+typedef struct {
+    const uint8_t *data; /* may be NULL when len is 0 */
+    size_t len;
+} bytes_t;
+
+typedef struct {
+    uint8_t *data;
+    size_t len;
+    size_t cap;
+    bool failed; /* an append did not fit: the content is not to be used */
+} buf_t;
+
+#define BYTES_LIT(s) ((bytes_t){(const uint8_t *)(s), sizeof(s) - 1})
+#define BYTES_NONE ((bytes_t){NULL, 0})
+/* For printf's "%.*s". */
+#define BYTES_FMT(b) (int)(b).len, (const char *)(b).data
+
+static inline bytes_t bytes_from(const void *data, size_t len)
+{
+    return (bytes_t){(const uint8_t *)data, len};
+}
+
+static inline bytes_t bytes_cstr(const char *s)
+{
+    return s ? bytes_from(s, strlen(s)) : BYTES_NONE;
+}
+
+static inline bool bytes_eq(bytes_t a, bytes_t b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+}
+
+static inline bool bytes_eq_cstr(bytes_t a, const char *s)
+{
+    return bytes_eq(a, bytes_cstr(s));
+}
+
+/* memcmp order, shorter first on a tie. */
+int bytes_cmp(bytes_t a, bytes_t b);
+
+bool bytes_has_prefix(bytes_t a, bytes_t prefix);
+
+/* Copies into a C string of `cap` bytes, cutting at a UTF-8 boundary if it does not fit; false when cut or
+ * when `a` holds a NUL (the copy then ends before it). */
+bool bytes_to_cstr(bytes_t a, char *out, size_t cap);
+
+/* A malloc'd NUL-terminated copy; NULL when out of memory. */
+MUST_USE char *bytes_dup(bytes_t a);
+
+/* True for well-formed UTF-8 (RFC 3629: no overlong forms, no surrogates, nothing past U+10FFFF).
+ * On false, *bad_at (may be NULL) is the offset of the first offending byte. */
+bool bytes_is_utf8(bytes_t a, size_t *bad_at);
+
+static inline bytes_t buf_bytes(const buf_t *b)
+{
+    return (bytes_t){b->data, b->len};
+}
+
+void buf_free(buf_t *b);          /* leaves it empty and usable */
+void buf_clear(buf_t *b);         /* keeps the memory, forgets content and failure */
+bool buf_reserve(buf_t *b, size_t more); /* room for `more` bytes behind len; false sets failed */
+void buf_append(buf_t *b, const void *data, size_t len);
+void buf_append_bytes(buf_t *b, bytes_t s);
+void buf_append_cstr(buf_t *b, const char *s);
+void buf_append_byte(buf_t *b, uint8_t byte);
+void buf_printf(buf_t *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* Ends the content with a NUL that len does not count; returns it, or "" when failed. */
+const char *buf_cstr(buf_t *b);
+
+#endif

@@ -1,0 +1,114 @@
+/* msgpack.h: writes msgpack through msgpack-c, and reads it in place without building a tree.
+ *
+ * Source of the format: github.com/msgpack/msgpack/blob/master/spec.md.
+ *
+ * Writing appends to a buf_t, whose sticky `failed` is checked once at the end.
+ *
+ * Reading never allocates and never trusts a header: a length or count is held against the bytes that are
+ * left before it is believed (five bytes can claim 96 GB, msgpack-c #1013). A reader's first error sticks;
+ * later calls return false and change nothing. Slices point into the input. */
+#ifndef PROTO_MSGPACK_H
+#define PROTO_MSGPACK_H
+
+#include "proto/bytes.h"
+#include "proto/status.h"
+
+#define MP_DEPTH_MAX 1000 /* levels of nesting; EventBridge's limit for events */
+
+typedef enum {
+    MP_NIL,
+    MP_BOOL,
+    MP_UINT,  /* 0 .. 2^64-1 */
+    MP_INT,   /* negative only: a non-negative integer is always reported as MP_UINT */
+    MP_FLOAT, /* float32 is widened */
+    MP_STR,
+    MP_BIN,
+    MP_EXT,
+    MP_ARRAY, /* `count` values follow */
+    MP_MAP,   /* `count` pairs follow */
+} mp_type_t;
+
+typedef struct {
+    mp_type_t type;
+    union {
+        bool boolean;
+        uint64_t u64;
+        int64_t i64;
+        double f64;
+        uint32_t count;
+        bytes_t bytes; /* STR, BIN, EXT payload */
+    };
+    int8_t ext_type;
+} mp_token_t;
+
+typedef struct {
+    const uint8_t *start;
+    const uint8_t *pos;
+    const uint8_t *end;
+    const char *error; /* NULL while all is well; a static text */
+} mp_reader_t;
+
+/* -- writing ------------------------------------------------------------------------------------ */
+void mp_put_nil(buf_t *b);
+void mp_put_bool(buf_t *b, bool v);
+void mp_put_u64(buf_t *b, uint64_t v); /* shortest form */
+void mp_put_i64(buf_t *b, int64_t v);  /* shortest form; non-negative as uint */
+void mp_put_double(buf_t *b, double v);
+void mp_put_str(buf_t *b, bytes_t s); /* the caller vouches for UTF-8 */
+void mp_put_cstr(buf_t *b, const char *s);
+void mp_put_bin(buf_t *b, bytes_t s);
+void mp_put_ext(buf_t *b, int8_t type, bytes_t s);
+void mp_put_array(buf_t *b, uint32_t count);
+void mp_put_map(buf_t *b, uint32_t count);
+/* One whole value already in msgpack. */
+void mp_put_raw(buf_t *b, bytes_t value);
+
+/* A map header whose count is not known yet: five bytes are written now (map32), mp_map_end fixes them. */
+MUST_USE size_t mp_map_begin(buf_t *b);
+void mp_map_end(buf_t *b, size_t at, uint32_t count);
+MUST_USE size_t mp_array_begin(buf_t *b);
+void mp_array_end(buf_t *b, size_t at, uint32_t count);
+
+/* -- reading ------------------------------------------------------------------------------------ */
+mp_reader_t mp_reader(bytes_t input);
+/* Bytes not read yet. */
+size_t mp_left(const mp_reader_t *r);
+/* Offset of the next byte; of the offending value once `error` is set. */
+size_t mp_offset(const mp_reader_t *r);
+
+/* The next token; containers are entered, not skipped. False at the end or on an error. */
+MUST_USE bool mp_next(mp_reader_t *r, mp_token_t *out);
+/* The type of the next value without reading it. False at the end or on an error. */
+MUST_USE bool mp_peek(const mp_reader_t *r, mp_type_t *out);
+/* Skips one whole value, however deep up to MP_DEPTH_MAX; no recursion. */
+MUST_USE bool mp_skip(mp_reader_t *r);
+/* One whole value as the slice of its bytes. */
+MUST_USE bool mp_get_raw(mp_reader_t *r, bytes_t *out);
+
+/* Typed reads: false (and a sticky error) when the next value is of another type or out of range. */
+MUST_USE bool mp_get_nil(mp_reader_t *r);
+MUST_USE bool mp_get_bool(mp_reader_t *r, bool *out);
+MUST_USE bool mp_get_u64(mp_reader_t *r, uint64_t *out);
+MUST_USE bool mp_get_u32(mp_reader_t *r, uint32_t *out);
+MUST_USE bool mp_get_i64(mp_reader_t *r, int64_t *out);
+MUST_USE bool mp_get_double(mp_reader_t *r, double *out); /* takes integers too, where exact */
+MUST_USE bool mp_get_str(mp_reader_t *r, bytes_t *out);   /* not checked for UTF-8 */
+MUST_USE bool mp_get_bin(mp_reader_t *r, bytes_t *out);
+MUST_USE bool mp_get_array(mp_reader_t *r, uint32_t *count);
+MUST_USE bool mp_get_map(mp_reader_t *r, uint32_t *count);
+
+/* Finds `key` in the map that `map` is (one whole value). False when it is no map, is broken before the key
+ * was found, or has no such key; of duplicate keys the last wins. */
+MUST_USE bool mp_map_find(bytes_t map, const char *key, bytes_t *value);
+/* mp_map_find and a typed read in one; false also when the value has another type. */
+MUST_USE bool mp_map_str(bytes_t map, const char *key, bytes_t *out);
+MUST_USE bool mp_map_u64(bytes_t map, const char *key, uint64_t *out);
+MUST_USE bool mp_map_i64(bytes_t map, const char *key, int64_t *out);
+MUST_USE bool mp_map_double(bytes_t map, const char *key, double *out);
+MUST_USE bool mp_map_bool(bytes_t map, const char *key, bool *out);
+
+/* True when `input` is exactly one well-formed value: depth within MP_DEPTH_MAX, strings UTF-8, map keys of
+ * any type. Otherwise fills `err` with the offset. */
+MUST_USE bool mp_validate(bytes_t input, error_t *err);
+
+#endif
