@@ -76,11 +76,13 @@ size_t mp_left(const mp_reader_t *r);
 /* Offset of the next byte; of the offending value once `error` is set. */
 size_t mp_offset(const mp_reader_t *r);
 
-/* The next token; containers are entered, not skipped. False at the end or on an error. */
+/* The next token; containers are entered, not skipped. False at the end or on an error. (All other reads take
+ * the end for an error: they were told that a value is there.) */
 MUST_USE bool mp_next(mp_reader_t *r, mp_token_t *out);
 /* The type of the next value without reading it. False at the end or on an error. */
 MUST_USE bool mp_peek(const mp_reader_t *r, mp_type_t *out);
-/* Skips one whole value, however deep up to MP_DEPTH_MAX; no recursion. */
+/* Skips one whole value. It counts and keeps no stack, so any depth is safe; only mp_validate holds values to
+ * MP_DEPTH_MAX. */
 MUST_USE bool mp_skip(mp_reader_t *r);
 /* One whole value as the slice of its bytes. */
 MUST_USE bool mp_get_raw(mp_reader_t *r, bytes_t *out);
