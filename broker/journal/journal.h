@@ -1,0 +1,113 @@
+/* journal.h: the log that is the truth: append, group commit, recovery, and reading back.
+ *
+ * One owner thread calls everything here; a writer thread of the journal's own does the writing and the
+ * syncing. Nothing blocks but journal_open, journal_close, journal_read and journal_scan (disk reads, from
+ * the page cache as a rule), and journal_commit when it syncs in place.
+ *
+ * Records are appended to an open batch. journal_commit hands the batch to the writer when the writer is
+ * idle; what arrives meanwhile gathers in the next one (natural group commit, no timer). With little
+ * outstanding the owner syncs in place instead, because the hand-over costs more than the sync.
+ * journal_synced() then moves on, and whoever waits for a record may be answered.
+ *
+ * The first failed write or sync is the last: the journal refuses everything from then on and the process
+ * must end (after a failed fsync the page cache lies; USENIX ATC'20, Rebello et al.).
+ *
+ * The files are described in docs/journal-format.md. */
+#ifndef BROKER_JOURNAL_JOURNAL_H
+#define BROKER_JOURNAL_JOURNAL_H
+
+#include "broker/journal/journal_io.h"
+#include "proto/record.h"
+
+#define JOURNAL_FORMAT 1                              /* a newer one is refused by name */
+#define JOURNAL_SEGMENT_BYTES ((uint64_t)64 << 20)    /* default size of a segment */
+#define JOURNAL_SEGMENT_MIN_BYTES ((uint64_t)8 << 20) /* must hold the largest batch */
+#define JOURNAL_BATCH_MAX_BYTES ((size_t)4 << 20)     /* a batch is closed before it grows past this */
+
+typedef struct journal journal_t;
+
+typedef struct {
+    const char *dir;         /* created (0700) if missing; locked against a second broker */
+    const journal_io_t *io;  /* NULL for the real disk */
+    uint64_t segment_bytes;  /* 0 for JOURNAL_SEGMENT_BYTES */
+    size_t tail_cache_bytes; /* newest records kept in memory for reading back; 0 for 64 MiB */
+    bool no_thread;          /* sync in journal_commit always: for the simulator and for tests */
+} journal_options_t;
+
+typedef struct {
+    uint64_t records; /* read back */
+    uint64_t segments;
+    uint64_t bytes;
+    uint64_t cut_bytes;  /* unsynced tail that was cut; 0 after a clean stop */
+    int64_t duration_us; /* filled by the caller, who has the clock */
+} journal_recovery_t;
+
+typedef struct {
+    uint64_t appended; /* records since open */
+    uint64_t batches;  /* commits since open */
+    uint64_t syncs;
+    uint64_t bytes;      /* written since open */
+    uint64_t disk_bytes; /* of all segments */
+    uint64_t segments;
+    uint64_t sync_ns_last;    /* of the newest sync, monotonic */
+    uint64_t pending_records; /* appended, not synced */
+} journal_stats_t;
+
+/* Called for every record of the journal in order while opening; `raw` is the whole encoded record. The
+ * slices die with the call. False stops the opening with the error it set. */
+typedef bool (*journal_apply_fn)(void *ctx, const record_t *record, bytes_t raw, error_t *err);
+
+/* Opens and recovers. An unsynced tail is cut (reported in *recovery); corruption before it, proven by a
+ * later valid batch, is refused with DATA_LOSS, the file and the offset, and nothing is changed: the
+ * message names `mangactl journal repair`. NULL on failure. */
+MUST_USE journal_t *journal_open(const journal_options_t *options, journal_apply_fn apply, void *ctx,
+                                 journal_recovery_t *recovery, error_t *err);
+
+/* Commits what is appended, stops the writer, closes the files; sets *journal to NULL. False when the last
+ * commit failed. */
+MUST_USE bool journal_close(journal_t **journal, error_t *err);
+
+/* Sequence that the next record must carry. */
+uint64_t journal_next_seq(const journal_t *journal);
+/* Ingest time of the newest record; 0 when there is none. The clock must never go below it. */
+int64_t journal_last_ingest_us(const journal_t *journal);
+
+/* Takes one whole record (record_encode), whose sequence must be journal_next_seq(). False when the journal
+ * has failed, or RESOURCE_EXHAUSTED when the disk is full. */
+MUST_USE bool journal_append(journal_t *journal, bytes_t record, error_t *err);
+
+/* Starts a commit if there is something to commit and the writer is idle. False when the journal failed. */
+MUST_USE bool journal_commit(journal_t *journal, error_t *err);
+
+/* Readable when the writer has finished something: then call journal_poll. */
+int journal_fd(const journal_t *journal);
+/* Takes the writer's results in and starts the next commit. False when the journal failed. */
+MUST_USE bool journal_poll(journal_t *journal, error_t *err);
+
+/* All records up to this sequence are on disk. */
+uint64_t journal_synced(const journal_t *journal);
+
+/* Finds one record; the slice lives until the next call of any journal function. False with NOT_FOUND when
+ * it is not (or no longer) there, DATA_LOSS when its checksum does not hold. */
+MUST_USE bool journal_read(journal_t *journal, uint64_t seq, bytes_t *raw, error_t *err);
+
+/* Reads on from sequence `from`: calls `apply` for each record until `max_bytes` of records were seen or
+ * the newest is reached; *next is where to go on. Records not yet synced are included: the caller holds
+ * them back by its output rule. False when `apply` said so or a record could not be read. */
+MUST_USE bool journal_scan(journal_t *journal, uint64_t from, size_t max_bytes, journal_apply_fn apply, void *ctx,
+                           uint64_t *next, error_t *err);
+
+/* First record whose ingest time is not before `us`; journal_next_seq() when there is none. */
+MUST_USE bool journal_find_time(journal_t *journal, int64_t us, uint64_t *seq, error_t *err);
+
+/* Oldest record that can still be read; journal_next_seq() when there is none. */
+uint64_t journal_first_seq(const journal_t *journal);
+
+void journal_stats(const journal_t *journal, journal_stats_t *out);
+
+/* Walks a stopped broker's files without changing anything, calling `apply` for each record. The error
+ * names file and offset. */
+MUST_USE bool journal_walk(const char *dir, const journal_io_t *io, journal_apply_fn apply, void *ctx,
+                           journal_recovery_t *found, error_t *err);
+
+#endif
