@@ -106,7 +106,7 @@ $(eval $(call library,broker-front,$(call folder,broker)))
 $(eval $(call library,mangactl,$(call folder,tools/mangactl)))
 $(foreach s,$(SERVICE_DIRS),$(eval $(call library,svc-$(s),$(call folder,services/$(s)))))
 $(foreach s,$(SIM_DIRS),$(eval $(call library,sim-$(s),$(call folder,tools/sims/$(s)))))
-$(eval $(call library,testing,$(call folder,tests/lib)))
+$(eval $(call library,testing,$(filter-out tests/lib/output.c,$(call folder,tests/lib))))
 
 # What a program may link is what its floor allows (DESIGN: proto < kit < broker, services, tools).
 $(eval $(call program,mangabus-broker,broker,broker-front core rules journal kit proto))
@@ -135,6 +135,11 @@ OBJECTS += $(B)/obj/$(2:.c=.o)
 endef
 folder_of = $(notdir $(patsubst %/,%,$(dir $(1))))
 test_libraries = $(HOUSE) $(call extra_libraries,$(call folder_of,$(1)))
+# output.o acts by being linked, so it cannot come from a library.
+ifneq ($(TESTS),)
+$(TESTS): $(B)/obj/tests/lib/output.o
+OBJECTS += $(B)/obj/tests/lib/output.o
+endif
 $(foreach s,$(TEST_SOURCES),$(eval $(call linked,$(call test_binary,$(s)),$(s),$(call test_libraries,$(s)))))
 $(foreach s,$(BENCH_SOURCES),$(eval $(call linked,$(call bench_binary,$(s)),$(s),$(HOUSE) broker-front)))
 ifeq ($(SAN),fuzz)
