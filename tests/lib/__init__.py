@@ -1,0 +1,1 @@
+"""What the black-box tests share: processes, polling, HTTP and PostgreSQL. Knows no C code of the house."""
