@@ -124,6 +124,9 @@ test_binary = $(patsubst tests/%.c,$(B)/tests/%,$(subst tests/unit/,tests/,$(1))
 fuzz_binary = $(1:tests/fuzz/%.c=build/fuzz/%)
 bench_binary = $(1:tests/bench/%.c=$(B)/bench/%)
 TESTS := $(call test_binary,$(TEST_SOURCES))
+# Small programs that tests in Python talk to: tests/helpers/X.c -> build/tests/helpers/X.
+HELPER_SOURCES := $(sort $(wildcard tests/helpers/*.c))
+HELPERS := $(HELPER_SOURCES:tests/helpers/%.c=$(B)/tests/helpers/%)
 FUZZERS := $(call fuzz_binary,$(FUZZ_SOURCES))
 BENCHES := $(call bench_binary,$(BENCH_SOURCES))
 
@@ -141,6 +144,7 @@ $(TESTS): $(B)/obj/tests/lib/output.o
 OBJECTS += $(B)/obj/tests/lib/output.o
 endif
 $(foreach s,$(TEST_SOURCES),$(eval $(call linked,$(call test_binary,$(s)),$(s),$(call test_libraries,$(s)))))
+$(foreach s,$(HELPER_SOURCES),$(eval $(call linked,$(s:tests/%.c=$(B)/tests/%),$(s),$(HOUSE))))
 $(foreach s,$(BENCH_SOURCES),$(eval $(call linked,$(call bench_binary,$(s)),$(s),$(HOUSE) broker-front)))
 ifeq ($(SAN),fuzz)
 EVERY_LIBRARY := $(HOUSE) broker-front mangactl $(SERVICE_DIRS:%=svc-%) $(SIM_DIRS:%=sim-%)
@@ -179,7 +183,7 @@ $(PROGRAMS):
 	$(if $(V),,$(call say,LINK,$@))
 	$(Q)$(LINK) $(PACKAGE_LIBS)
 
-$(TESTS) $(BENCHES):
+$(TESTS) $(HELPERS) $(BENCHES):
 	@mkdir -p $(@D)
 	$(if $(V),,$(call say,LINK,$@))
 	$(Q)$(LINK) $(CMOCKA_LIBS) $(PACKAGE_LIBS)
@@ -216,7 +220,7 @@ again = +$(MAKE) $(parallel) SAN=$(SAN)
 RUN_TESTS = MANGABUS_BUILD=$(CURDIR)/$(B) MANGABUS_BIN=$(CURDIR)/$(B)/bin tests/run
 
 .PHONY: test-binaries fuzz-binaries bench-binaries
-test-binaries: $(TESTS)
+test-binaries: $(TESTS) $(HELPERS)
 fuzz-binaries: $(FUZZERS)
 bench-binaries: $(BENCHES)
 

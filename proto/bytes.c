@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "proto/utf8.h"
+
 #define BUF_FIRST_BYTES 256
 
 int bytes_cmp(bytes_t a, bytes_t b)
@@ -47,29 +49,22 @@ char *bytes_dup(bytes_t a)
     return copy;
 }
 
-/* Length of the well-formed sequence at p (RFC 3629 §4), 0 when there is none. */
-static size_t utf8_sequence(const uint8_t *p, size_t left)
+/* Bytes of plain ASCII from `at` on, counted eight at a time. */
+static size_t ascii_run(bytes_t a, size_t at)
 {
-    uint8_t c = p[0];
-    if (c < 0x80)
-        return 1;
-    size_t n = c >= 0xF0 ? 4 : c >= 0xE0 ? 3 : 2;
-    if (c < 0xC2 || c > 0xF4 || left < n)
-        return 0;
-    uint8_t low = c == 0xE0 ? 0xA0 : c == 0xF0 ? 0x90 : 0x80;
-    uint8_t high = c == 0xED ? 0x9F : c == 0xF4 ? 0x8F : 0xBF;
-    if (p[1] < low || p[1] > high)
-        return 0;
-    for (size_t i = 2; i < n; i++)
-        if ((p[i] & 0xC0) != 0x80)
-            return 0;
-    return n;
+    size_t i = at;
+    for (uint64_t word; a.len - i >= sizeof word; i += sizeof word) {
+        memcpy(&word, a.data + i, sizeof word);
+        if (word & UINT64_C(0x8080808080808080))
+            break;
+    }
+    return i - at;
 }
 
 bool bytes_is_utf8(bytes_t a, size_t *bad_at)
 {
     size_t i = 0;
-    while (i < a.len) {
+    while ((i += ascii_run(a, i)) < a.len) {
         size_t n = utf8_sequence(a.data + i, a.len - i);
         if (n == 0) {
             if (bad_at)

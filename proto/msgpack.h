@@ -56,6 +56,7 @@ void mp_put_i64(buf_t *b, int64_t v);  /* shortest form; non-negative as uint */
 void mp_put_double(buf_t *b, double v);
 void mp_put_str(buf_t *b, bytes_t s); /* the caller vouches for UTF-8 */
 void mp_put_cstr(buf_t *b, const char *s);
+void mp_put_str_head(buf_t *b, size_t len); /* the caller appends the `len` bytes next */
 void mp_put_bin(buf_t *b, bytes_t s);
 void mp_put_ext(buf_t *b, int8_t type, bytes_t s);
 void mp_put_array(buf_t *b, uint32_t count);

@@ -58,12 +58,17 @@ void mp_put_double(buf_t *b, double v)
     msgpack_pack_double(&pk, v);
 }
 
-void mp_put_str(buf_t *b, bytes_t s)
+void mp_put_str_head(buf_t *b, size_t len)
 {
-    if (!length_fits(b, s.len))
+    if (!length_fits(b, len))
         return;
     msgpack_packer pk = packer(b);
-    msgpack_pack_str(&pk, s.len);
+    msgpack_pack_str(&pk, len);
+}
+
+void mp_put_str(buf_t *b, bytes_t s)
+{
+    mp_put_str_head(b, s.len);
     buf_append_bytes(b, s);
 }
 
