@@ -46,12 +46,12 @@ BUILD := $(B)
 # CCACHE= (empty) turns the cache off.
 CCACHE ?= $(shell command -v ccache 2>/dev/null)
 ifeq ($(SAN),fuzz)
-override CC := $(CCACHE) $(FUZZ_CC)
+override CC := $(strip $(CCACHE) $(FUZZ_CC))
 else
 ifeq ($(origin CC),default)
 CC := gcc
 endif
-override CC := $(if $(findstring ccache,$(CC)),,$(CCACHE)) $(CC)
+override CC := $(strip $(if $(findstring ccache,$(CC)),,$(CCACHE)) $(CC))
 endif
 AR := ar
 
@@ -202,7 +202,7 @@ quote = '$(subst ','\'',$(1))'
 keep = @mkdir -p $(@D); text=$(call quote,$(1)); \
     [ -f $@ ] && [ "$$text" = "$$(cat $@)" ] || printf '%s\n' "$$text" >$@
 $(B)/flags: FORCE
-	$(call keep,$(CC) $(ALL_CFLAGS))
+	$(call keep,$(filter-out %ccache,$(CC)) $(ALL_CFLAGS))
 $(B)/sources/%: FORCE
 	$(call keep,$(sources_$*))
 
@@ -252,7 +252,7 @@ test-compose: ## build the images, start the composition, prove it (needs a cont
 .PHONY: lint format
 lint: ## formatting, static analysis, floors, shell and Python scripts
 	@tools/install-deps lint
-	@CC="$(CC)" tools/lint/run
+	@CC="$(CC)" CCACHE="$(CCACHE)" tools/lint/run
 
 format: ## format every C file in place
 	git ls-files -co --exclude-standard '*.c' '*.h' | xargs -r clang-format -i
