@@ -73,8 +73,8 @@ static inline bytes_t buf_bytes(const buf_t *b)
     return (bytes_t){b->data, b->len};
 }
 
-void buf_free(buf_t *b);          /* leaves it empty and usable */
-void buf_clear(buf_t *b);         /* keeps the memory, forgets content and failure */
+void buf_free(buf_t *b);                 /* leaves it empty and usable */
+void buf_clear(buf_t *b);                /* keeps the memory, forgets content and failure */
 bool buf_reserve(buf_t *b, size_t more); /* room for `more` bytes behind len; false sets failed */
 void buf_append(buf_t *b, const void *data, size_t len);
 void buf_append_bytes(buf_t *b, bytes_t s);

@@ -348,7 +348,8 @@ static bool special_object(reader_t *r, const level_t *level)
         return false;
     if (!mp_get_str(&in, &text) || !base64_check(text, &bytes, NULL))
         return false;
-    fold(r, head, text, bytes, ext ? &(int8_t){(int8_t)type} : NULL);
+    int8_t ext_type = (int8_t)type;
+    fold(r, head, text, bytes, ext ? &ext_type : NULL);
     return true;
 }
 
