@@ -7,7 +7,8 @@
  * messages and because a checksum then covers all.
  *
  * Evolution: fields are only added at the end, and are optional by nature: a decoder zero-fills what a
- * shorter header lacks and skips what a longer one has more. A number is never used again.
+ * shorter header lacks and skips what a longer one has more. A number is never used again. A BODY is never
+ * added to a layout that is in use: an older decoder could not tell whose bytes it has before it.
  *
  * Decoding is in place: slices point into the input, nothing is allocated, counts and lengths are held
  * against the bytes left before they are believed. Bytes beyond the last body are an error. */
@@ -35,10 +36,10 @@ typedef struct fields_layout fields_layout_t;
 typedef struct {
     field_type_t type;
     const char *name;
-    size_t offset;                /* of the member; of `count` for a LIST */
-    size_t items_offset;          /* LIST: offset of `items` */
-    const fields_layout_t *entry; /* LIST */
-    const char *doc;              /* one line, for docs/protocol.md and docs/journal-format.md */
+    size_t offset;                         /* of the member; of `count` for a LIST */
+    size_t items_offset;                   /* LIST: offset of `items` */
+    const fields_layout_t *(*entry)(void); /* LIST: layout of its entries, which hold no lists themselves */
+    const char *doc;                       /* one line, for docs/protocol.md and docs/journal-format.md */
 } field_t;
 
 struct fields_layout {
@@ -55,7 +56,8 @@ struct fields_layout {
  * out->failed; a slice over 4 GiB or a count over FIELDS_LIST_MAX is a bug of ours. */
 void fields_encode(buf_t *out, const fields_layout_t *layout, bool has_second, uint64_t second, const void *values);
 
-/* Reads the first elements only, for dispatch. *fields_left is how many fields follow. */
+/* Reads the first elements only, for dispatch. What could be read is set even when the rest fails; else 0.
+ * `second` may be NULL when has_second is false. */
 MUST_USE bool fields_peek(bytes_t input, bool has_second, uint64_t *number, uint64_t *second, error_t *err);
 
 /* Decodes into `values`: scalars and counts are zeroed first, list items beyond `count` are left as they
@@ -78,5 +80,19 @@ MUST_USE bool fields_decode(bytes_t input, const fields_layout_t *layout, bool h
         uint32_t count;                                                                                                \
         entry_t items[FIELDS_LIST_MAX];                                                                                \
     } member;
+
+/* FIELDS_LAYOUT(function, struct, number, "NAME", "doc", ROWS, ROW_LIST) makes `function`, which returns the
+ * layout of `struct`; ROW_LIST hands (layout function, member, doc) to FIELDS_ROW_LIST. */
+#define FIELDS_ROW(TYPE, member, text) {FIELD_##TYPE, #member, offsetof(self_t, member), 0, NULL, text},
+#define FIELDS_ROW_LIST(entry_layout, member, text)                                                                    \
+    {FIELD_LIST, #member, offsetof(self_t, member.count), offsetof(self_t, member.items), entry_layout, text},
+#define FIELDS_LAYOUT(function, struct_t, no, NAME, text, ROWS, ROW_LIST)                                              \
+    static const fields_layout_t *function(void)                                                                       \
+    {                                                                                                                  \
+        typedef struct_t self_t;                                                                                       \
+        static const field_t rows[] = {ROWS(FIELDS_ROW, ROW_LIST)};                                                    \
+        static const fields_layout_t layout = {no, NAME, text, sizeof(self_t), rows, ARRAY_LEN(rows)};                 \
+        return &layout;                                                                                                \
+    }
 
 #endif

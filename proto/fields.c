@@ -1,0 +1,317 @@
+/* fields.c: encodes and decodes by table what wire.h and record.h describe. */
+#include "proto/fields.h"
+
+#include <assert.h>
+
+#include "proto/msgpack.h"
+
+static const char *const expected[] = {
+    [FIELD_U64] = "expected an unsigned integer",
+    [FIELD_I64] = "expected an integer",
+    [FIELD_BOOL] = "expected a boolean",
+    [FIELD_STR] = "expected a string",
+    [FIELD_BIN] = "expected binary",
+    [FIELD_MAP] = "expected map",
+    [FIELD_BODY] = "expected a length",
+    [FIELD_LIST] = "expected an array",
+};
+
+/* -- encoding ----------------------------------------------------------------------------------- */
+
+static uint32_t list_count(const field_t *field, const uint8_t *values)
+{
+    uint32_t count;
+    memcpy(&count, values + field->offset, sizeof count);
+    return count;
+}
+
+static const uint8_t *list_item(const field_t *field, const uint8_t *values, uint32_t i)
+{
+    return values + field->items_offset + i * field->entry()->struct_bytes;
+}
+
+static void encode_map(buf_t *out, bytes_t map)
+{
+    if (map.len)
+        mp_put_raw(out, map);
+    else
+        mp_put_nil(out);
+}
+
+static void encode_scalar(buf_t *out, field_type_t type, const void *member)
+{
+    switch (type) {
+    case FIELD_U64:
+        mp_put_u64(out, *(const uint64_t *)member);
+        break;
+    case FIELD_I64:
+        mp_put_i64(out, *(const int64_t *)member);
+        break;
+    case FIELD_BOOL:
+        mp_put_bool(out, *(const bool *)member);
+        break;
+    case FIELD_STR:
+        mp_put_str(out, *(const bytes_t *)member);
+        break;
+    case FIELD_BIN:
+        mp_put_bin(out, *(const bytes_t *)member);
+        break;
+    case FIELD_MAP:
+        encode_map(out, *(const bytes_t *)member);
+        break;
+    case FIELD_BODY:
+        mp_put_u64(out, ((const bytes_t *)member)->len);
+        break;
+    case FIELD_LIST:
+        assert(!"an entry holds no list");
+    }
+}
+
+static void encode_entry(buf_t *out, const fields_layout_t *entry, const uint8_t *values)
+{
+    mp_put_array(out, (uint32_t)entry->field_count);
+    for (size_t i = 0; i < entry->field_count; i++)
+        encode_scalar(out, entry->fields[i].type, values + entry->fields[i].offset);
+}
+
+static void encode_field(buf_t *out, const field_t *field, const uint8_t *values)
+{
+    if (field->type != FIELD_LIST) {
+        encode_scalar(out, field->type, values + field->offset);
+        return;
+    }
+    uint32_t count = list_count(field, values);
+    assert(count <= FIELDS_LIST_MAX);
+    mp_put_array(out, count);
+    for (uint32_t i = 0; i < count; i++)
+        encode_entry(out, field->entry(), list_item(field, values, i));
+}
+
+static void append_bodies(buf_t *out, const fields_layout_t *layout, const uint8_t *values)
+{
+    for (size_t i = 0; i < layout->field_count; i++) {
+        const field_t *field = &layout->fields[i];
+        if (field->type == FIELD_BODY)
+            buf_append_bytes(out, *(const bytes_t *)(const void *)(values + field->offset));
+        if (field->type != FIELD_LIST)
+            continue;
+        for (uint32_t k = 0, count = list_count(field, values); k < count; k++)
+            append_bodies(out, field->entry(), list_item(field, values, k));
+    }
+}
+
+void fields_encode(buf_t *out, const fields_layout_t *layout, bool has_second, uint64_t second, const void *values)
+{
+    mp_put_array(out, (uint32_t)(layout->field_count + 1 + has_second));
+    mp_put_u64(out, layout->number);
+    if (has_second)
+        mp_put_u64(out, second);
+    for (size_t i = 0; i < layout->field_count; i++)
+        encode_field(out, &layout->fields[i], values);
+    append_bodies(out, layout, values);
+}
+
+/* -- decoding ----------------------------------------------------------------------------------- */
+
+typedef struct {
+    mp_reader_t r;
+    const fields_layout_t *layout; /* for the path in a refusal */
+    const char *list;              /* inside an entry of it: its name; else NULL */
+    uint32_t index;                /* of that entry */
+    uint64_t body_bytes;           /* that the BODY fields so far have claimed */
+    error_t *err;
+} decoder_t;
+
+static bool refuse(decoder_t *d, const char *field, const char *why)
+{
+    const char *layout = d->layout->name;
+    if (d->list)
+        return error_set(d->err, STATUS_INVALID_ARGUMENT, NULL, "%s.%s[%u]%s%s: %s", layout, d->list, d->index,
+                         field ? "." : "", field ? field : "", why);
+    return error_set(d->err, STATUS_INVALID_ARGUMENT, NULL, "%s%s%s: %s", layout, field ? "." : "", field ? field : "",
+                     why);
+}
+
+static void zero_fields(const fields_layout_t *layout, uint8_t *values)
+{
+    static const size_t sizes[] = {
+        [FIELD_U64] = sizeof(uint64_t), [FIELD_I64] = sizeof(int64_t),   [FIELD_BOOL] = sizeof(bool),
+        [FIELD_STR] = sizeof(bytes_t),  [FIELD_BIN] = sizeof(bytes_t),   [FIELD_MAP] = sizeof(bytes_t),
+        [FIELD_BODY] = sizeof(bytes_t), [FIELD_LIST] = sizeof(uint32_t),
+    };
+    for (size_t i = 0; i < layout->field_count; i++)
+        memset(values + layout->fields[i].offset, 0, sizes[layout->fields[i].type]);
+}
+
+static bool decode_str(decoder_t *d, const field_t *field, bytes_t *out)
+{
+    if (!mp_get_str(&d->r, out))
+        return refuse(d, field->name, expected[FIELD_STR]);
+    return bytes_is_utf8(*out, NULL) ? true : refuse(d, field->name, "the string is not UTF-8");
+}
+
+static bool decode_map(decoder_t *d, const field_t *field, bytes_t *out)
+{
+    mp_type_t type;
+    if (!mp_peek(&d->r, &type) || (type != MP_MAP && type != MP_NIL))
+        return refuse(d, field->name, expected[FIELD_MAP]);
+    if (type == MP_NIL)
+        return mp_get_nil(&d->r);
+    error_t why;
+    if (!mp_get_raw(&d->r, out) || !mp_validate(*out, &why))
+        return refuse(d, field->name, d->r.error ? d->r.error : why.message);
+    return true;
+}
+
+/* Only the length: where the bodies begin is known when the header has been read. */
+static bool decode_body(decoder_t *d, const field_t *field, bytes_t *out)
+{
+    uint64_t len;
+    if (!mp_get_u64(&d->r, &len))
+        return refuse(d, field->name, expected[FIELD_BODY]);
+    if (len > mp_left(&d->r) || d->body_bytes + len > mp_left(&d->r))
+        return refuse(d, field->name, "the body is longer than what is left of the input");
+    d->body_bytes += len;
+    out->len = len;
+    return true;
+}
+
+static bool decode_scalar(decoder_t *d, const field_t *field, uint8_t *values)
+{
+    void *member = values + field->offset;
+    bool good = false;
+    switch (field->type) {
+    case FIELD_U64:
+        good = mp_get_u64(&d->r, member);
+        break;
+    case FIELD_I64:
+        good = mp_get_i64(&d->r, member);
+        break;
+    case FIELD_BOOL:
+        good = mp_get_bool(&d->r, member);
+        break;
+    case FIELD_BIN:
+        good = mp_get_bin(&d->r, member);
+        break;
+    case FIELD_STR:
+        return decode_str(d, field, member);
+    case FIELD_MAP:
+        return decode_map(d, field, member);
+    case FIELD_BODY:
+        return decode_body(d, field, member);
+    case FIELD_LIST:
+        assert(!"an entry holds no list");
+    }
+    return good ? true : refuse(d, field->name, expected[field->type]);
+}
+
+/* What a newer writer added behind the fields known here. */
+static bool skip_unknown(decoder_t *d, uint32_t count)
+{
+    for (; count > 0; count--)
+        if (!mp_skip(&d->r))
+            return refuse(d, NULL, d->r.error);
+    return true;
+}
+
+static bool decode_entry(decoder_t *d, const fields_layout_t *entry, uint8_t *values)
+{
+    uint32_t count;
+    zero_fields(entry, values);
+    if (!mp_get_array(&d->r, &count))
+        return refuse(d, NULL, expected[FIELD_LIST]);
+    size_t known = count < entry->field_count ? count : entry->field_count;
+    for (size_t i = 0; i < known; i++)
+        if (!decode_scalar(d, &entry->fields[i], values))
+            return false;
+    return skip_unknown(d, count - (uint32_t)known);
+}
+
+static bool decode_list(decoder_t *d, const field_t *field, uint8_t *values)
+{
+    const fields_layout_t *entry = field->entry();
+    uint32_t count;
+    if (!mp_get_array(&d->r, &count))
+        return refuse(d, field->name, expected[FIELD_LIST]);
+    if (count > FIELDS_LIST_MAX)
+        return refuse(d, field->name, "more than 256 entries");
+    memcpy(values + field->offset, &count, sizeof count);
+    d->list = field->name;
+    for (d->index = 0; d->index < count; d->index++)
+        if (!decode_entry(d, entry, values + field->items_offset + d->index * entry->struct_bytes))
+            return false;
+    d->list = NULL;
+    return true;
+}
+
+static bool decode_fields(decoder_t *d, uint32_t count, uint8_t *values)
+{
+    const fields_layout_t *layout = d->layout;
+    size_t known = count < layout->field_count ? count : layout->field_count;
+    for (size_t i = 0; i < known; i++) {
+        const field_t *field = &layout->fields[i];
+        if (!(field->type == FIELD_LIST ? decode_list(d, field, values) : decode_scalar(d, field, values)))
+            return false;
+    }
+    return skip_unknown(d, count - (uint32_t)known);
+}
+
+/* Points every body at its bytes; returns what follows the last. */
+static const uint8_t *place_bodies(const fields_layout_t *layout, uint8_t *values, const uint8_t *at)
+{
+    for (size_t i = 0; i < layout->field_count; i++) {
+        const field_t *field = &layout->fields[i];
+        if (field->type == FIELD_BODY) {
+            bytes_t *body = (bytes_t *)(void *)(values + field->offset);
+            body->data = at;
+            at += body->len;
+        }
+        if (field->type != FIELD_LIST)
+            continue;
+        const fields_layout_t *entry = field->entry();
+        for (uint32_t k = 0, count = list_count(field, values); k < count; k++)
+            at = place_bodies(entry, values + field->items_offset + k * entry->struct_bytes, at);
+    }
+    return at;
+}
+
+/* The array's header and its first elements; *count is how many fields follow. */
+static bool read_head(mp_reader_t *r, bool has_second, uint64_t *number, uint64_t *second, uint32_t *count)
+{
+    uint32_t elements;
+    if (!mp_get_array(r, &elements) || elements < 1u + has_second)
+        return false;
+    *count = elements - 1u - has_second;
+    return mp_get_u64(r, number) && (!has_second || mp_get_u64(r, second));
+}
+
+bool fields_peek(bytes_t input, bool has_second, uint64_t *number, uint64_t *second, error_t *err)
+{
+    mp_reader_t r = mp_reader(input);
+    uint32_t count;
+    *number = 0;
+    if (second)
+        *second = 0;
+    if (read_head(&r, has_second, number, second, &count))
+        return true;
+    return error_set(err, STATUS_INVALID_ARGUMENT, NULL, "expected an array that begins with %s",
+                     has_second ? "two unsigned integers" : "an unsigned integer");
+}
+
+bool fields_decode(bytes_t input, const fields_layout_t *layout, bool has_second, void *values, error_t *err)
+{
+    decoder_t d = {.r = mp_reader(input), .layout = layout, .err = err};
+    uint64_t number, second;
+    uint32_t count;
+    zero_fields(layout, values);
+    if (!read_head(&d.r, has_second, &number, &second, &count) || number != layout->number)
+        return refuse(&d, NULL, "the header does not begin with its number");
+    if (!decode_fields(&d, count, values))
+        return false;
+    if (d.body_bytes != mp_left(&d.r))
+        return refuse(&d, NULL,
+                      d.body_bytes < mp_left(&d.r) ? "more bytes follow than the bodies have"
+                                                   : "the bodies are longer than what is left of the input");
+    place_bodies(layout, values, d.r.pos);
+    return true;
+}
