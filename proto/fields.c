@@ -63,7 +63,7 @@ static void encode_scalar(buf_t *out, field_type_t type, const void *member)
         mp_put_u64(out, ((const bytes_t *)member)->len);
         break;
     case FIELD_LIST:
-        assert(!"an entry holds no list");
+        assert(false && "an entry holds no list");
     }
 }
 
@@ -200,7 +200,7 @@ static bool decode_scalar(decoder_t *d, const field_t *field, uint8_t *values)
     case FIELD_BODY:
         return decode_body(d, field, member);
     case FIELD_LIST:
-        assert(!"an entry holds no list");
+        assert(false && "an entry holds no list");
     }
     return good ? true : refuse(d, field->name, expected[field->type]);
 }
