@@ -169,8 +169,8 @@ static void bodies_fill_the_rest_exactly(void **state)
     assert_refused(BYTES_LIT("\x99\x05\x00\x00\xC2\xA0\xC4\x00\xC0\x91\x92\x01\x03\x03"
                              "abcd"),
                    "THING.body: the body is longer than what is left of the input");
-    assert_refused(BYTES_LIT("\x99\x05\x00\x00\xC2\xA0\xC4\x00\xC0\x91\x92\x01\x03\x00"
-                             "ab"),
+    assert_refused(BYTES_LIT("\x9A\x05\x00\x00\xC2\xA0\xC4\x00\xC0\x90\x02\x00"
+                             "a"),
                    "THING: the bodies are longer than what is left of the input");
 }
 
