@@ -1,0 +1,208 @@
+/* test_ruleset.c: a ruleset finds what its patterns, asked one by one, would find. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "broker/rules/ruleset.h"
+#include "proto/json.h"
+
+#define RULES 200
+#define EVENTS 3000
+
+static buf_t to_msgpack(const char *json)
+{
+    buf_t out = {0};
+    error_t err = {0};
+    if (!json_to_msgpack(bytes_cstr(json), NULL, &out, &err))
+        fail_msg("%s: %s", json, err.message);
+    return out;
+}
+
+static void the_ids_of_matching_rules_come_rising(void **state)
+{
+    (void)state;
+    error_t err = {0};
+    ruleset_t *s = ruleset_new();
+    assert_non_null(s);
+    assert_true(ruleset_add(s, 9, BYTES_LIT("{\"source\":[\"a\"]}"), &err));
+    assert_true(ruleset_add(s, 3, BYTES_LIT("{\"source\":[{\"prefix\":\"a\"}]}"), &err));
+    assert_true(ruleset_add(s, 5, BYTES_LIT("{\"source\":[\"b\"]}"), &err));
+    assert_true(ruleset_add(s, 1, BYTES_LIT("{\"x\":[{\"exists\":false}]}"), &err));
+    assert_true(ruleset_compile(s, &err));
+    buf_t event = to_msgpack("{\"source\":\"a\"}");
+    uint32_t ids[4] = {0};
+    assert_int_equal(ruleset_match(s, buf_bytes(&event), BYTES_NONE, ids, 4), 3);
+    assert_int_equal(ids[0], 1);
+    assert_int_equal(ids[1], 3);
+    assert_int_equal(ids[2], 9);
+    ids[1] = 77;
+    assert_int_equal(ruleset_match(s, buf_bytes(&event), BYTES_NONE, ids, 1), 3);
+    assert_int_equal(ids[1], 77);
+    buf_free(&event);
+    ruleset_free(&s);
+    assert_null(s);
+}
+
+static void a_compiled_ruleset_takes_no_more_rules(void **state)
+{
+    (void)state;
+    error_t err = {0};
+    ruleset_t *s = ruleset_new();
+    assert_true(ruleset_compile(s, &err));
+    assert_false(ruleset_add(s, 1, BYTES_LIT("{\"a\":[1]}"), &err));
+    assert_int_equal(err.code, STATUS_FAILED_PRECONDITION);
+    ruleset_free(&s);
+}
+
+static void a_refused_pattern_leaves_the_ruleset_usable(void **state)
+{
+    (void)state;
+    error_t err = {0};
+    ruleset_t *s = ruleset_new();
+    assert_false(ruleset_add(s, 1, BYTES_LIT("{\"a\":[]}"), &err));
+    assert_true(ruleset_add(s, 2, BYTES_LIT("{\"a\":[1]}"), &err));
+    assert_true(ruleset_compile(s, &err));
+    buf_t event = to_msgpack("{\"a\":1}");
+    uint32_t id = 0;
+    assert_int_equal(ruleset_match(s, buf_bytes(&event), BYTES_NONE, &id, 1), 1);
+    assert_int_equal(id, 2);
+    buf_free(&event);
+    ruleset_free(&s);
+}
+
+static void an_empty_ruleset_matches_nothing(void **state)
+{
+    (void)state;
+    error_t err = {0};
+    ruleset_t *s = ruleset_new();
+    buf_t event = to_msgpack("{\"a\":1}");
+    assert_int_equal(ruleset_match(s, buf_bytes(&event), BYTES_NONE, NULL, 0), 0);
+    assert_true(ruleset_compile(s, &err));
+    assert_int_equal(ruleset_match(s, buf_bytes(&event), BYTES_NONE, NULL, 0), 0);
+    assert_int_equal(ruleset_match(s, BYTES_NONE, BYTES_NONE, NULL, 0), 0);
+    buf_free(&event);
+    ruleset_free(&s);
+}
+
+/* -- against the patterns one by one ---------------------------------------------------------------- */
+static uint64_t random_state = 42;
+
+static uint32_t pick(uint32_t below)
+{
+    random_state = random_state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (uint32_t)(random_state >> 33) % below;
+}
+
+static const char *const keys[] = {"a", "b", "c", "d"};
+static const char *const values[] = {"\"x\"", "\"xy\"", "1", "1.0", "true", "null", "\"\""};
+
+static void put_pattern(buf_t *out, int depth)
+{
+    uint32_t members = 1 + pick(2);
+    buf_append_cstr(out, "{");
+    for (uint32_t i = 0; i < members; i++) {
+        buf_printf(out, "%s\"%s\":", i ? "," : "", keys[pick(ARRAY_LEN(keys))]);
+        uint32_t kind = pick(10);
+        if (depth > 0 && kind < 4)
+            put_pattern(out, depth - 1);
+        else if (kind == 4)
+            buf_append_cstr(out, "[{\"prefix\":\"x\"}]");
+        else if (kind == 5)
+            buf_printf(out, "[{\"exists\":%s}]", pick(2) ? "true" : "false");
+        else
+            buf_printf(out, "[%s,%s]", values[pick(ARRAY_LEN(values))], values[pick(ARRAY_LEN(values))]);
+    }
+    buf_append_cstr(out, "}");
+}
+
+static void put_value(buf_t *out, int depth);
+
+static void put_object(buf_t *out, int depth)
+{
+    uint32_t members = pick(4);
+    buf_append_cstr(out, "{");
+    for (uint32_t i = 0; i < members; i++) {
+        buf_printf(out, "%s\"%s\":", i ? "," : "", keys[pick(ARRAY_LEN(keys))]);
+        put_value(out, depth - 1);
+    }
+    buf_append_cstr(out, "}");
+}
+
+static void put_value(buf_t *out, int depth)
+{
+    uint32_t kind = depth > 0 ? pick(4) : 3;
+    if (kind == 0) {
+        put_object(out, depth);
+    } else if (kind == 1) {
+        uint32_t items = pick(4);
+        buf_append_cstr(out, "[");
+        for (uint32_t i = 0; i < items; i++) {
+            buf_append_cstr(out, i ? "," : "");
+            put_value(out, depth - 1);
+        }
+        buf_append_cstr(out, "]");
+    } else {
+        buf_append_cstr(out, values[pick(ARRAY_LEN(values))]);
+    }
+}
+
+static void build(ruleset_t *s, pattern_t **patterns)
+{
+    error_t err = {0};
+    for (uint32_t i = 0; i < RULES; i++) {
+        buf_t json = {0};
+        put_pattern(&json, 2);
+        patterns[i] = pattern_compile(buf_bytes(&json), &err);
+        assert_non_null(patterns[i]);
+        assert_true(ruleset_add(s, i, buf_bytes(&json), &err));
+        buf_free(&json);
+    }
+    assert_true(ruleset_compile(s, &err));
+}
+
+static void a_ruleset_agrees_with_its_patterns_one_by_one(void **state)
+{
+    (void)state;
+    pattern_t *patterns[RULES];
+    ruleset_t *s = ruleset_new();
+    build(s, patterns);
+    size_t all = 0;
+    for (int n = 0; n < EVENTS; n++) {
+        buf_t json = {0};
+        put_object(&json, 4);
+        buf_t event = to_msgpack(buf_cstr(&json));
+        uint32_t ids[RULES], expected = 0;
+        size_t found = ruleset_match(s, buf_bytes(&event), BYTES_NONE, ids, RULES);
+        for (uint32_t i = 0; i < RULES; i++)
+            if (pattern_match(patterns[i], buf_bytes(&event), BYTES_NONE)) {
+                if (expected >= found || ids[expected] != i)
+                    fail_msg("rule %u is not found in %s", i, buf_cstr(&json));
+                expected++;
+            }
+        assert_int_equal(found, expected);
+        all += found;
+        buf_free(&event);
+        buf_free(&json);
+    }
+    assert_true(all > EVENTS); /* the test would be empty if nothing matched */
+    for (uint32_t i = 0; i < RULES; i++)
+        pattern_free(&patterns[i]);
+    ruleset_free(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_ids_of_matching_rules_come_rising),
+        cmocka_unit_test(a_compiled_ruleset_takes_no_more_rules),
+        cmocka_unit_test(a_refused_pattern_leaves_the_ruleset_usable),
+        cmocka_unit_test(an_empty_ruleset_matches_nothing),
+        cmocka_unit_test(a_ruleset_agrees_with_its_patterns_one_by_one),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
