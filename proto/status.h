@@ -7,10 +7,15 @@
 #ifndef PROTO_STATUS_H
 #define PROTO_STATUS_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "proto/compiler.h"
+
+/* Under _GNU_SOURCE glibc's errno.h gives the name to an int. In this house it is the struct below, in whatever
+ * order headers come. */
+#define error_t mangabus_error_t
 
 typedef enum {
     STATUS_OK = 0,
