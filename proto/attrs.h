@@ -45,8 +45,9 @@
 #define ATTR_DEAD_LETTER_DETAIL "DeadLetterDetail"  /* the consumer's words */
 #define ATTR_DEAD_LETTER_SOURCE "DeadLetterSource"  /* name of the queue it left */
 #define ATTR_DEAD_LETTER_TIME_MS "DeadLetterTimeMs" /* Unix milliseconds, integer */
-#define ATTR_CONTENT_TYPE "content-type" /* of a body that is no envelope: "application/msgpack", "application/json"   \
-                                          */
+#define ATTR_CONTENT_TYPE                                                                                              \
+    "content-type" /* of a body that is no envelope: "application/msgpack", "application/json"                         \
+                    */
 #define ATTR_CORRELATION_ID "correlation-id"
 
 typedef enum { ATTR_STR, ATTR_INT, ATTR_BOOL, ATTR_BIN } attr_type_t;

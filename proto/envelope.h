@@ -15,7 +15,9 @@
 #include "proto/status.h"
 
 #define ENVELOPE_MAX_BYTES ((size_t)1 << 20) /* by envelope_size_bytes */
-#define ENVELOPE_ID_MAX_BYTES 64             /* a UUID has 36; ids from elsewhere are kept as they are */
+/* What envelope_read looks at at all: the above, its msgpack headers, and keys that are not ours. */
+#define ENVELOPE_ENCODED_MAX_BYTES (ENVELOPE_MAX_BYTES + ((size_t)64 << 10))
+#define ENVELOPE_ID_MAX_BYTES 64 /* a UUID has 36; ids from elsewhere are kept as they are */
 #define ENVELOPE_SOURCE_MAX_BYTES 256
 #define ENVELOPE_DETAIL_TYPE_MAX_BYTES 128
 #define ENVELOPE_ACCOUNT_MAX_BYTES 12

@@ -55,7 +55,8 @@
 #define RECORD_KINDS(R)                                                                                                \
     R(1, PUBLISH, publish, RECORD_ROWS_PUBLISH, "an event accepted on a bus, with where it was routed")                \
     R(2, SEND, send, RECORD_ROWS_SEND, "a message accepted into a queue")                                              \
-    R(3, DELIVERED, delivered, RECORD_ROWS_DELIVERED, "messages handed out; not waited for, a crash costs a redelivery")\
+    R(3, DELIVERED, delivered, RECORD_ROWS_DELIVERED,                                                                  \
+      "messages handed out; not waited for, a crash costs a redelivery")                                               \
     R(4, SETTLED, settled, RECORD_ROWS_SETTLED, "what became of deliveries")                                           \
     R(5, MOVE, move, RECORD_ROWS_MOVE, "a message left one queue for another: dead-lettered, redriven, expired")       \
     R(6, TOPOLOGY, topology, RECORD_ROWS_TOPOLOGY, "a version of the desired state took effect")                       \
@@ -67,7 +68,8 @@
     R(12, CALL, call, RECORD_ROWS_CALL, "a call, in captures only")                                                    \
     R(13, REPLY, reply, RECORD_ROWS_REPLY, "a reply, in captures only")                                                \
     R(14, NOTE, note, RECORD_ROWS_NOTE, "a remark: start, stop, proof of sync, begin and end of a capture")            \
-    R(15, PERMITS, permits, RECORD_ROWS_PERMITS, "a bucket's tokens were granted, so that a restart cannot grant twice")\
+    R(15, PERMITS, permits, RECORD_ROWS_PERMITS,                                                                       \
+      "a bucket's tokens were granted, so that a restart cannot grant twice")                                          \
     R(16, REPLAY, replay, RECORD_ROWS_REPLAY, "a replay was begun, moved on, paused or ended")
 
 #define RECORD_ROWS_PUBLISH(F, L)                                                                                      \

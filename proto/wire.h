@@ -10,10 +10,11 @@
 
 #include "proto/fields.h"
 
-#define WIRE_PROTOCOL 1                             /* in HELLO; a broker refuses one it does not speak */
-#define WIRE_FRAME_MAX_BYTES ((size_t)8 << 20)      /* default of WELCOME.max_frame_bytes */
-#define WIRE_MESSAGE_MAX_BYTES ((size_t)1048576)    /* one event or message with attributes, SQS's and EventBridge's limit */
-#define WIRE_NAME_MAX_BYTES 256                     /* any name on the wire: queue, bus, method, instance */
+#define WIRE_PROTOCOL 1                        /* in HELLO; a broker refuses one it does not speak */
+#define WIRE_FRAME_MAX_BYTES ((size_t)8 << 20) /* default of WELCOME.max_frame_bytes */
+#define WIRE_MESSAGE_MAX_BYTES                                                                                         \
+    ((size_t)1048576)           /* one event or message with attributes, SQS's and EventBridge's limit */
+#define WIRE_NAME_MAX_BYTES 256 /* any name on the wire: queue, bus, method, instance */
 #define WIRE_BATCH_MAX FIELDS_LIST_MAX
 
 /* Values of SUBSCRIBE.kind */
@@ -95,7 +96,8 @@ enum { WIRE_PRIORITY_LIVE = 0, WIRE_PRIORITY_NORMAL = 1, WIRE_PRIORITY_BATCH = 2
     V(6, SENT, sent, "B", WIRE_ROWS_RESULTS, "answers SEND, entry by entry, in order")                                 \
     V(7, RECEIVE, receive, "C", WIRE_ROWS_RECEIVE, "asks for messages once (SQS ReceiveMessage)")                      \
     V(8, RECEIVED, received, "B", WIRE_ROWS_RECEIVED, "answers RECEIVE; empty when the wait was over")                 \
-    V(9, SUBSCRIBE, subscribe, "C", WIRE_ROWS_SUBSCRIBE, "asks for messages of a queue, or events of a bus, as they come")\
+    V(9, SUBSCRIBE, subscribe, "C", WIRE_ROWS_SUBSCRIBE,                                                               \
+      "asks for messages of a queue, or events of a bus, as they come")                                                \
     V(10, SUBSCRIBED, subscribed, "B", WIRE_ROWS_SUBSCRIBED, "answers SUBSCRIBE")                                      \
     V(11, CREDIT, credit, "C", WIRE_ROWS_CREDIT, "lets the broker deliver this much more; never answered")             \
     V(12, DELIVER, deliver, "B", WIRE_ROWS_DELIVER, "messages or events for a subscription, within its credit")        \
@@ -103,12 +105,15 @@ enum { WIRE_PRIORITY_LIVE = 0, WIRE_PRIORITY_NORMAL = 1, WIRE_PRIORITY_BATCH = 2
     V(14, SETTLED, settled, "B", WIRE_ROWS_SETTLED, "answers SETTLE, entry by entry, in order")                        \
     V(15, UNSUBSCRIBE, unsubscribe, "C", WIRE_ROWS_SUB, "ends a subscription; what is in flight stays in flight")      \
     V(16, UNSUBSCRIBED, unsubscribed, "B", WIRE_ROWS_SUB, "answers UNSUBSCRIBE; no DELIVER follows it")                \
-    V(17, GAP, gap, "B", WIRE_ROWS_GAP, "a bus subscription missed events: it lagged too far, or asked for forgotten ones")\
+    V(17, GAP, gap, "B", WIRE_ROWS_GAP,                                                                                \
+      "a bus subscription missed events: it lagged too far, or asked for forgotten ones")                              \
     V(18, SERVE, serve, "C", WIRE_ROWS_SERVE, "says which calls this instance answers, and which it is running")       \
     V(19, SERVED, served, "B", WIRE_ROWS_NONE, "answers SERVE")                                                        \
-    V(20, CALL, call, "X", WIRE_ROWS_CALL, "a request: from the caller to the broker, and from the broker to a worker")\
+    V(20, CALL, call, "X", WIRE_ROWS_CALL,                                                                             \
+      "a request: from the caller to the broker, and from the broker to a worker")                                     \
     V(21, REPLY, reply, "X", WIRE_ROWS_REPLY, "a numbered piece of the answer: worker to broker, broker to caller")    \
-    V(22, REPLY_CREDIT, reply_credit, "X", WIRE_ROWS_REPLY_CREDIT, "lets a streaming worker send this many bytes more")\
+    V(22, REPLY_CREDIT, reply_credit, "X", WIRE_ROWS_REPLY_CREDIT,                                                     \
+      "lets a streaming worker send this many bytes more")                                                             \
     V(23, CANCEL, cancel, "X", WIRE_ROWS_CANCEL, "the caller no longer waits; carried to the worker; never answered")  \
     V(24, PERMIT, permit, "C", WIRE_ROWS_PERMIT, "asks for tokens of a named bucket that all instances share")         \
     V(25, PERMITTED, permitted, "B", WIRE_ROWS_PERMITTED, "answers PERMIT")                                            \
