@@ -31,7 +31,7 @@
     X(T, output_tokens, "output_tokens", I64, REQ, RANGE(0, INT64_MAX), "written by it")                               \
     X(T, latency_ms, "latency_ms", I64, REQ, RANGE(0, INT64_MAX), "from request to last byte")                         \
     X(T, first_token_ms, "first_token_ms", I64, OPT, RANGE(0, INT64_MAX), "from request to first text")                \
-    X(T, cost_micro_usd, "cost_micro_usd", I64, REQ, RANGE(0, INT64_MAX), "millionths of a US dollar, for sums")       \
+    X(T, cost_usd_micros, "cost_usd_micros", I64, REQ, RANGE(0, INT64_MAX), "micro US dollars, for sums")              \
     X(T, estimated_cost_usd, "estimated_cost_usd", STR, OPT, LEN(1, 32), "the same as decimal text, six places")
 
 #define INFERENCE_COMPLETED_ROWS(X, T)                                                                                 \

@@ -43,7 +43,7 @@
       "parts that could not be had in time: stock, search, model, …")                                                  \
     X(T, model_id, "model_id", STR, OPT, LEN(1, 256), "absent when no model took part")                                \
     X(T, usage, "usage", OBJ(token_usage), OPT, NONE, "over all model calls of this answer")                           \
-    X(T, cost_micro_usd, "cost_micro_usd", I64, OPT, RANGE(0, INT64_MAX), "over all model calls of this answer")       \
+    X(T, cost_usd_micros, "cost_usd_micros", I64, OPT, RANGE(0, INT64_MAX), "over all model calls of this answer")     \
     X(T, latency_ms, "latency_ms", I64, REQ, RANGE(0, INT64_MAX),                                                      \
       "from receiving the message to the end of the answer")                                                           \
     HOPS_ROW(X, T)

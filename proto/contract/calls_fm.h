@@ -57,7 +57,7 @@
     X(T, stop_reason, "stop_reason", STR, REQ, ENUM("end_turn", "max_tokens", "stop_sequence", "other"),               \
       "why it ended")                                                                                                  \
     X(T, usage, "usage", OBJ(token_usage), REQ, NONE, "tokens, as the provider counted")                               \
-    X(T, cost_micro_usd, "cost_micro_usd", I64, REQ, RANGE(0, INT64_MAX), "millionths of a US dollar")                 \
+    X(T, cost_usd_micros, "cost_usd_micros", I64, REQ, RANGE(0, INT64_MAX), "micro US dollars")                        \
     X(T, latency_ms, "latency_ms", I64, REQ, RANGE(0, INT64_MAX), "from receiving the request to the end")             \
     X(T, first_token_ms, "first_token_ms", I64, OPT, RANGE(0, INT64_MAX), "to the first text")                         \
     X(T, fallback_from, "fallback_from", STR, OPT, LEN(1, 256), "model that was to answer first")                      \
@@ -76,7 +76,7 @@
     X(T, dimension, "dimension", I64, REQ, RANGE(1, FM_EMBED_DIMENSION_MAX), "elements of each")                       \
     X(T, model_id, "model_id", STR, REQ, LEN(1, 256), "the provider's name of the model")                              \
     X(T, input_tokens, "input_tokens", I64, OPT, RANGE(0, INT64_MAX), "as the provider counted")                       \
-    X(T, cost_micro_usd, "cost_micro_usd", I64, OPT, RANGE(0, INT64_MAX), "millionths of a US dollar")                 \
+    X(T, cost_usd_micros, "cost_usd_micros", I64, OPT, RANGE(0, INT64_MAX), "micro US dollars")                        \
     X(T, latency_ms, "latency_ms", I64, REQ, RANGE(0, INT64_MAX), "in all")                                            \
     HOPS_ROW(X, T)
 
@@ -121,7 +121,7 @@
     X(T, text, "text", STR, OPT, LEN(0, 262144), "the result of an inference")                                         \
     X(T, model_id, "model_id", STR, OPT, LEN(1, 256), "by whom")                                                       \
     X(T, usage, "usage", OBJ(token_usage), OPT, NONE, "over all items")                                                \
-    X(T, cost_micro_usd, "cost_micro_usd", I64, OPT, RANGE(0, INT64_MAX), "over all items")                            \
+    X(T, cost_usd_micros, "cost_usd_micros", I64, OPT, RANGE(0, INT64_MAX), "over all items")                          \
     X(T, error, "error", STR, OPT, LEN(1, 512), "of a failed job")                                                     \
     HOPS_ROW(X, T)
 
