@@ -6,8 +6,14 @@
 #ifndef KIT_LOG_H
 #define KIT_LOG_H
 
+#include <syslog.h>
+
 #include "proto/bytes.h"
 #include "proto/status.h"
+
+/* syslog.h, which czmq.h brings along, has these names as macros; ours win, in whatever order headers come. */
+#undef LOG_DEBUG
+#undef LOG_INFO
 
 #define LOG_LINE_MAX_BYTES 4096 /* PIPE_BUF: lines of several processes do not mix */
 
