@@ -450,7 +450,7 @@ bool json_to_msgpack(bytes_t json, const json_limits_t *limits, buf_t *out, erro
     size_t max_bytes = limits && limits->max_bytes ? limits->max_bytes : JSON_BYTES_MAX;
     unsigned depth = limits ? limits->max_depth : 0;
     if (json.len > max_bytes)
-        return error_set(err, STATUS_INVALID_ARGUMENT, "RequestEntityTooLarge",
+        return error_set(err, STATUS_INVALID_ARGUMENT, "RequestTooLargeException",
                          "JSON of %zu bytes is over the limit of %zu bytes", json.len, max_bytes);
     reader_t r;
     r.start = r.p = json.data ? json.data : (const uint8_t *)"";

@@ -478,7 +478,7 @@ bool mp_map_bool(bytes_t map, const char *key, bool *out)
 
 static bool invalid(error_t *err, size_t at, const char *why)
 {
-    return error_set(err, STATUS_INVALID_ARGUMENT, "InvalidMsgpack", "msgpack is broken at byte %zu: %s", at, why);
+    return error_set(err, STATUS_INVALID_ARGUMENT, "MSGPACK_BROKEN", "msgpack is broken at byte %zu: %s", at, why);
 }
 
 /* Enters the container just read, or leaves all that the value just read completes. False when too deep. */

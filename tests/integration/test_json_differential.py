@@ -140,7 +140,8 @@ def verdict(document):
 
 # ---- documents -----------------------------------------------------------------------------------
 GOOD = [rb'{}', rb'[]', rb'""', rb'0', rb'-0', rb'-0.0', rb'0e1', rb'0E+1', rb'1E22', rb'1e-2', rb'20e1', rb'123e45',
-        rb'1.5e+9999', rb'-1e+9999', rb'1e-9999', rb'0.4e006699999999999999', rb'123.456e-789', rb'-237462374673276894279832749832423479823246327846',
+        rb'1.5e+9999', rb'-1e+9999', rb'1e-9999', rb'0.4e006699999999999999', rb'123.456e-789',
+        rb'-237462374673276894279832749832423479823246327846',
         rb'100000000000000000000', rb'9223372036854775808', rb'-9223372036854775808', rb'-9223372036854775809',
         rb'18446744073709551615', rb'18446744073709551616', rb'1.12345678901234567890', rb'1.7976931348623157e308',
         rb'1.7976931348623158e308', rb'1.7976931348623159e308', rb'4.9406564584124654e-324', rb'5e-324', rb'2e-324',
@@ -151,25 +152,37 @@ GOOD = [rb'{}', rb'[]', rb'""', rb'0', rb'-0', rb'-0.0', rb'0e1', rb'0E+1', rb'1
         b'1.' + b'0' * 5000 + b'1', rb'"\u0000\u001f\u007f\u0080\u07ff\u0800\uffff\ud800\udc00\udbff\udfff"',
         rb'"\"\\\/\b\f\n\r\t"', '"\x7f\u2028\u2029\ufeff\uffff\U0010ffff日本語"'.encode(), rb'{"a":1,"a":2,"a":1}',
         rb'{"":{"":[]}}', b' \t\r\n[ 1 ,\n{ "a" : null } ]\r\n', rb'[[[[[[[[]]]]]]]]', rb'{"b":0,"a":1,"c":2}',
-        rb'[true,false,null]', rb'{"$binary":"aGk="}', rb'{"$binary":"aGk"}', rb'{"$binary":""}', rb'{"$binary":1e400}',
-        rb'{"$binary":"aGl="}', rb'{"$binary":"\u0061Gk="}', rb'{"$ext":5,"data":"aGk="}', rb'{"$ext":1,"data":"aGk="}',
+        rb'[true,false,null]', rb'{"$binary":"aGk="}', rb'{"$binary":"aGk"}', rb'{"$binary":""}',
+        rb'{"$binary":1e400}',
+        rb'{"$binary":"aGl="}', rb'{"$binary":"\u0061Gk="}', rb'{"$ext":5,"data":"aGk="}',
+        rb'{"$ext":1,"data":"aGk="}',
         rb'{"$ext":-128,"data":"AAAA"}', rb'{"$ext":128,"data":"AAAA"}', rb'{"$ext":5.0,"data":"AAAA"}',
         rb'{"$ext":-0,"data":"AAAA"}', rb'{"$ext":true,"data":"AAAA"}', rb'{"data":"AAAA","$ext":5}',
         rb'{"$ext":5,"data":{"$binary":"AAAA"}}', rb'{"$binary":{"$binary":"AAAA"}}', rb'[{"$binary":"AAAA"},1]',
-        b'[' * 900 + b']' * 900, b'[' + b'[],' * 70000 + b'0]', b'"' + b'\\n' * 40000 + b'"', b'{"k":"' + b'x' * 70000 + b'"}']
+        b'[' * 900 + b']' * 900, b'[' + b'[],' * 70000 + b'0]', b'"' + b'\\n' * 40000 + b'"',
+        b'{"k":"' + b'x' * 70000 + b'"}']
 
-BAD = [rb'', rb' ', rb'[', rb']', rb'{', rb'}', rb'[1', rb'[1,', rb'[1,]', rb'[,1]', rb'[1,,2]', rb'[1 2]', rb'["a" "b"]', rb'[1:2]',
-       rb'{"a"}', rb'{"a":}', rb'{"a":1,}', rb'{,"a":1}', rb'{"a" 1}', rb'{"a"::1}', rb'{a:1}', rb"{'a':1}", rb'{1:1}', rb'{null:1}',
-       rb'{"a":1 "b":2}', rb'{"a":1}}', rb'[1]x', rb'1 1', rb'tru', rb'True', rb'nul', rb'nulll', rb'NaN', rb'Infinity', rb'-Infinity',
-       rb'01', rb'-01', rb'00', rb'+1', rb'.5', rb'5.', rb'-', rb'-.5', rb'1.e1', rb'1e', rb'1e+', rb'1e1.5', rb'0x1', rb'1_0', rb'--1', rb'1-',
-       rb'"', rb'"a', rb'"\"', rb'"\x"', rb'"\u"', rb'"\u12"', rb'"\u12g4"', rb'"\U0041"', rb'"\ud800"', rb'"\ud800\u0041"', rb'"\ud800x"',
-       rb'"\ud800\ud800\udc00"', rb'"\udc00"', rb'"\uDFAA\ud800"', b'"\n"', b'"\t"', b'"\x00"', b'"\x1f"', b'"\xff"', b'"\xc0\xaf"', b'"\xe0\x80\x80"',
-       b'"\xed\xa0\x80"', b'"\xf4\x90\x80\x80"', b'"\xf0\x82\x82\xac"', b'"\x80"', b'"\xe3\x81"', b'\xef\xbb\xbf[]', b'\xff\xfe[\x00]\x00', b'[\x0c]',
-       b'[\xa0]', b'[\xe2\x80\xa8]', b'\x00', b'[]\x00', rb'[1]//', rb'/**/1', rb"'a'", rb'[undefined]', rb'["\a"]', b'[1e\xef\xbc\x91]', b'\xef\xbc\x91',
+BAD = [rb'', rb' ', rb'[', rb']', rb'{', rb'}', rb'[1', rb'[1,', rb'[1,]', rb'[,1]', rb'[1,,2]', rb'[1 2]',
+       rb'["a" "b"]', rb'[1:2]',
+       rb'{"a"}', rb'{"a":}', rb'{"a":1,}', rb'{,"a":1}', rb'{"a" 1}', rb'{"a"::1}', rb'{a:1}', rb"{'a':1}",
+       rb'{1:1}', rb'{null:1}',
+       rb'{"a":1 "b":2}', rb'{"a":1}}', rb'[1]x', rb'1 1', rb'tru', rb'True', rb'nul', rb'nulll', rb'NaN',
+       rb'Infinity', rb'-Infinity',
+       rb'01', rb'-01', rb'00', rb'+1', rb'.5', rb'5.', rb'-', rb'-.5', rb'1.e1', rb'1e', rb'1e+', rb'1e1.5',
+       rb'0x1', rb'1_0', rb'--1', rb'1-',
+       rb'"', rb'"a', rb'"\"', rb'"\x"', rb'"\u"', rb'"\u12"', rb'"\u12g4"', rb'"\U0041"', rb'"\ud800"',
+       rb'"\ud800\u0041"', rb'"\ud800x"',
+       rb'"\ud800\ud800\udc00"', rb'"\udc00"', rb'"\uDFAA\ud800"', b'"\n"', b'"\t"', b'"\x00"', b'"\x1f"', b'"\xff"',
+       b'"\xc0\xaf"', b'"\xe0\x80\x80"',
+       b'"\xed\xa0\x80"', b'"\xf4\x90\x80\x80"', b'"\xf0\x82\x82\xac"', b'"\x80"', b'"\xe3\x81"', b'\xef\xbb\xbf[]',
+       b'\xff\xfe[\x00]\x00', b'[\x0c]',
+       b'[\xa0]', b'[\xe2\x80\xa8]', b'\x00', b'[]\x00', rb'[1]//', rb'/**/1', rb"'a'", rb'[undefined]', rb'["\a"]',
+       b'[1e\xef\xbc\x91]', b'\xef\xbc\x91',
        b'{"\\ud800":1}', b'[' * 1001 + b']' * 1001, b'[' * 100000, b'{"a":' * 100000]
 
 NUMBERS = ["0", "-0", "1", "-1", "255", "256", "65536", "4294967296", "9223372036854775807", "-9223372036854775808",
-           "18446744073709551615", "18446744073709551616", "0.1", "-0.0", "1.50", "1e5", "1E-5", "123456.789", "1e400",
+           "18446744073709551615", "18446744073709551616", "0.1", "-0.0", "1.50", "1e5", "1E-5", "123456.789",
+           "1e400",
            "0.30000000000000004", "1.12345678901234567890"]
 
 
@@ -186,12 +199,14 @@ def any_number(dice):
         return repr(round(dice.uniform(-10**6, 10**6), dice.randrange(1, 12)))
     whole = "".join(dice.choices("0123456789", k=dice.randrange(1, 22))).lstrip("0") or "0"
     part = "." + "".join(dice.choices("0012345678900", k=dice.randrange(1, 25))) if dice.random() < .8 else ""
-    power = dice.choice("eE") + dice.choice(["", "+", "-"]) + str(dice.randrange(0, 345)) if dice.random() < .6 else ""
+    power = dice.choice("eE") + dice.choice(["", "+", "-"]) + str(dice.randrange(0,
+    345)) if dice.random() < .6 else ""
     return dice.choice(["", "-"]) + whole + part + power
 
 
 def any_string(dice):
-    pieces = ["a", "key", "ワンピース", "é", "😀", "\\n", "\\\"", "\\\\", "\\/", "\\u0000", "\\u3042", "\\ud83d\\ude00", "\x7f",
+    pieces = ["a", "key", "ワンピース", "é", "😀", "\\n", "\\\"", "\\\\", "\\/", "\\u0000", "\\u3042", "\\ud83d\\ude00",
+    "\x7f",
               "0123456789abcdef", "$binary", " ", "한국어"]
     return '"' + "".join(dice.choices(pieces, k=dice.choice([0, 1, 1, 2, 3, 8]))) + '"'
 
@@ -221,7 +236,8 @@ def spoiled(documents, count):
         for _ in range(dice.choice([1, 1, 2, 4])):
             at = dice.randrange(len(document) + 1)
             document[at:at + dice.randrange(3)] = dice.choice(
-                [b"", b"\x00", b'"', b"\\", b"\\u", b"d800", b",", b":", b"]", b"}", b"[", b"{", b"0", b"-", b".", b"e",
+                [b"", b"\x00", b'"', b"\\", b"\\u", b"d800", b",", b":", b"]", b"}", b"[", b"{", b"0", b"-", b".",
+                b"e",
                  b"\xff", b"\xe3", b"\x81", b" ", bytes([dice.randrange(256)])])
         yield bytes(document)
 
@@ -279,7 +295,8 @@ def test_every_number_is_kept_as_python_would_keep_it():
 
 def test_any_double_is_written_as_python_writes_it():
     dice = random.Random(SEED + 3)
-    edges = [m * 2.0**e for e in range(-1074, 1024) for m in (1.0, 1.0 - 2**-53, 1.0 + 2**-52) if 0 < m * 2.0**e < math.inf]
+    edges = [m * 2.0**e for e in range(-1074, 1024) for m in (1.0, 1.0 - 2**-53,
+    1.0 + 2**-52) if 0 < m * 2.0**e < math.inf]
     tens = [float(f"1e{e}") for e in range(-323, 309)]
     doubles = [d for d in edges + tens + [struct.unpack(">d", dice.randbytes(8))[0] for _ in range(40000)]
                if math.isfinite(d)]

@@ -219,7 +219,7 @@ static void the_callers_limits_hold(void **state)
     assert_true(json_to_msgpack(BYTES_LIT("[[1,2]]"), &limits, &out, &err));
     assert_false(json_to_msgpack(BYTES_LIT("[[1,22]]"), &limits, &out, &err));
     assert_non_null(strstr(err.message, "8 bytes is over the limit of 7"));
-    assert_string_equal(err.aws, "RequestEntityTooLarge");
+    assert_string_equal(err.aws, "RequestTooLargeException");
     assert_false(json_to_msgpack(BYTES_LIT("[[[1]]]"), &limits, &out, &err));
     assert_non_null(strstr(err.message, "$[0][0]: it nests too deep"));
     buf_free(&out);
