@@ -23,7 +23,8 @@ typedef struct {
     char text[LOG_LINE_MAX_BYTES];
     size_t len;
     size_t limit;
-    bool cut; /* something did not fit */
+    bool cut;      /* something did not fit */
+    uint64_t lost; /* lines before this one, of which it tells */
 } line_t;
 
 /* Who speaks. Set once, before there are threads; read by all. */
@@ -166,9 +167,9 @@ static void line_end(line_t *line)
     line->cut = false;
     line->limit = sizeof line->text;
     line_add_trace(line);
-    uint64_t lost = atomic_exchange(&lost_lines, 0);
-    if (lost > 0)
-        line_add_field(line, &LOG_I("lines_lost", lost));
+    line->lost = atomic_exchange(&lost_lines, 0);
+    if (line->lost > 0)
+        line_add_field(line, &LOG_I("lines_lost", line->lost));
     if (was_cut)
         (void)line_add_cstr(line, ",\"cut\":true");
     (void)line_add(line, "}\n", 2);
@@ -182,7 +183,7 @@ static void line_write(const line_t *line)
         n = write(STDERR_FILENO, line->text, line->len);
     while (n < 0 && errno == EINTR);
     if (n < 0)
-        atomic_fetch_add(&lost_lines, 1);
+        atomic_fetch_add(&lost_lines, line->lost + 1);
 }
 
 void log_write(log_level_t level, const char *message, const log_field_t *fields, size_t count)
