@@ -181,6 +181,10 @@ typedef struct {
 /* Calls `each` for every queue. For metrics. */
 void core_each_queue(const core_t *core, void (*each)(void *ctx, const core_queue_stats_t *queue), void *ctx);
 
+/* The queue's name by its incarnation (as in a SEND record), for WIRE delivery.source; "" for a queue that is
+ * no more. Lives until the next core_step. */
+const char *core_queue_name(const core_t *core, uint64_t incarnation);
+
 /* Oldest record that some queue or cursor still needs; UINT64_MAX when none does. */
 uint64_t core_oldest_needed(const core_t *core);
 
