@@ -131,6 +131,9 @@ typedef struct {
      * go on where it was. */
     void (*on_gap)(void *ctx, uint64_t from, uint64_t next);
     void (*on_subscribed)(void *ctx, uint64_t next); /* may be NULL */
+    /* The broker refused it (no such bus, no right, a broken pattern); asked again with the next session. May be
+     * NULL: the refusal is logged. */
+    void (*on_refused)(void *ctx, const error_t *err);
     void *ctx;
 } bus_listen_t;
 

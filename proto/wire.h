@@ -197,7 +197,8 @@ enum { WIRE_PRIORITY_LIVE = 0, WIRE_PRIORITY_NORMAL = 1, WIRE_PRIORITY_BATCH = 2
 
 #define WIRE_ROWS_SUBSCRIBED(F, L)                                                                                     \
     F(U64, sub, "as asked")                                                                                            \
-    F(U64, next, "bus: sequence of the first record that it will see")
+    F(U64, next, "bus: sequence of the first record that it will see")                                                 \
+    F(I64, visibility_ms, "queue: how long a delivery stays invisible, so that the client knows when to extend")
 
 #define WIRE_ROWS_CREDIT(F, L)                                                                                         \
     F(U64, sub, "subscription")                                                                                        \
