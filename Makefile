@@ -62,7 +62,7 @@ MISSING := $(shell command -v pkg-config >/dev/null 2>&1 || echo pkg-config) \
            $(shell for p in $(PACKAGES); do pkg-config --exists $$p 2>/dev/null || echo $$p; done)
 isystem = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(1) 2>/dev/null))
 PACKAGE_CFLAGS := $(call isystem,$(PACKAGES))
-PACKAGE_LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lunistring -lm -lpthread
+PACKAGE_LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lgnutls -lunistring -lm -lpthread
 CMOCKA_CFLAGS := $(call isystem,cmocka)
 CMOCKA_LIBS := $(shell pkg-config --libs cmocka 2>/dev/null || echo -lcmocka)
 
