@@ -123,6 +123,8 @@ static void put_text_limits(doc_t *d, const schema_field_t *f)
         return;
     }
     put_format(d, f->format);
+    if (f->format != SCHEMA_FORMAT_NONE && f->format != SCHEMA_FORMAT_URI)
+        return; /* the format says how long it is */
     if (f->bounded && f->min > 0)
         put_number(d, "minLength", (f->min + 3) / 4);
     put_number(d, "maxLength", schema_len_max(f));
