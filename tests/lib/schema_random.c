@@ -130,12 +130,27 @@ static size_t entry_bytes(const schema_field_t *f)
     return f->kind == SCHEMA_I64S ? sizeof(int64_t) : sizeof(bytes_t);
 }
 
+static void put_i64(char *at, int64_t value)
+{
+    memcpy(at, &value, sizeof value);
+}
+
+static void put_bool(char *at, bool value)
+{
+    memcpy(at, &value, sizeof value);
+}
+
+static void put_f64(char *at, double value)
+{
+    memcpy(at, &value, sizeof value);
+}
+
 static void fill_entry(maker_t *m, const schema_field_t *f, char *entry)
 {
     if (f->kind == SCHEMA_OBJS) {
         fill(m, f->object, entry);
     } else if (f->kind == SCHEMA_I64S) {
-        memcpy(entry, &(int64_t){random_i64(m, f)}, sizeof(int64_t));
+        put_i64(entry, random_i64(m, f));
     } else {
         bytes_t value = random_slice(m, f);
         memcpy(entry, &value, sizeof value);
@@ -163,14 +178,14 @@ static void fill_field(maker_t *m, const schema_field_t *f, char *at)
     bytes_t slice;
     switch (f->kind) {
     case SCHEMA_BOOL:
-        memcpy(at, &(bool){random_below(m->random, 2) == 1}, sizeof(bool));
+        put_bool(at, random_below(m->random, 2) == 1);
         break;
     case SCHEMA_I64:
     case SCHEMA_U64:
-        memcpy(at, &(int64_t){random_i64(m, f)}, sizeof(int64_t));
+        put_i64(at, random_i64(m, f));
         break;
     case SCHEMA_F64:
-        memcpy(at, &(double){random_f64(m, f)}, sizeof(double));
+        put_f64(at, random_f64(m, f));
         break;
     case SCHEMA_OBJ:
         fill(m, f->object, at);
@@ -194,7 +209,7 @@ static void fill(maker_t *m, const schema_t *schema, char *base)
         if (!f->required && !m->all && random_below(m->random, 2) == 0)
             continue;
         if (!f->required)
-            memcpy(base + f->has_offset, &(bool){true}, sizeof(bool));
+            put_bool(base + f->has_offset, true);
         fill_field(m, f, base + f->offset);
     }
 }

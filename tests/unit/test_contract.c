@@ -93,6 +93,16 @@ static void set(victim_t *v, const schema_field_t *f, const void *value, size_t 
     memcpy(v->value + f->offset, kept, size);
 }
 
+static void set_i64(victim_t *v, const schema_field_t *f, int64_t value)
+{
+    set(v, f, &value, sizeof value, "");
+}
+
+static void set_f64(victim_t *v, const schema_field_t *f, double value)
+{
+    set(v, f, &value, sizeof value, "");
+}
+
 static void set_text(victim_t *v, const schema_field_t *f, bytes_t text, bool is_list)
 {
     struct {
@@ -121,9 +131,9 @@ static void break_text(victim_t *v, const schema_field_t *f, bool is_list)
 static void break_number(victim_t *v, const schema_field_t *f)
 {
     if (f->bounded && f->max < INT64_MAX)
-        set(v, f, &(int64_t){f->max + 1}, sizeof(int64_t), "");
+        set_i64(v, f, f->max + 1);
     if (f->bounded && f->min > INT64_MIN)
-        set(v, f, &(int64_t){f->min - 1}, sizeof(int64_t), "");
+        set_i64(v, f, f->min - 1);
 }
 
 static void break_count(victim_t *v, const schema_field_t *f)
@@ -140,9 +150,9 @@ static void break_count(victim_t *v, const schema_field_t *f)
 
 static void break_double(victim_t *v, const schema_field_t *f)
 {
-    set(v, f, &(double){__builtin_nan("")}, sizeof(double), "");
+    set_f64(v, f, __builtin_nan(""));
     if (f->bounded)
-        set(v, f, &(double){f->fmax + 1}, sizeof(double), "");
+        set_f64(v, f, f->fmax + 1);
 }
 
 static void break_map(victim_t *v, const schema_field_t *f)
