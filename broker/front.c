@@ -1,0 +1,396 @@
+/* front.c: the broker's beginning and end: recovery, topology, listening, stopping. */
+#include "broker/front.h"
+
+#include <errno.h>
+#include <openssl/evp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <zmq.h>
+
+#include "broker/front_internal.h"
+#include "broker/probe.h"
+#include "gen/version.h"
+#include "kit/clock.h"
+#include "kit/log.h"
+
+#define PROGRAM "mangabus-broker"
+#define TOPOLOGY_MAX_BYTES ((size_t)4 << 20)
+#define HOUSEKEEPING_MS 1000
+#define STOP_LOOK_MS 10
+#define ZMQ_SOCKETS_MAX 16
+#define SHA256_HEX_BYTES 65
+
+/* -- documents ----------------------------------------------------------------------------------- */
+static bool document_path(const char *given, const char *name, const char *variable, char out[OPTIONS_PATH_BYTES],
+                          error_t *err)
+{
+    if (!*given)
+        return options_find_document(name, out, err) || error_prefix(err, "%s", variable);
+    int len = snprintf(out, OPTIONS_PATH_BYTES, "%s", given);
+    return len < OPTIONS_PATH_BYTES || error_set(err, STATUS_INVALID_ARGUMENT, NULL, "%s is too long.", variable);
+}
+
+static void sha256_hex(bytes_t data, char out[SHA256_HEX_BYTES])
+{
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    unsigned len = 0;
+    if (EVP_Digest(data.data, data.len, digest, &len, EVP_sha256(), NULL) != 1)
+        abort();
+    for (unsigned i = 0; i < len; i++)
+        snprintf(out + (size_t)2 * i, 3, "%02x", digest[i]);
+}
+
+static bool apply_topology(front_t *f, bytes_t json, const char *path, error_t *err)
+{
+    char sha256[SHA256_HEX_BYTES];
+    core_stats_t stats;
+    core_input_t input = {.kind = CORE_IN_TOPOLOGY};
+    sha256_hex(json, sha256);
+    input.topology.json = json;
+    input.topology.sha256 = sha256;
+    f->counts_errors = true;
+    front_step(f, &input);
+    front_settle(f);
+    f->counts_errors = false;
+    core_stats(f->core, &stats);
+    if (f->config_errors == 0 || stats.topology_version > 0)
+        return true; /* refused beside one that is in effect: the log says why, and work goes on under that one */
+    return error_set(err, STATUS_INVALID_ARGUMENT, NULL, "MANGABUS_TOPOLOGY: %s was refused, see above.", path);
+}
+
+static bool read_topology(front_t *f, error_t *err)
+{
+    char path[OPTIONS_PATH_BYTES];
+    buf_t json = {0};
+    bool ok = document_path(f->options->topology, "topology.json", "MANGABUS_TOPOLOGY", path, err) &&
+              access_read_file(path, TOPOLOGY_MAX_BYTES, &json, err) && apply_topology(f, buf_bytes(&json), path, err);
+    buf_free(&json);
+    return ok;
+}
+
+/* -- recovery ------------------------------------------------------------------------------------ */
+static bool apply_record(void *ctx, const record_t *record, bytes_t raw UNUSED, error_t *err)
+{
+    return core_apply(ctx, record, err);
+}
+
+static void start_clock(front_t *f)
+{
+    int64_t newest_us = journal_last_ingest_us(f->journal);
+    f->mono_base_us = clock_mono_us();
+    f->wall_base_us = clock_wall_us();
+    if (f->wall_base_us > newest_us)
+        return;
+    log_warn("the wall clock is behind the journal; time goes on from the newest record",
+             LOG_I("behind_ms", (newest_us - f->wall_base_us) / 1000));
+    f->wall_base_us = newest_us;
+}
+
+static bool open_journal(front_t *f, error_t *err)
+{
+    journal_recovery_t recovery = {0};
+    journal_options_t options = {.dir = f->journal_dir,
+                                 .segment_bytes = (uint64_t)f->options->segment_bytes,
+                                 .tail_cache_bytes = (size_t)f->options->tail_cache_bytes};
+    int64_t begin_us = clock_mono_us();
+    f->journal = journal_open(&options, apply_record, f->core, &recovery, err);
+    if (!f->journal)
+        return false;
+    log_info("journal recovered", LOG_I("records", recovery.records), LOG_I("segments", recovery.segments),
+             LOG_I("bytes", recovery.bytes), LOG_I("cut_bytes", recovery.cut_bytes),
+             LOG_I("duration_ms", (clock_mono_us() - begin_us) / 1000));
+    int64_t sync_ns = probe_sync_ns(f->journal_dir);
+    if (sync_ns > 0)
+        log_info("disk measured", LOG_I("syncs_per_s", INT64_C(1000000000) / sync_ns),
+                 LOG_I("sync_us", sync_ns / 1000));
+    return true;
+}
+
+static bool make_core(front_t *f, error_t *err)
+{
+    const options_t *o = f->options;
+    core_config_t config = {.limits = {.grace_ms = (uint64_t)o->grace_ms,
+                                       .heartbeat_ms = (uint64_t)o->heartbeat_ms,
+                                       .max_frame_bytes = (uint64_t)o->max_frame_bytes,
+                                       .lag_records = (uint64_t)o->lag_records},
+                            .broker_name = f->instance,
+                            .version = MANGABUS_VERSION};
+    f->core = core_new(&config, err);
+    return f->core != NULL;
+}
+
+/* -- parts --------------------------------------------------------------------------------------- */
+static const char *not_ready(void *ctx)
+{
+    const front_t *f = ctx;
+    if (f->has_failed)
+        return "the journal has failed";
+    if (f->is_stopping)
+        return "stopping";
+    return f->is_listening ? NULL : "starting";
+}
+
+static int64_t now_us(void *ctx)
+{
+    return front_now_us(ctx);
+}
+
+static void send_frame(void *ctx, uint64_t peer, bytes_t frame)
+{
+    front_t *f = ctx;
+    router_send(f->router, peer, frame);
+}
+
+static void send_delivery(void *ctx, const deliver_request_t *request)
+{
+    front_t *f = ctx;
+    deliver_compose(f->deliver, request, send_frame, f);
+}
+
+static void on_deadline(void *ctx)
+{
+    core_input_t input = {.kind = CORE_IN_TIMER};
+    front_step(ctx, &input);
+    front_settle(ctx);
+}
+
+static void on_housekeeping(void *ctx)
+{
+    front_t *f = ctx;
+    if (f->keyring)
+        keyring_refresh(f->keyring);
+    front_settle(f);
+}
+
+static bool no_memory(error_t *err)
+{
+    return error_set(err, STATUS_RESOURCE_EXHAUSTED, NULL, "Out of memory at start.");
+}
+
+static bool open_keys(front_t *f, error_t *err)
+{
+    char path[OPTIONS_PATH_BYTES];
+    if (*f->options->curve_dir) {
+        f->keyring = keyring_open(f->options->curve_dir, err);
+        if (!f->keyring)
+            return false;
+        f->zap = zap_open(f->loop, f->zmq, f->keyring, err);
+        if (!f->zap)
+            return false;
+    }
+    if (!document_path(f->options->roles, "roles.json", "MANGABUS_ROLES", path, err))
+        return false;
+    f->access = access_open(path, f->keyring, err);
+    return f->access != NULL;
+}
+
+static bool open_output(front_t *f, error_t *err)
+{
+    outbox_sink_t sink = {.frame = send_frame, .deliver = send_delivery, .ctx = f};
+    f->router = router_new(f->loop, f->zmq, (size_t)f->options->max_frame_bytes, front_on_frames, f, err);
+    if (!f->router)
+        return false;
+    f->outbox = outbox_new(&sink);
+    f->deliver = deliver_new(f->core, f->journal, (size_t)f->options->max_frame_bytes);
+    f->msg = malloc(sizeof *f->msg);
+    return (f->outbox && f->deliver && f->msg) || no_memory(err);
+}
+
+static bool open_loop(front_t *f, error_t *err)
+{
+    f->loop = loop_new(err);
+    f->zmq = f->loop ? zmq_ctx_new() : NULL;
+    if (!f->zmq)
+        return f->loop ? no_memory(err) : false;
+    (void)zmq_ctx_set(f->zmq, ZMQ_MAX_SOCKETS, 65535); /* each connection counts as one */
+    f->deadline = loop_timer_new(f->loop, on_deadline, f);
+    f->housekeeping = loop_timer_new(f->loop, on_housekeeping, f);
+    return (f->deadline && f->housekeeping) || no_memory(err);
+}
+
+static bool open_observer(front_t *f, error_t *err)
+{
+    observe_subject_t subject = {.core = f->core,
+                                 .journal = f->journal,
+                                 .router = f->router,
+                                 .outbox = f->outbox,
+                                 .deliver = f->deliver,
+                                 .zap = f->zap,
+                                 .now_us = now_us,
+                                 .not_ready = not_ready,
+                                 .ctx = f};
+    f->observe = observe_new(f->loop, f->options->http, &subject, err);
+    return f->observe != NULL;
+}
+
+static bool bind_one(front_t *f, const char *endpoint, const char *server_key, error_t *err)
+{
+    char bound[ROUTER_ENDPOINT_BYTES];
+    if (!server_key && !router_is_local(endpoint) && !f->options->insecure)
+        return error_set(err, STATUS_FAILED_PRECONDITION, NULL,
+                         "%s is not loopback: set MANGABUS_CURVE_DIR (keys), or MANGABUS_INSECURE=1 to let anybody in.",
+                         endpoint);
+    if (!router_bind(f->router, endpoint, server_key, bound, err))
+        return false;
+    log_info("listening", LOG_S("endpoint", bound), LOG_S("keys", server_key ? "required" : "none"));
+    return true;
+}
+
+static bool start_listening(front_t *f, error_t *err)
+{
+    const char *server_key = f->keyring ? keyring_server_key(f->keyring) : NULL;
+    const char *local = f->options->endpoint_local;
+    if (*local && !router_is_local(local))
+        return error_set(err, STATUS_INVALID_ARGUMENT, NULL, "MANGABUS_ENDPOINT_LOCAL: %s is not loopback.", local);
+    if (!bind_one(f, f->options->endpoint, server_key, err) || (*local && !bind_one(f, local, NULL, err)))
+        return false;
+    f->journal_watch = loop_watch_fd(f->loop, journal_fd(f->journal), LOOP_READ, front_on_journal, f);
+    if (!f->journal_watch)
+        return no_memory(err);
+    loop_timer_every(f->housekeeping, HOUSEKEEPING_MS);
+    f->is_listening = true;
+    return true;
+}
+
+/* -- end ----------------------------------------------------------------------------------------- */
+static void on_stop_look(void *ctx)
+{
+    front_t *f = ctx;
+    journal_stats_t stats;
+    front_settle(f);
+    journal_stats(f->journal, &stats);
+    bool is_done = outbox_count(f->outbox) == 0 && stats.pending_records == 0 && router_stalled_bytes(f->router) == 0;
+    if (!is_done && clock_mono_us() < f->stop_by_mono_us)
+        return;
+    if (!is_done)
+        log_warn("stopping with frames left", LOG_I("count", outbox_count(f->outbox)));
+    loop_stop(f->loop);
+}
+
+static void on_signal(void *ctx, int number)
+{
+    front_t *f = ctx;
+    core_input_t input = {.kind = CORE_IN_STOP};
+    if (number == SIGHUP)
+        return;
+    if (f->is_stopping) {
+        loop_stop(f->loop);
+        return;
+    }
+    log_info("stopping", LOG_I("signal", number));
+    f->is_stopping = true;
+    f->stop_by_mono_us = clock_mono_us() + f->options->drain_ms * 1000;
+    front_step(f, &input);
+    front_settle(f);
+    f->stopping = loop_timer_new(f->loop, on_stop_look, f);
+    if (f->stopping)
+        loop_timer_every(f->stopping, STOP_LOOK_MS);
+    else
+        loop_stop(f->loop);
+}
+
+static void close_timers(front_t *f)
+{
+    loop_timer_t **const timers[] = {&f->deadline, &f->housekeeping, &f->stopping};
+    for (size_t i = 0; i < ARRAY_LEN(timers); i++)
+        if (*timers[i])
+            loop_timer_end(timers[i]);
+}
+
+/* In this order: what others look at goes last. */
+static void close_all(front_t *f)
+{
+    error_t err = {0};
+    observe_free(&f->observe);
+    if (f->journal_watch)
+        loop_watch_end(&f->journal_watch);
+    if (f->journal && !journal_close(&f->journal, &err) && !f->has_failed)
+        front_fail(f, "the journal could not be closed", &err);
+    close_timers(f);
+    router_free(&f->router);
+    zap_close(&f->zap);
+    if (f->zmq)
+        zmq_ctx_term(f->zmq);
+    outbox_free(&f->outbox);
+    deliver_free(&f->deliver);
+    access_close(&f->access);
+    keyring_free(&f->keyring);
+    if (f->core)
+        core_free(&f->core);
+    core_effects_free(&f->effects);
+    free(f->scans);
+    free(f->msg);
+    loop_free(&f->loop);
+}
+
+/* -- life ---------------------------------------------------------------------------------------- */
+static bool make_names(front_t *f, error_t *err)
+{
+    uint8_t random[3];
+    char state[OPTIONS_PATH_BYTES];
+    clock_random(random, sizeof random);
+    snprintf(f->instance, sizeof f->instance, PROGRAM "-%02x%02x%02x", random[0], random[1], random[2]);
+    if (!options_state_dir(f->options, state, err))
+        return false;
+    if (mkdir(state, 0700) != 0 && errno != EEXIST)
+        return error_set(err, STATUS_FAILED_PRECONDITION, NULL, "MANGABUS_STATE: %s cannot be made: %s.", state,
+                         strerror(errno));
+    int len = snprintf(f->journal_dir, sizeof f->journal_dir, "%s/journal", state);
+    return len < (int)sizeof f->journal_dir ||
+           error_set(err, STATUS_INVALID_ARGUMENT, NULL, "MANGABUS_STATE: too long.");
+}
+
+static bool recover(front_t *f, error_t *err)
+{
+    if (!make_core(f, err))
+        return false;
+    f->exit_code = FRONT_DISK;
+    if (!open_journal(f, err)) {
+        if (err->code == STATUS_UNAVAILABLE || err->code == STATUS_ALREADY_EXISTS)
+            f->exit_code = FRONT_LOCKED;
+        return false;
+    }
+    f->exit_code = FRONT_CONFIG;
+    start_clock(f);
+    return true;
+}
+
+static bool start(front_t *f, error_t *err)
+{
+    f->exit_code = FRONT_CONFIG;
+    if (!make_names(f, err))
+        return false;
+    log_info("starting", LOG_S("version", MANGABUS_VERSION), LOG_S("state", f->journal_dir));
+    if (!recover(f, err) || !open_loop(f, err) || !open_keys(f, err) || !open_output(f, err) || !open_observer(f, err))
+        return false;
+    core_start(f->core, front_now_us(f), journal_next_seq(f->journal), &f->effects);
+    if (!read_topology(f, err))
+        return false;
+    f->exit_code = FRONT_UNAVAILABLE;
+    if (!start_listening(f, err)) {
+        if (err->code != STATUS_UNAVAILABLE)
+            f->exit_code = FRONT_CONFIG;
+        return false;
+    }
+    loop_on_signal(f->loop, on_signal, f);
+    f->exit_code = FRONT_OK;
+    return !f->has_failed;
+}
+
+int front_run(const options_t *options)
+{
+    front_t f = {.options = options};
+    error_t err = {0};
+    if (start(&f, &err)) {
+        log_info("ready", LOG_S("instance", f.instance));
+        loop_run(f.loop);
+    } else if (!f.has_failed) {
+        log_error("cannot start", LOG_S("error", err.message));
+    }
+    close_all(&f);
+    if (f.exit_code == FRONT_OK)
+        log_info("stopped");
+    return f.exit_code;
+}

@@ -1,0 +1,72 @@
+/* front_internal.h: the parts of the front, for its own files. */
+#ifndef BROKER_FRONT_INTERNAL_H
+#define BROKER_FRONT_INTERNAL_H
+
+#include "broker/access.h"
+#include "broker/deliver.h"
+#include "broker/front.h"
+#include "broker/observe.h"
+#include "broker/outbox.h"
+#include "broker/router.h"
+#include "broker/zap.h"
+
+#define FRONT_SCANS_MAX 65536 /* one for each bus subscription at most */
+
+typedef struct {
+    uint64_t scan, from;
+    int64_t since_us;
+    size_t max_bytes;
+} front_scan_t;
+
+typedef struct {
+    const options_t *options;
+    char instance[64];
+    char journal_dir[OPTIONS_PATH_BYTES];
+    loop_t *loop;
+    void *zmq;
+    keyring_t *keyring; /* NULL without keys */
+    zap_t *zap;
+    access_t *access;
+    router_t *router;
+    core_t *core;
+    journal_t *journal;
+    loop_watch_t *journal_watch;
+    outbox_t *outbox;
+    deliver_t *deliver;
+    observe_t *observe;
+    core_effects_t effects;
+    wire_msg_t *msg; /* the frame being decoded */
+
+    int64_t wall_base_us, mono_base_us;
+    loop_timer_t *deadline;     /* core_next_deadline_us */
+    loop_timer_t *housekeeping; /* every second */
+    loop_timer_t *stopping;     /* while draining */
+
+    front_scan_t *scans; /* a ring */
+    size_t scan_first, scan_count, scan_cap;
+    bool scan_planned;
+
+    size_t frames_in, frames_bad;
+    bool is_listening, is_stopping, has_failed;
+    int64_t stop_by_mono_us;
+    unsigned config_errors; /* error lines of the core while the topology was applied */
+    bool counts_errors;
+    int exit_code;
+} front_t;
+
+/* front_turn.c */
+int64_t front_now_us(const front_t *front);
+/* One input to the core; what follows is done by front_settle. */
+void front_step(front_t *front, core_input_t *input);
+/* Does all that the core asked for: journal, outbox, scans; then commits and sends what may go. */
+void front_settle(front_t *front);
+/* Takes and serves what has arrived. */
+void front_on_frames(void *ctx, int events);
+void front_on_journal(void *ctx, int events);
+/* The first failure of the disk is the last: logs, and ends the loop with `exit_code`. */
+void front_fail(front_t *front, const char *what, const error_t *err);
+
+/* front_scan.c */
+void front_scan_put(front_t *front, const front_scan_t *scan);
+
+#endif

@@ -1,0 +1,200 @@
+/* front_turn.c: one turn of the broker: in, decide, journal, out. */
+#include <stdlib.h>
+
+#include "broker/front_internal.h"
+#include "kit/clock.h"
+#include "kit/log.h"
+
+/* -- clock --------------------------------------------------------------------------------------- */
+int64_t front_now_us(const front_t *front)
+{
+    return front->wall_base_us + (clock_mono_us() - front->mono_base_us);
+}
+
+static void arm_deadline(front_t *f)
+{
+    int64_t at_us = core_next_deadline_us(f->core);
+    if (at_us == INT64_MAX)
+        loop_timer_off(f->deadline);
+    else
+        loop_timer_at(f->deadline, f->mono_base_us + (at_us - f->wall_base_us));
+}
+
+/* -- what the core asks for ---------------------------------------------------------------------- */
+void front_fail(front_t *front, const char *what, const error_t *err)
+{
+    if (front->has_failed)
+        return;
+    log_error(what, LOG_S("error", err->message));
+    front->has_failed = true;
+    front->exit_code = FRONT_DISK;
+    loop_stop(front->loop);
+}
+
+static bool append_records(front_t *f)
+{
+    bytes_t left = buf_bytes(&f->effects.records);
+    while (left.len > 0) {
+        error_t err = {0};
+        uint32_t length;
+        uint64_t seq;
+        int64_t ingest_us;
+        if (!record_peek(left, &length, &seq, &ingest_us) || length > left.len)
+            abort(); /* the core wrote it */
+        if (!journal_append(f->journal, bytes_from(left.data, length), &err)) {
+            front_fail(f, "the journal took no record", &err);
+            return false;
+        }
+        left = bytes_from(left.data + length, left.len - length);
+    }
+    return true;
+}
+
+static void write_log(front_t *f, const core_out_t *out)
+{
+    static const log_level_t levels[] = {LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR};
+    char text[1024];
+    bool known = out->log.level >= 0 && (size_t)out->log.level < ARRAY_LEN(levels);
+    bytes_to_cstr(bytes_from(f->effects.bytes.data + out->log.at, out->log.len), text, sizeof text);
+    if (f->counts_errors && out->log.level >= (int)LOG_ERROR)
+        f->config_errors++;
+    log_write(known ? levels[out->log.level] : LOG_ERROR, text, NULL, 0);
+}
+
+static void dispatch(front_t *f, const core_out_t *out)
+{
+    switch (out->kind) {
+    case CORE_OUT_FRAME:
+    case CORE_OUT_DELIVER:
+    case CORE_OUT_RESULT:
+        outbox_put(f->outbox, out, &f->effects, journal_synced(f->journal));
+        break;
+    case CORE_OUT_SCAN:
+        front_scan_put(f, &(front_scan_t){.scan = out->scan.scan,
+                                          .from = out->scan.from,
+                                          .since_us = out->scan.since_us,
+                                          .max_bytes = out->scan.max_bytes});
+        break;
+    case CORE_OUT_LOG:
+        write_log(f, out);
+        break;
+    }
+}
+
+static void do_effects(front_t *f)
+{
+    if (append_records(f))
+        for (size_t i = 0; i < f->effects.out_count; i++)
+            dispatch(f, &f->effects.outs[i]);
+    core_effects_clear(&f->effects);
+}
+
+static void commit(front_t *f)
+{
+    error_t err = {0};
+    if (!f->has_failed && !journal_commit(f->journal, &err))
+        front_fail(f, "the journal cannot write", &err);
+    if (f->has_failed)
+        return;
+    observe_journal(f->observe);
+    outbox_flush(f->outbox, journal_synced(f->journal));
+}
+
+static void feed_gone(front_t *f)
+{
+    core_input_t input = {.kind = CORE_IN_GONE};
+    while (router_next_gone(f->router, &input.peer))
+        front_step(f, &input);
+}
+
+void front_step(front_t *front, core_input_t *input)
+{
+    if (!front->has_failed)
+        core_step(front->core, front_now_us(front), input, &front->effects);
+}
+
+void front_settle(front_t *front)
+{
+    do {
+        do_effects(front);
+        commit(front);
+        feed_gone(front);
+    } while (!front->has_failed && (front->effects.out_count > 0 || front->effects.records.len > 0));
+    arm_deadline(front);
+}
+
+/* -- frames in ----------------------------------------------------------------------------------- */
+/* A key that was taken out: the connection stands (libzmq cannot cut it), but is nobody's. */
+static void refuse_revoked(front_t *f, const router_frame_t *frame)
+{
+    buf_t out = {0};
+    core_input_t gone = {.kind = CORE_IN_GONE, .peer = frame->peer};
+    wire_error_t error = {.status = STATUS_UNAUTHENTICATED,
+                          .name = BYTES_LIT("NO_SESSION"),
+                          .message = BYTES_LIT("The key of this connection is no longer allowed.")};
+    uint64_t verb, seq = 0;
+    if (!wire_peek(frame->frame, &verb, &seq))
+        seq = 0;
+    wire_encode_verb(&out, WIRE_ERROR, seq, &error);
+    router_send(f->router, frame->peer, buf_bytes(&out));
+    buf_free(&out);
+    front_step(f, &gone);
+}
+
+static bool decode(front_t *f, const router_frame_t *frame, error_t *err)
+{
+    if (wire_decode(frame->frame, f->msg, err) && !frame->several_parts)
+        return true;
+    if (frame->several_parts)
+        error_set(err, STATUS_INVALID_ARGUMENT, "MALFORMED_FRAME", "A message has exactly one frame.");
+    return false;
+}
+
+static void on_frame(void *ctx, const router_frame_t *frame)
+{
+    front_t *f = ctx;
+    error_t err = {0};
+    core_input_t input = {.peer = frame->peer, .frame_bytes = frame->frame.len};
+    input.role = access_role(f->access, frame->user);
+    f->frames_in++;
+    if (!input.role) {
+        refuse_revoked(f, frame);
+        return;
+    }
+    if (decode(f, frame, &err)) {
+        input.kind = CORE_IN_FRAME;
+        input.msg = f->msg;
+        if (f->msg->verb == WIRE_HELLO)
+            clock_random(input.random, sizeof input.random);
+    } else {
+        f->frames_bad++;
+        input.kind = CORE_IN_BAD;
+        input.bad = &err;
+        input.bad_seq = f->msg->seq;
+    }
+    front_step(f, &input);
+    if (f->effects.records.len + f->effects.bytes.len > FRONT_EFFECTS_BYTES)
+        do_effects(f);
+}
+
+void front_on_frames(void *ctx, int events UNUSED)
+{
+    front_t *f = ctx;
+    f->frames_in = f->frames_bad = 0;
+    if (f->has_failed || router_drain(f->router, FRONT_FRAMES_A_TURN, on_frame, f) == 0)
+        return;
+    observe_frames(f->observe, f->frames_in, f->frames_bad);
+    front_settle(f);
+}
+
+void front_on_journal(void *ctx, int events UNUSED)
+{
+    front_t *f = ctx;
+    error_t err = {0};
+    if (f->has_failed)
+        return;
+    if (!journal_poll(f->journal, &err))
+        front_fail(f, "the journal cannot write", &err);
+    else
+        front_settle(f);
+}

@@ -1,0 +1,39 @@
+/* observe.h: what the broker shows of itself over HTTP: /metrics, /healthz, /readyz. */
+#ifndef BROKER_OBSERVE_H
+#define BROKER_OBSERVE_H
+
+#include "broker/core/core.h"
+#include "broker/deliver.h"
+#include "broker/journal/journal.h"
+#include "broker/outbox.h"
+#include "broker/router.h"
+#include "broker/zap.h"
+#include "kit/loop.h"
+
+typedef struct observe observe_t;
+
+/* What is looked at; all outlive the observer but `zap`, which may be NULL. */
+typedef struct {
+    const core_t *core;
+    const journal_t *journal;
+    const router_t *router;
+    const outbox_t *outbox;
+    const deliver_t *deliver;
+    const zap_t *zap;
+    int64_t (*now_us)(void *ctx);        /* the broker's clock */
+    const char *(*not_ready)(void *ctx); /* NULL: ready; else why not, one sentence */
+    void *ctx;
+} observe_subject_t;
+
+/* `address` is HOST:PORT, port 0 for any free one; empty: metrics are counted and not served. */
+MUST_USE observe_t *observe_new(loop_t *loop, const char *address, const observe_subject_t *subject, error_t *err);
+void observe_free(observe_t **observe);
+
+/* Splits HOST:PORT ([HOST]:PORT for IPv6). False when it is neither. */
+MUST_USE bool observe_parse_address(const char *address, char *host, size_t host_bytes, uint16_t *port);
+
+/* To be called after each commit and poll: takes the times of syncs and the sizes of batches. */
+void observe_journal(observe_t *observe);
+void observe_frames(observe_t *observe, size_t in, size_t bad);
+
+#endif

@@ -1,0 +1,191 @@
+/* outbox.c: one queue, and two counters a peer that say what may not be overtaken. */
+#include "broker/outbox.h"
+
+#include <stdlib.h>
+
+/* Peers share counters by the low bits of their number. Sharing makes a frame wait that need not, never the other
+ * way round; libzmq numbers connections one after the other, so few share. */
+#define COUNTERS 4096
+
+typedef struct waiting {
+    struct waiting *next;
+    uint64_t after;
+    bool is_frame, is_welcome;
+    size_t frame_bytes;
+    deliver_request_t request; /* peer always; the rest unless is_frame */
+    uint64_t data[];           /* the frame; or items and extras */
+} waiting_t;
+
+struct outbox {
+    outbox_sink_t sink;
+    waiting_t *head, **tail;
+    size_t count;
+    uint32_t waiting[COUNTERS], welcomes[COUNTERS];
+};
+
+outbox_t *outbox_new(const outbox_sink_t *sink)
+{
+    outbox_t *o = calloc(1, sizeof *o);
+    if (!o)
+        return NULL;
+    o->sink = *sink;
+    o->tail = &o->head;
+    return o;
+}
+
+void outbox_free(outbox_t **outbox)
+{
+    outbox_t *o = *outbox;
+    *outbox = NULL;
+    if (!o)
+        return;
+    while (o->head) {
+        waiting_t *w = o->head;
+        o->head = w->next;
+        free(w);
+    }
+    free(o);
+}
+
+size_t outbox_count(const outbox_t *outbox)
+{
+    return outbox->count;
+}
+
+/* -- what may overtake --------------------------------------------------------------------------- */
+static bool overtakes(uint64_t verb)
+{
+    switch (verb) {
+    case WIRE_CALL:
+    case WIRE_REPLY:
+    case WIRE_REPLY_CREDIT:
+    case WIRE_CANCEL:
+    case WIRE_PING:
+    case WIRE_PONG:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool must_wait(const outbox_t *o, uint64_t peer, uint64_t after, uint64_t verb, uint64_t synced)
+{
+    size_t at = peer % COUNTERS;
+    if (after > synced)
+        return true;
+    return after == 0 && overtakes(verb) ? o->welcomes[at] > 0 : o->waiting[at] > 0;
+}
+
+/* -- waiting ------------------------------------------------------------------------------------- */
+static void enqueue(outbox_t *o, waiting_t *w)
+{
+    size_t at = w->request.peer % COUNTERS;
+    *o->tail = w;
+    o->tail = &w->next;
+    o->count++;
+    o->waiting[at]++;
+    o->welcomes[at] += w->is_welcome;
+}
+
+/* Out of memory here would lose an acknowledged frame; the journal makes the process whole again. */
+static waiting_t *waiting_new(const core_out_t *out, size_t data_bytes)
+{
+    waiting_t *w = malloc(sizeof *w + data_bytes);
+    if (!w)
+        abort();
+    *w = (waiting_t){.after = out->after, .request = {.peer = out->peer}};
+    return w;
+}
+
+static deliver_request_t request_of(const core_out_t *out, const core_effects_t *effects)
+{
+    return (deliver_request_t){.peer = out->peer,
+                               .verb = out->deliver.verb,
+                               .seq = out->deliver.seq,
+                               .sub = out->deliver.sub,
+                               .items = effects->items + out->deliver.first,
+                               .count = out->deliver.count,
+                               .extras = effects->bytes.data};
+}
+
+static void wait_with_frame(outbox_t *o, const core_out_t *out, bytes_t frame, bool is_welcome)
+{
+    waiting_t *w = waiting_new(out, frame.len);
+    w->is_frame = true;
+    w->is_welcome = is_welcome;
+    w->frame_bytes = frame.len;
+    memcpy(w->data, frame.data, frame.len);
+    enqueue(o, w);
+}
+
+static void wait_with_items(outbox_t *o, const core_out_t *out, const core_effects_t *effects)
+{
+    deliver_request_t from = request_of(out, effects);
+    size_t extra_bytes = 0, items_bytes = from.count * sizeof *from.items;
+    for (size_t i = 0; i < from.count; i++)
+        extra_bytes += from.items[i].extra_len;
+    waiting_t *w = waiting_new(out, items_bytes + extra_bytes);
+    core_item_t *items = (core_item_t *)w->data;
+    uint8_t *extras = (uint8_t *)w->data + items_bytes;
+    uint32_t at = 0;
+    for (size_t i = 0; i < from.count; i++) {
+        items[i] = from.items[i];
+        items[i].extra_at = at;
+        if (items[i].extra_len > 0)
+            memcpy(extras + at, from.extras + from.items[i].extra_at, items[i].extra_len);
+        at += items[i].extra_len;
+    }
+    w->request = from;
+    w->request.items = items;
+    w->request.extras = extras;
+    enqueue(o, w);
+}
+
+/* -- in and out ---------------------------------------------------------------------------------- */
+static void put_frame(outbox_t *o, const core_out_t *out, const core_effects_t *effects, uint64_t synced)
+{
+    bytes_t frame = bytes_from(effects->bytes.data + out->frame.at, out->frame.len);
+    uint64_t verb = 0, seq = 0;
+    bool known = wire_peek(frame, &verb, &seq);
+    if (must_wait(o, out->peer, out->after, known ? verb : 0, synced))
+        wait_with_frame(o, out, frame, verb == WIRE_WELCOME);
+    else
+        o->sink.frame(o->sink.ctx, out->peer, frame);
+}
+
+void outbox_put(outbox_t *outbox, const core_out_t *out, const core_effects_t *effects, uint64_t synced)
+{
+    if (out->kind == CORE_OUT_FRAME) {
+        put_frame(outbox, out, effects, synced);
+    } else if (must_wait(outbox, out->peer, out->after, (uint64_t)out->deliver.verb, synced)) {
+        wait_with_items(outbox, out, effects);
+    } else {
+        deliver_request_t request = request_of(out, effects);
+        outbox->sink.deliver(outbox->sink.ctx, &request);
+    }
+}
+
+static waiting_t *dequeue(outbox_t *o)
+{
+    waiting_t *w = o->head;
+    size_t at = w->request.peer % COUNTERS;
+    o->head = w->next;
+    if (!o->head)
+        o->tail = &o->head;
+    o->count--;
+    o->waiting[at]--;
+    o->welcomes[at] -= w->is_welcome;
+    return w;
+}
+
+void outbox_flush(outbox_t *outbox, uint64_t synced)
+{
+    while (outbox->head && outbox->head->after <= synced) {
+        waiting_t *w = dequeue(outbox);
+        if (w->is_frame)
+            outbox->sink.frame(outbox->sink.ctx, w->request.peer, bytes_from(w->data, w->frame_bytes));
+        else
+            outbox->sink.deliver(outbox->sink.ctx, &w->request);
+        free(w);
+    }
+}
