@@ -1,8 +1,9 @@
 /* journal.h: the log that is the truth: append, group commit, recovery, and reading back.
  *
  * One owner thread calls everything here; a writer thread of the journal's own does the writing and the
- * syncing. Nothing blocks but journal_open, journal_close, journal_read and journal_scan (disk reads, from
- * the page cache as a rule), and journal_commit when it syncs in place.
+ * syncing. Nothing blocks but journal_open, journal_close, journal_release, the reading ones (disk reads, from
+ * the page cache as a rule), and journal_commit and journal_poll when they sync in place. No callback may call
+ * the journal.
  *
  * Records are appended to an open batch. journal_commit hands the batch to the writer when the writer is
  * idle; what arrives meanwhile gathers in the next one (natural group commit, no timer). With little
@@ -31,7 +32,8 @@ typedef struct {
     const journal_io_t *io;  /* NULL for the real disk */
     uint64_t segment_bytes;  /* 0 for JOURNAL_SEGMENT_BYTES */
     size_t tail_cache_bytes; /* newest records kept in memory for reading back; 0 for 64 MiB */
-    bool no_thread;          /* sync in journal_commit always: for the simulator and for tests */
+    bool no_thread; /* sync in journal_commit always: for the simulator and for tests (also allows tiny segments) */
+    uint64_t salt;  /* random bits, so that no client can forge a batch inside a message; 0 in tests */
 } journal_options_t;
 
 typedef struct {
@@ -47,7 +49,7 @@ typedef struct {
     uint64_t batches;  /* commits since open */
     uint64_t syncs;
     uint64_t bytes;      /* written since open */
-    uint64_t disk_bytes; /* of all segments */
+    uint64_t disk_bytes; /* of all segments, spares not counted */
     uint64_t segments;
     uint64_t sync_ns_last;    /* of the newest sync, monotonic */
     uint64_t pending_records; /* appended, not synced */
@@ -73,13 +75,23 @@ uint64_t journal_next_seq(const journal_t *journal);
 int64_t journal_last_ingest_us(const journal_t *journal);
 
 /* Takes one whole record (record_encode), whose sequence must be journal_next_seq(). False when the journal
- * has failed, or RESOURCE_EXHAUSTED when the disk is full. */
+ * has failed, or RESOURCE_EXHAUSTED when the disk is so full that not even the reserve has room for it. */
 MUST_USE bool journal_append(journal_t *journal, bytes_t record, error_t *err);
+
+/* True when new work of this size may be taken in. False when the journal has failed, or the disk is full and only
+ * the reserve is left: a quarter of a segment, kept for records that end something (settles, moves), which are
+ * appended without asking. Costs nothing while there is room, one statvfs while there is none. */
+MUST_USE bool journal_has_room(journal_t *journal, uint64_t bytes);
 
 /* Starts a commit if there is something to commit and the writer is idle. False when the journal failed. */
 MUST_USE bool journal_commit(journal_t *journal, error_t *err);
 
-/* Readable when the writer has finished something: then call journal_poll. */
+/* For the owner to call when nothing was committed for about a second: writes, once, an empty batch that proves the
+ * last commit synced, so that damage to it is told from an unsynced tail. Does nothing when that is proven or
+ * something is under way. False when the journal failed. */
+MUST_USE bool journal_idle(journal_t *journal, error_t *err);
+
+/* Readable when the writer has finished something: then call journal_poll. -1 with no_thread. */
 int journal_fd(const journal_t *journal);
 /* Takes the writer's results in and starts the next commit. False when the journal failed. */
 MUST_USE bool journal_poll(journal_t *journal, error_t *err);
@@ -91,9 +103,9 @@ uint64_t journal_synced(const journal_t *journal);
  * it is not (or no longer) there, DATA_LOSS when its checksum does not hold. */
 MUST_USE bool journal_read(journal_t *journal, uint64_t seq, bytes_t *raw, error_t *err);
 
-/* Reads on from sequence `from`: calls `apply` for each record until `max_bytes` of records were seen or
- * the newest is reached; *next is where to go on. Records not yet synced are included: the caller holds
- * them back by its output rule. False when `apply` said so or a record could not be read. */
+/* Reads on from sequence `from` (from the oldest record, when `from` is before it): calls `apply` for each record until
+ * `max_bytes` of records were seen or the newest is reached; *next is where to go on. Records not yet synced are
+ * included: the caller holds them back by its output rule. False when `apply` said so or a record could not be read. */
 MUST_USE bool journal_scan(journal_t *journal, uint64_t from, size_t max_bytes, journal_apply_fn apply, void *ctx,
                            uint64_t *next, error_t *err);
 
@@ -102,6 +114,11 @@ MUST_USE bool journal_find_time(journal_t *journal, int64_t us, uint64_t *seq, e
 
 /* Oldest record that can still be read; journal_next_seq() when there is none. */
 uint64_t journal_first_seq(const journal_t *journal);
+
+/* Gives back whole segments, oldest first, all of whose records are below `oldest_needed_seq` and older than
+ * `not_after_us` (ingest time): their files become spares or go. The newest segment always stays. Blocks for a rename
+ * and a folder sync each. False when that failed: then the journal has. */
+MUST_USE bool journal_release(journal_t *journal, uint64_t oldest_needed_seq, int64_t not_after_us, error_t *err);
 
 void journal_stats(const journal_t *journal, journal_stats_t *out);
 

@@ -1,8 +1,9 @@
 /* journal_io.h: the few disk operations the journal needs, as a table, so that the simulator can be the disk.
  *
  * Every function returns 0 (or a count, or a descriptor) on success and a negative errno on failure. Reads
- * and writes may be short. The table's functions may block; `pwrite` and `datasync` are called from the
- * journal's writer thread, the others from its owner. */
+ * and writes may be short. The table's functions may block. Writing, syncing and preparing segments happen in
+ * the journal's writer thread, beside calls of its owner: with journal_options_t.no_thread all calls come from
+ * the owner, otherwise the functions must bear two threads at once. */
 #ifndef BROKER_JOURNAL_JOURNAL_IO_H
 #define BROKER_JOURNAL_JOURNAL_IO_H
 

@@ -1,0 +1,56 @@
+/* journal_file.h: the journal's folder: opening, reading, writing and syncing by name, errors in words.
+ *
+ * Every function may block on the disk. A failure's code is RESOURCE_EXHAUSTED when the disk is full, else
+ * INTERNAL with the name JOURNAL_IO; the message names the file. Safe from two threads at once where the
+ * journal_io table is. */
+#ifndef BROKER_JOURNAL_JOURNAL_FILE_H
+#define BROKER_JOURNAL_JOURNAL_FILE_H
+
+#include "broker/journal/journal_format.h"
+
+#define FOLDER_PATH_BYTES 1024
+#define FILE_PATH_BYTES (FOLDER_PATH_BYTES + FILE_NAME_BYTES)
+
+typedef struct {
+    const journal_io_t *io;
+    char path[FOLDER_PATH_BYTES];
+} folder_t;
+
+/* False when the path is too long. */
+MUST_USE bool folder_init(folder_t *folder, const char *path, const journal_io_t *io, error_t *err);
+/* Makes the folder (0700) unless it is there, durably. */
+MUST_USE bool folder_make(const folder_t *folder, error_t *err);
+/* Makes creations, renames and removals durable. */
+MUST_USE bool folder_sync(const folder_t *folder, error_t *err);
+/* "folder/name", for messages and calls. */
+void folder_file(const folder_t *folder, const char *name, char out[FILE_PATH_BYTES]);
+
+MUST_USE bool file_open(const folder_t *folder, const char *name, int flags, int *fd, error_t *err);
+void file_close(const folder_t *folder, int *fd); /* sets it to -1; one below 0 is left alone */
+MUST_USE bool file_size(const folder_t *folder, const char *name, int fd, uint64_t *bytes, error_t *err);
+/* All `bytes`, or an error: also when the file ends before. */
+MUST_USE bool file_read(const folder_t *folder, int fd, void *out, uint64_t bytes, uint64_t offset, error_t *err);
+MUST_USE bool file_write(const folder_t *folder, int fd, const void *data, uint64_t bytes, uint64_t offset,
+                         error_t *err);
+MUST_USE bool file_sync(const folder_t *folder, int fd, error_t *err);
+MUST_USE bool file_rename(const folder_t *folder, const char *from, const char *to, error_t *err);
+/* No error when there is no such file. */
+MUST_USE bool file_remove(const folder_t *folder, const char *name, error_t *err);
+
+/* -- a window on a file, for reading it from one end to the other -------------------------------- */
+typedef struct {
+    const folder_t *folder;
+    int fd;
+    uint64_t file_bytes;
+    uint8_t *data;
+    size_t cap;
+    uint64_t at; /* of data[0] in the file */
+    size_t len;
+} window_t;
+
+/* The `bytes` (at most BATCH_LIMIT_BYTES) at `offset`; they live until the next call. NULL with *err untouched
+ * when the file ends before, NULL with err->code set when it cannot be read; so pass a cleared error. */
+const uint8_t *window_view(window_t *window, uint64_t offset, size_t bytes, error_t *err);
+void window_free(window_t *window);
+
+#endif

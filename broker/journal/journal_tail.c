@@ -1,0 +1,111 @@
+/* journal_tail.c: the ring of the newest batches. */
+#include "broker/journal/journal_tail.h"
+
+#include <stdlib.h>
+
+#define RING_FIRST 64
+
+static bool ring_grow(tail_t *tail)
+{
+    size_t cap = tail->cap ? tail->cap * 2 : RING_FIRST;
+    batch_t **ring = malloc(cap * sizeof(batch_t *));
+    if (!ring)
+        return false;
+    for (size_t i = 0; i < tail->count; i++)
+        ring[i] = tail_at(tail, i);
+    free(tail->ring);
+    tail->ring = ring;
+    tail->head = 0;
+    tail->cap = cap;
+    return true;
+}
+
+static void batch_free(batch_t *batch)
+{
+    buf_free(&batch->data);
+    free(batch);
+}
+
+batch_t *tail_add(tail_t *tail, segment_t *segment, uint64_t number, uint64_t first_seq)
+{
+    static const uint8_t header[BATCH_HEADER_BYTES];
+    if (tail->count == tail->cap && !ring_grow(tail))
+        return NULL;
+    batch_t *batch = calloc(1, sizeof *batch);
+    if (!batch)
+        return NULL;
+    *batch = (batch_t){.segment = segment, .at = segment->used, .number = number, .first_seq = first_seq};
+    buf_append(&batch->data, header, sizeof header);
+    if (batch->data.failed) {
+        batch_free(batch);
+        return NULL;
+    }
+    tail->ring[(tail->head + tail->count++) & (tail->cap - 1)] = batch;
+    tail->bytes += batch->data.len;
+    return batch;
+}
+
+/* A buffer that could not grow keeps what it had. */
+static bool newest_extend(tail_t *tail, const void *data, size_t len)
+{
+    buf_t *to = &tail_newest(tail)->data;
+    buf_append(to, data, len);
+    bool good = !to->failed;
+    to->failed = false;
+    tail->bytes += good ? len : 0;
+    return good;
+}
+
+bool tail_append(tail_t *tail, bytes_t record)
+{
+    if (!newest_extend(tail, record.data, record.len))
+        return false;
+    tail_newest(tail)->count++;
+    return true;
+}
+
+bool tail_close_newest(tail_t *tail)
+{
+    static const uint8_t padding[BATCH_ALIGN_BYTES];
+    size_t len = tail_newest(tail)->data.len;
+    tail_newest(tail)->length = (uint32_t)len;
+    return newest_extend(tail, padding, (size_t)(batch_padded(len) - len));
+}
+
+static void drop_oldest(tail_t *tail)
+{
+    batch_t *oldest = tail_at(tail, 0);
+    tail->bytes -= oldest->data.len;
+    tail->head = (tail->head + 1) & (tail->cap - 1);
+    tail->count--;
+    batch_free(oldest);
+}
+
+void tail_trim(tail_t *tail, uint64_t synced_batch)
+{
+    while (tail->count > 0 && tail->bytes > tail->bound_bytes && tail_at(tail, 0)->number <= synced_batch)
+        drop_oldest(tail);
+}
+
+void tail_free(tail_t *tail)
+{
+    while (tail->count > 0)
+        drop_oldest(tail);
+    free(tail->ring);
+    *tail = (tail_t){0};
+}
+
+const batch_t *tail_find(const tail_t *tail, uint64_t seq)
+{
+    /* The last whose first record is not behind `seq`: one without records shares its number with the next. */
+    size_t low = 0, high = tail->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (tail_at(tail, middle)->first_seq <= seq)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    const batch_t *batch = low ? tail_at(tail, low - 1) : NULL;
+    return batch && seq - batch->first_seq < batch->count ? batch : NULL;
+}
