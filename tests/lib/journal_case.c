@@ -54,7 +54,7 @@ bool journal_case_open(journal_case_t *c)
     return true;
 }
 
-static void remember(journal_case_t *c, bytes_t raw)
+void journal_case_remember(journal_case_t *c, bytes_t raw)
 {
     if (c->count == c->cap) {
         c->cap = c->cap ? c->cap * 2 : 64;
@@ -81,7 +81,7 @@ bool journal_case_append(journal_case_t *c, size_t body_max)
     record_encode(&raw, journal_next_seq(c->journal), c->time_us, RECORD_SEND, &send);
     bool good = journal_append(c->journal, buf_bytes(&raw), &c->err);
     if (good)
-        remember(c, buf_bytes(&raw));
+        journal_case_remember(c, buf_bytes(&raw));
     buf_free(&raw);
     free(body);
     return good;

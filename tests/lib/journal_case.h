@@ -25,6 +25,8 @@ typedef struct {
 bool journal_case_open(journal_case_t *c);
 /* Appends one random record with a body of at most `body_max` bytes; keeps it in mind. */
 bool journal_case_append(journal_case_t *c, size_t body_max);
+/* Keeps a record in mind that was appended otherwise. */
+void journal_case_remember(journal_case_t *c, bytes_t raw);
 /* Takes note of journal_synced. */
 void journal_case_note(journal_case_t *c);
 /* Closes, with or without success. */

@@ -390,6 +390,47 @@ static void after_an_idle_moment_the_same_damage_is_refused(void **state)
     fault_disk_free(disk);
 }
 
+#define BIG_BYTES 1300000 /* three to a batch */
+
+static void append_big(journal_case_t *c)
+{
+    static uint8_t body[BIG_BYTES];
+    buf_t raw = {0};
+    memset(body, (int)random_below(&c->random, 256), sizeof body);
+    record_send_t send = {.body = bytes_from(body, sizeof body)};
+    record_encode(&raw, journal_next_seq(c->journal), 1, RECORD_SEND, &send);
+    assert_true(journal_append(c->journal, buf_bytes(&raw), &c->err));
+    journal_case_remember(c, buf_bytes(&raw));
+    buf_free(&raw);
+}
+
+static void a_batch_behind_the_cut_never_comes_back(void **state)
+{
+    (void)state;
+    fault_disk_t *disk = fault_disk_new(13);
+    journal_case_t c;
+    case_init(&c, disk, 13);
+    c.options.segment_bytes = 16 << 20;
+    assert_true(journal_case_open(&c));
+    for (int i = 0; i < 4; i++)
+        append_big(&c);
+    assert_true(journal_commit(c.journal, &c.err)); /* two batches, one sync */
+    power_off(&c, disk);
+    uint64_t *bytes;
+    fault_disk_file(disk, DIR "/0000000000000001.journal", &bytes)[4096 + 70] ^= 1;
+    assert_true(journal_case_open(&c));
+    assert_int_equal(c.count, 0);
+    /* New records that end exactly where the second batch of before begins. */
+    for (int i = 0; i < 3; i++)
+        append_big(&c);
+    assert_true(journal_commit(c.journal, &c.err));
+    power_off(&c, disk);
+    assert_true(journal_case_open(&c));
+    assert_int_equal(c.count, 3);
+    journal_case_free(&c);
+    fault_disk_free(disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -401,6 +442,7 @@ int main(void)
         cmocka_unit_test(a_missing_segment_is_refused),
         cmocka_unit_test(a_newer_format_is_refused_by_its_number),
         cmocka_unit_test(without_a_proof_a_damaged_last_commit_is_a_tail_and_cut),
+        cmocka_unit_test(a_batch_behind_the_cut_never_comes_back),
         cmocka_unit_test(after_an_idle_moment_the_same_damage_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
