@@ -17,6 +17,7 @@
 
 typedef struct {
     PGconn *conn;
+    const char *schema;
     const pg_migration_t *migrations;
     int count;
     char *name; /* the schema as an identifier, quoted */
@@ -57,12 +58,12 @@ static PGconn *connect_once(const char *schema)
     return PQconnectdbParams(names, values, 0);
 }
 
-static bool connect_within(migrator_t *m, const char *schema, int64_t wait_ms)
+static bool connect_within(migrator_t *m, int64_t wait_ms)
 {
     const struct timespec pause = {.tv_nsec = RETRY_PAUSE_MS * 1000000L};
     int64_t until_ms = clock_mono_ms() + wait_ms;
     for (bool told = false;; told = true) {
-        m->conn = connect_once(schema);
+        m->conn = connect_once(m->schema);
         if (PQstatus(m->conn) == CONNECTION_OK)
             return true;
         error_t err = {0};
@@ -80,8 +81,9 @@ static bool connect_within(migrator_t *m, const char *schema, int64_t wait_ms)
     }
 }
 
-static bool prepare(migrator_t *m, const char *schema)
+static bool prepare(migrator_t *m)
 {
+    const char *schema = m->schema;
     const char *encoding = PQparameterStatus(m->conn, "server_encoding");
     if (!encoding || strcmp(encoding, "UTF8") != 0)
         return error_set(m->err, STATUS_FAILED_PRECONDITION, NULL,
@@ -118,13 +120,13 @@ static bool row_known(migrator_t *m, const PGresult *result, int row)
     int64_t version = pg_i64(result, row, 0, 0);
     if (version < 1 || version > m->count)
         return error_set(m->err, STATUS_FAILED_PRECONDITION, NULL,
-                         "schema %s is at version %lld, this program knows %d: start a newer program", m->name,
+                         "schema %s is at version %lld, this program knows %d: start a newer program", m->schema,
                          (long long)version, m->count);
     const char *name = m->migrations[version - 1].name;
     if (!bytes_eq_cstr(pg_text(result, row, 1), name))
         return error_set(m->err, STATUS_FAILED_PRECONDITION, NULL,
-                         "schema %s has '%s' as version %lld, this program '%s': they do not belong together", m->name,
-                         PQgetvalue(result, row, 1), (long long)version, name);
+                         "schema %s has '%s' as version %lld, this program '%s': they do not belong together",
+                         m->schema, PQgetvalue(result, row, 1), (long long)version, name);
     return true;
 }
 
@@ -156,7 +158,7 @@ static bool apply(migrator_t *m, const pg_migration_t *migration)
     PQfreemem(name);
     if (!run(m, what))
         return false;
-    log_info("migration applied", LOG_S("schema", m->name), LOG_I("version", migration->version),
+    log_info("migration applied", LOG_S("schema", m->schema), LOG_I("version", migration->version),
              LOG_S("migration", migration->name));
     return true;
 }
@@ -174,10 +176,10 @@ static bool apply_missing(migrator_t *m)
 
 bool pg_migrate(const char *schema, const pg_migration_t *migrations, size_t count, int64_t wait_ms, error_t *err)
 {
-    migrator_t m = {.migrations = migrations, .count = (int)count, .err = err};
+    migrator_t m = {.schema = schema, .migrations = migrations, .count = (int)count, .err = err};
     for (int i = 0; i < m.count; i++)
         assert(migrations[i].version == i + 1);
-    bool ok = connect_within(&m, schema, wait_ms) && prepare(&m, schema) && create_schema(&m) && apply_missing(&m);
+    bool ok = connect_within(&m, wait_ms) && prepare(&m) && create_schema(&m) && apply_missing(&m);
     PQfreemem(m.name);
     PQfreemem(m.text);
     buf_free(&m.sql);
