@@ -185,6 +185,10 @@ void core_each_queue(const core_t *core, void (*each)(void *ctx, const core_queu
  * no more. Lives until the next core_step. */
 const char *core_queue_name(const core_t *core, uint64_t incarnation);
 
+/* A number over all durable state: equal for the core that wrote a journal and one that has applied it, at the
+ * same time. For the simulator and for tests. */
+uint64_t core_digest(const core_t *core);
+
 /* Oldest record that some queue or cursor still needs; UINT64_MAX when none does. */
 uint64_t core_oldest_needed(const core_t *core);
 

@@ -1,0 +1,232 @@
+/* attributes.c: one table of attribute names, bounds and places. */
+#include "broker/core/attributes.h"
+
+#include <stdio.h>
+
+#include "proto/json.h"
+
+#define AWS_BAD_NAME "InvalidAttributeName"
+#define AWS_BAD_VALUE "InvalidAttributeValue"
+#define AWS_BAD_PARAMETER "InvalidParameterValue"
+#define REDRIVE_RECEIVES_MAX 1000
+#define REDRIVE_POLICY_MAX_BYTES 1024
+#define SHOWN_BYTES 100
+
+typedef struct {
+    const char *name;
+    int64_t least, most, normal;
+    int64_t scale; /* of the member, per unit of the attribute */
+    size_t offset;
+} number_rule_t;
+
+#define PLACE(member) offsetof(queue_attributes_t, member)
+static const number_rule_t numbers[] = {
+    {"VisibilityTimeout", 0, ATTRIBUTE_VISIBILITY_MAX_S, 30, US_PER_S, PLACE(visibility_us)},
+    {"DelaySeconds", 0, ATTRIBUTE_DELAY_MAX_S, 0, US_PER_S, PLACE(delay_us)},
+    {"MessageRetentionPeriod", 60, 1209600, 345600, US_PER_S, PLACE(retention_us)},
+    {"MaximumMessageSize", 1024, 1048576, 1048576, 1, PLACE(max_message_bytes)},
+    {"MaximumEventAgeInSeconds", 60, 1209600, 0, US_PER_S, PLACE(max_age_us)},
+};
+_Static_assert(sizeof(((queue_attributes_t *)0)->max_message_bytes) == sizeof(int64_t), "one width for all numbers");
+
+/* Known, without effect on a standard queue, and checked when FIFO queues are evaluated. */
+static const char *const fifo_names[] = {"ContentBasedDeduplication", "DeduplicationScope", "FifoThroughputLimit"};
+/* Known, and without meaning here: receiving by waiting is a matter of credit. */
+static const char *const ignored_names[] = {"ReceiveMessageWaitTimeSeconds", "RedriveAllowPolicy"};
+
+/* As much of a text from outside as a message should repeat. */
+static bytes_t cut(bytes_t text)
+{
+    return bytes_from(text.data, text.len < SHOWN_BYTES ? text.len : SHOWN_BYTES);
+}
+
+static bool in_list(bytes_t name, const char *const *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (bytes_eq_cstr(name, list[i]))
+            return true;
+    return false;
+}
+
+bool queue_name_check(bytes_t name, error_t *err)
+{
+    size_t plain = name.len;
+    if (name.len > 5 && memcmp(name.data + name.len - 5, ".fifo", 5) == 0)
+        plain -= 5;
+    bool good = plain > 0 && name.len <= QUEUE_NAME_MAX_BYTES;
+    for (size_t i = 0; good && i < plain; i++) {
+        uint8_t c = name.data[i];
+        good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+    }
+    if (good)
+        return true;
+    return error_set(err, STATUS_INVALID_ARGUMENT, AWS_BAD_PARAMETER,
+                     "Queue name \"%.*s\" must have 1 to %d of A-Z a-z 0-9 - _ (and may end in .fifo).",
+                     BYTES_FMT(cut(name)), QUEUE_NAME_MAX_BYTES);
+}
+
+static bool number_from(bytes_t value, int64_t *out)
+{
+    mp_reader_t r = mp_reader(value);
+    mp_token_t token;
+    if (!mp_next(&r, &token))
+        return false;
+    if (token.type == MP_UINT && token.u64 <= INT32_MAX) {
+        *out = (int64_t)token.u64;
+        return true;
+    }
+    if (token.type != MP_STR || token.bytes.len == 0 || token.bytes.len > 9)
+        return false;
+    int64_t number = 0;
+    for (size_t i = 0; i < token.bytes.len; i++) {
+        uint8_t c = token.bytes.data[i];
+        if (c < '0' || c > '9')
+            return false;
+        number = number * 10 + (c - '0');
+    }
+    *out = number;
+    return true;
+}
+
+static bool number_read(const number_rule_t *rule, bytes_t value, queue_attributes_t *out, error_t *err)
+{
+    int64_t number;
+    if (!number_from(value, &number) || number < rule->least || number > rule->most)
+        return error_set(err, STATUS_INVALID_ARGUMENT, AWS_BAD_VALUE, "%s must be an integer from %lld to %lld.",
+                         rule->name, (long long)rule->least, (long long)rule->most);
+    number *= rule->scale;
+    memcpy((uint8_t *)out + rule->offset, &number, sizeof number);
+    return true;
+}
+
+/* The queue's name at the end of an ARN, or the whole text. */
+static bytes_t arn_name(bytes_t arn)
+{
+    for (size_t i = arn.len; i > 0; i--)
+        if (arn.data[i - 1] == ':' || arn.data[i - 1] == '/')
+            return bytes_from(arn.data + i, arn.len - i);
+    return arn;
+}
+
+static bool redrive_read_map(bytes_t map, queue_attributes_t *out, error_t *err)
+{
+    bytes_t arn, count;
+    int64_t receives;
+    if (!mp_map_str(map, "deadLetterTargetArn", &arn) || !queue_name_check(arn_name(arn), NULL))
+        return error_set(err, STATUS_INVALID_ARGUMENT, AWS_BAD_VALUE,
+                         "RedrivePolicy.deadLetterTargetArn must name a queue.");
+    if (!mp_map_find(map, "maxReceiveCount", &count) || !number_from(count, &receives) || receives < 1 ||
+        receives > REDRIVE_RECEIVES_MAX)
+        return error_set(err, STATUS_INVALID_ARGUMENT, AWS_BAD_VALUE,
+                         "RedrivePolicy.maxReceiveCount must be an integer from 1 to %d.", REDRIVE_RECEIVES_MAX);
+    out->max_receives = (uint32_t)receives;
+    return bytes_to_cstr(arn_name(arn), out->dead_letters, sizeof out->dead_letters);
+}
+
+static bool redrive_read(bytes_t value, queue_attributes_t *out, error_t *err)
+{
+    mp_reader_t r = mp_reader(value);
+    bytes_t text;
+    if (!mp_get_str(&r, &text))
+        return redrive_read_map(value, out, err);
+    buf_t map = {0};
+    json_limits_t limits = {.max_bytes = REDRIVE_POLICY_MAX_BYTES};
+    bool ok = json_to_msgpack(text, &limits, &map, err) ? redrive_read_map(buf_bytes(&map), out, err)
+                                                        : error_prefix(err, "RedrivePolicy");
+    buf_free(&map);
+    return ok;
+}
+
+static bool fifo_flag_read(bytes_t name, bytes_t value, bool is_fifo, error_t *err)
+{
+    mp_reader_t r = mp_reader(value);
+    mp_token_t token;
+    if (!is_fifo)
+        return error_set(err, STATUS_INVALID_ARGUMENT, AWS_BAD_NAME, "%.*s belongs to FIFO queues only.",
+                         BYTES_FMT(name));
+    if (!mp_next(&r, &token) || (token.type != MP_BOOL && token.type != MP_STR))
+        return error_set(err, STATUS_INVALID_ARGUMENT, AWS_BAD_VALUE, "%.*s is neither text nor true or false.",
+                         BYTES_FMT(name));
+    return true;
+}
+
+static bool fifo_queue_read(bytes_t value, bool is_fifo, error_t *err)
+{
+    mp_reader_t r = mp_reader(value);
+    mp_token_t token;
+    bool given = false;
+    if (mp_next(&r, &token))
+        given = token.type == MP_BOOL ? token.boolean : token.type == MP_STR && bytes_eq_cstr(token.bytes, "true");
+    return given == is_fifo || error_set(err, STATUS_INVALID_ARGUMENT, AWS_BAD_VALUE,
+                                         "FifoQueue must be true exactly when the name ends in .fifo.");
+}
+
+static bool attribute_read(bytes_t name, bytes_t value, queue_attributes_t *out, error_t *err)
+{
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
+        if (bytes_eq_cstr(name, numbers[i].name))
+            return number_read(&numbers[i], value, out, err);
+    if (bytes_eq_cstr(name, "RedrivePolicy"))
+        return redrive_read(value, out, err);
+    if (bytes_eq_cstr(name, "FifoQueue"))
+        return fifo_queue_read(value, out->is_fifo, err);
+    if (in_list(name, fifo_names, ARRAY_LEN(fifo_names)))
+        return fifo_flag_read(name, value, out->is_fifo, err);
+    if (in_list(name, ignored_names, ARRAY_LEN(ignored_names)))
+        return true;
+    return error_set(err, STATUS_INVALID_ARGUMENT, AWS_BAD_NAME, "There is no queue attribute \"%.*s\".",
+                     BYTES_FMT(cut(name)));
+}
+
+bool attributes_read(bytes_t name, bytes_t map, queue_attributes_t *out, error_t *err)
+{
+    *out = (queue_attributes_t){0};
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+        int64_t number = numbers[i].normal * numbers[i].scale;
+        memcpy((uint8_t *)out + numbers[i].offset, &number, sizeof number);
+    }
+    out->is_fifo = name.len > 5 && memcmp(name.data + name.len - 5, ".fifo", 5) == 0;
+    if (!map.len)
+        return true;
+    mp_reader_t r = mp_reader(map);
+    uint32_t pairs;
+    if (!mp_get_map(&r, &pairs))
+        return error_set(err, STATUS_INVALID_ARGUMENT, AWS_BAD_VALUE, "Attributes must be a map.");
+    for (uint32_t i = 0; i < pairs; i++) {
+        bytes_t key, value;
+        if (!mp_get_str(&r, &key) || !mp_get_raw(&r, &value))
+            return error_set(err, STATUS_INVALID_ARGUMENT, AWS_BAD_NAME, "Attribute names must be texts.");
+        if (!attribute_read(key, value, out, err))
+            return false;
+    }
+    return true;
+}
+
+uint32_t attributes_write(buf_t *out, const queue_attributes_t *attributes)
+{
+    uint32_t pairs = 0;
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+        int64_t number;
+        memcpy(&number, (const uint8_t *)attributes + numbers[i].offset, sizeof number);
+        if (!number && !numbers[i].normal && numbers[i].least > 0)
+            continue; /* not set */
+        mp_put_cstr(out, numbers[i].name);
+        mp_put_i64(out, number / numbers[i].scale);
+        pairs++;
+    }
+    if (attributes->is_fifo) {
+        mp_put_cstr(out, "FifoQueue");
+        mp_put_bool(out, true);
+        pairs++;
+    }
+    if (attributes->max_receives) {
+        mp_put_cstr(out, "RedrivePolicy");
+        mp_put_map(out, 2);
+        mp_put_cstr(out, "deadLetterTargetArn");
+        mp_put_cstr(out, attributes->dead_letters);
+        mp_put_cstr(out, "maxReceiveCount");
+        mp_put_u64(out, attributes->max_receives);
+        pairs++;
+    }
+    return pairs;
+}

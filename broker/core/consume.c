@@ -1,0 +1,196 @@
+/* consume.c: from a queue's visible chain to DELIVER frames, one DELIVERED record for each frame. */
+#include "broker/core/consume.h"
+
+#include "broker/core/ledger.h"
+#include "broker/core/message.h"
+#include "broker/core/queue.h"
+#include "broker/core/retire.h"
+#include "broker/core/session.h"
+#include "broker/core/subscription.h"
+#include "proto/attrs.h"
+
+/* -- receipts -------------------------------------------------------------------------------------- */
+static uint64_t receipt_check(const receipt_t *receipt)
+{
+    return map_mix(map_mix(receipt->queue, receipt->record), receipt->receives);
+}
+
+static void put_le(uint8_t *out, uint64_t value, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++)
+        out[i] = (uint8_t)(value >> (8 * i));
+}
+
+static uint64_t get_le(const uint8_t *in, size_t bytes)
+{
+    uint64_t value = 0;
+    for (size_t i = 0; i < bytes; i++)
+        value |= (uint64_t)in[i] << (8 * i);
+    return value;
+}
+
+void receipt_write(uint8_t out[CORE_RECEIPT_BYTES], const receipt_t *receipt)
+{
+    put_le(out, receipt->queue, 8);
+    put_le(out + 8, receipt->record, 8);
+    put_le(out + 16, receipt->receives, 4);
+    put_le(out + 20, receipt_check(receipt), 8);
+}
+
+bool receipt_read(bytes_t bytes, receipt_t *out)
+{
+    if (bytes.len != CORE_RECEIPT_BYTES)
+        return false;
+    *out = (receipt_t){
+        .queue = get_le(bytes.data, 8),
+        .record = get_le(bytes.data + 8, 8),
+        .receives = (uint32_t)get_le(bytes.data + 16, 4),
+    };
+    return get_le(bytes.data + 20, 8) == receipt_check(out);
+}
+
+/* -- items ----------------------------------------------------------------------------------------- */
+void dead_attributes(core_t *core, const message_t *message, core_item_t *item)
+{
+    const dead_t *dead = message_dead(core, message);
+    if (!dead)
+        return;
+    buf_t *out = &core->out->bytes;
+    size_t at = out->len;
+    const char *source = name_text(core, dead->source), *reason = name_text(core, dead->reason);
+    attrs_writer_t w = attrs_begin(out);
+    attrs_put_str(&w, ATTR_DEAD_LETTER_REASON, bytes_cstr(reason));
+    attrs_put_str(&w, ATTR_DEAD_LETTER_SOURCE, bytes_cstr(source));
+    attrs_put_str(&w, ATTR_DEAD_LETTER_QUEUE_SOURCE_ARN, bytes_cstr(source));
+    attrs_put_int(&w, ATTR_DEAD_LETTER_TIME_MS, dead->moved_us / US_PER_MS);
+    attrs_put_int(&w, ATTR_RETRY_ATTEMPTS, dead->receives);
+    attrs_put_str(&w, ATTR_ERROR_CODE, bytes_cstr(retire_error_code(reason)));
+    attrs_put_str(&w, ATTR_ERROR_MESSAGE, bytes_cstr(dead->detail ? dead->detail : reason));
+    if (dead->detail)
+        attrs_put_str(&w, ATTR_DEAD_LETTER_DETAIL, bytes_cstr(dead->detail));
+    if (retire_exhausted(reason))
+        attrs_put_str(&w, ATTR_EXHAUSTED_RETRY_CONDITION, bytes_cstr(retire_exhausted(reason)));
+    if (message->rule)
+        attrs_put_str(&w, ATTR_RULE_ARN, bytes_cstr(name_text(core, message->rule)));
+    if (!attrs_end(&w, NULL))
+        return;
+    item->extra_at = (uint32_t)at;
+    item->extra_len = (uint32_t)(out->len - at);
+}
+
+void item_fill(core_t *core, const message_t *message, core_item_t *item)
+{
+    item->record = message_origin(core, message, NULL);
+    item->route = message->route == MESSAGE_NO_ROUTE ? CORE_NO_ROUTE : message->route;
+    item->receives = message->receives;
+    item->first_receive_us = message->first_receive_us;
+    dead_attributes(core, message, item);
+}
+
+static void item_deliver(core_t *core, const queue_t *queue, const message_t *message)
+{
+    core_item_t *item = effects_item(core->out);
+    item_fill(core, message, item);
+    const receipt_t receipt = {queue->incarnation, message->record, message->receives};
+    receipt_write(item->receipt, &receipt);
+    item->receipt_len = CORE_RECEIPT_BYTES;
+}
+
+/* -- one turn -------------------------------------------------------------------------------------- */
+/* Messages received too often leave before they are looked at, as SQS moves them on the next receive. */
+static uint32_t first_deliverable(core_t *core, queue_t *queue)
+{
+    uint32_t id;
+    while ((id = queue->visible.head) != 0 && retire_if_exhausted(core, queue, id))
+        ;
+    return id;
+}
+
+/* Chooses messages for one frame and lists them in the record; they leave the chain when it is applied, so
+ * the walk goes along the chain. */
+static void turn_choose(core_t *core, queue_t *queue, sub_t *sub, uint32_t most)
+{
+    record_delivered_t *r = &core->record->delivered;
+    int64_t visibility_us = sub->visibility_us < 0 ? queue->attributes.visibility_us : sub->visibility_us;
+    uint64_t bytes = 0;
+    r->entries.count = 0;
+    for (uint32_t id = queue->visible.head; id && r->entries.count < most; id = message_at(core, id)->next) {
+        const message_t *m = message_at(core, id);
+        if (!subscription_has_credit(sub) || bytes >= DELIVER_BYTES)
+            break;
+        if (retire_is_exhausted(core, queue, m))
+            break; /* its turn to be moved comes when it is first */
+        subscription_spend(sub, m->bytes);
+        bytes += m->bytes;
+        r->entries.items[r->entries.count++] = (record_delivered_entry_t){
+            .queue = queue->incarnation,
+            .record = m->record,
+            .receives = m->receives + UINT64_C(1),
+            .invisible_until_us = core->now_us + visibility_us,
+            .session = session_at(core, sub->session)->number,
+        };
+    }
+}
+
+static void turn_deliver(core_t *core, const queue_t *queue, const sub_t *sub)
+{
+    (void)ledger_write(core, RECORD_DELIVERED);
+    const record_delivered_t *r = &core->record->delivered;
+    size_t first = core->out->item_count;
+    for (uint32_t i = 0; i < r->entries.count; i++)
+        item_deliver(core, queue, message_at(core, message_find(core, queue->id, r->entries.items[i].record)));
+    core_out_t *out = effects_add(core->out, CORE_OUT_DELIVER);
+    out->peer = session_at(core, sub->session)->peer;
+    out->after = ledger_after(core);
+    out->deliver.verb = WIRE_DELIVER;
+    out->deliver.sub = sub->number;
+    out->deliver.first = first;
+    out->deliver.count = r->entries.count;
+    core->stats.delivered += r->entries.count;
+}
+
+/* -- turns ----------------------------------------------------------------------------------------- */
+/* The next subscription with credit, in turn; NULL when none has any. */
+static sub_t *next_in_turn(core_t *core, queue_t *queue, uint32_t *able)
+{
+    sub_t *chosen = NULL;
+    uint32_t count = queue->subs.count, turn = 0;
+    *able = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t at = (queue->sub_turn + i) % count;
+        sub_t *sub = subscription_at(core, queue->subs.items[at]);
+        if (!subscription_has_credit(sub))
+            continue;
+        ++*able;
+        if (!chosen) {
+            chosen = sub;
+            turn = at + 1;
+        }
+    }
+    queue->sub_turn = turn;
+    return chosen;
+}
+
+static void consume_queue(core_t *core, queue_t *queue)
+{
+    uint32_t able;
+    sub_t *sub;
+    while (queue->visible.count && (sub = next_in_turn(core, queue, &able)) != NULL) {
+        if (!first_deliverable(core, queue))
+            return;
+        uint32_t share = (queue->visible.count + able - 1) / able;
+        turn_choose(core, queue, sub, share < CONSUME_TURN ? share : CONSUME_TURN);
+        turn_deliver(core, queue, sub);
+    }
+}
+
+/* Grows while it is walked: a message moved to another queue touches that one. */
+void consume_touched(core_t *core)
+{
+    for (uint32_t i = 0; i < core->touched.count; i++) {
+        queue_t *queue = pool_get(&core->queues, core->touched.items[i]);
+        queue->is_touched = false;
+        consume_queue(core, queue);
+    }
+    core->touched.count = 0;
+}

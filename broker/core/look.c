@@ -1,0 +1,116 @@
+/* look.c: what the outside may see of the core: counters, queues, the oldest record needed, a digest. */
+#include "broker/core/cursor.h"
+#include "broker/core/message.h"
+#include "broker/core/producer.h"
+#include "broker/core/queue.h"
+#include "broker/core/session.h"
+#include "broker/core/state.h"
+
+void core_stats(const core_t *core, core_stats_t *out)
+{
+    *out = core->stats;
+    out->sessions = core->sessions.all.used;
+    out->subscriptions = core->subs.all.used;
+    out->services = core->calls.serves.used;
+    out->queues = core->queues.used;
+    out->calls_running = core->calls.running;
+    out->calls_waiting = core->calls.waiting;
+    out->topology_version = core->topology.version;
+    for (uint32_t id = pool_next(&core->queues, 0); id; id = pool_next(&core->queues, id)) {
+        const queue_t *queue = pool_get(&core->queues, id);
+        out->messages_visible += queue->visible.count;
+        out->messages_in_flight += queue->in_flight;
+        out->messages_delayed += queue->delayed;
+    }
+}
+
+void core_each_queue(const core_t *core, void (*each)(void *ctx, const core_queue_stats_t *queue), void *ctx)
+{
+    for (uint32_t id = pool_next(&core->queues, 0); id; id = pool_next(&core->queues, id)) {
+        const queue_t *queue = pool_get(&core->queues, id);
+        const core_queue_stats_t stats = {
+            .name = queue->name,
+            .visible = queue->visible.count,
+            .in_flight = queue->in_flight,
+            .delayed = queue->delayed,
+            .oldest_us = queue->visible.head ? message_at(core, queue->visible.head)->sent_us : 0,
+            .is_fifo = queue->attributes.is_fifo,
+        };
+        each(ctx, &stats);
+    }
+}
+
+const char *core_queue_name(const core_t *core, uint64_t incarnation)
+{
+    const queue_t *queue = queue_by_incarnation(core, incarnation);
+    return queue ? queue->name : "";
+}
+
+/* Walks all messages: for the journal's housekeeping, once a segment. */
+uint64_t core_oldest_needed(const core_t *core)
+{
+    uint64_t oldest = cursor_oldest(core);
+    for (uint32_t id = 1; id <= core->messages.made; id++) {
+        const message_t *m = message_at(core, id);
+        if (m->state == MESSAGE_FREE)
+            continue;
+        uint64_t origin = message_origin(core, m, NULL);
+        if (origin < oldest)
+            oldest = origin;
+    }
+    return oldest;
+}
+
+/* -- digest ------------------------------------------------------------------------------------------ */
+static uint64_t message_digest(const core_t *core, const message_t *m)
+{
+    uint64_t queue;
+    uint64_t origin = message_origin(core, m, &queue);
+    const session_t *holder = session_at(core, m->session);
+    const dead_t *dead = message_dead(core, m);
+    uint64_t digest = map_mix(m->record, origin);
+    digest = map_mix(digest, map_mix((uint64_t)m->sent_us, (uint64_t)m->timer_us));
+    digest = map_mix(digest, map_mix((uint64_t)m->first_receive_us, queue));
+    digest = map_mix(digest, map_mix(m->receives, ((uint64_t)m->state << 32) | ((uint64_t)m->route << 22) | m->bytes));
+    digest = map_mix(digest, map_mix(holder ? holder->number : 0, m->rule));
+    return dead ? map_mix(digest, map_mix((uint64_t)dead->moved_us, dead->receives)) : digest;
+}
+
+static uint64_t queue_digest(const core_t *core, const queue_t *queue)
+{
+    uint64_t digest = map_mix(queue->incarnation, map_hash_bytes(bytes_cstr(queue->name)));
+    digest = map_mix(digest, map_hash_bytes(buf_bytes(&queue->given)));
+    digest = map_mix(digest, map_mix(queue->in_flight, queue->delayed));
+    for (uint32_t id = queue->visible.head; id; id = message_at(core, id)->next)
+        digest = map_mix(digest, message_digest(core, message_at(core, id)));
+    return digest;
+}
+
+static uint64_t session_digest(const session_t *session)
+{
+    uint64_t token[2];
+    memcpy(token, session->resume, sizeof token);
+    uint64_t digest = map_mix(session->number, map_hash_bytes(bytes_cstr(session->name)));
+    return map_mix(digest, map_mix(token[0], token[1]));
+}
+
+uint64_t core_digest(const core_t *core)
+{
+    uint64_t digest = map_mix(core->newest_queue, core->sessions.newest);
+    digest = map_mix(digest, map_mix(core->topology.version, map_hash_bytes(bytes_cstr(core->topology.sha256))));
+    digest = map_mix(digest, producers_digest(core));
+    uint64_t unordered = 0;
+    for (uint32_t id = pool_next(&core->queues, 0); id; id = pool_next(&core->queues, id))
+        unordered += queue_digest(core, pool_get(&core->queues, id));
+    for (uint32_t id = 1; id <= core->messages.made; id++)
+        if (message_at(core, id)->state > MESSAGE_VISIBLE)
+            unordered += message_digest(core, message_at(core, id));
+    for (uint32_t id = pool_next(&core->sessions.all, 0); id; id = pool_next(&core->sessions.all, id))
+        unordered += session_digest(session_at(core, id));
+    for (uint32_t id = pool_next(&core->buses, 0); id; id = pool_next(&core->buses, id)) {
+        const bus_t *bus = pool_get(&core->buses, id);
+        unordered += map_mix(map_hash_bytes(bytes_cstr(bus->name)),
+                             dedup_digest(&bus->dedup, core->now_us - bus->dedup_window_us));
+    }
+    return map_mix(digest, unordered);
+}

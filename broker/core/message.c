@@ -1,0 +1,334 @@
+/* message.c: messages in chunks that never move, two timers' heaps, and one mover function. */
+#include "broker/core/message.h"
+
+#include <stdlib.h>
+
+#include "broker/core/queue.h"
+
+#define CHUNK_BITS 12u
+#define CHUNK_MESSAGES (1u << CHUNK_BITS)
+#define UNFINISHED_RECEIVES_TO_BACK 3 /* SQS: after so many, a returned message goes behind the others */
+
+_Static_assert(sizeof(message_t) == 64, "a queued message is one cache line");
+
+/* -- storage ------------------------------------------------------------------------------------- */
+message_t *message_at(const core_t *core, uint32_t id)
+{
+    return &core->messages.chunks[id >> CHUNK_BITS][id & (CHUNK_MESSAGES - 1)];
+}
+
+static uint32_t message_take_free(core_t *core)
+{
+    messages_t *all = &core->messages;
+    all->used++;
+    if (all->free) {
+        uint32_t id = all->free;
+        all->free = message_at(core, id)->next;
+        return id;
+    }
+    uint32_t id = ++all->made;
+    if ((id >> CHUNK_BITS) >= all->chunk_count) {
+        all->chunks = memory_grow(all->chunks, all->chunk_count + 1, sizeof(message_t *));
+        all->chunks[all->chunk_count++] = memory_new(CHUNK_MESSAGES, sizeof(message_t));
+    }
+    return id;
+}
+
+typedef struct {
+    uint32_t queue;
+    uint64_t record;
+} identity_t;
+
+static bool message_is(const void *ctx, uint32_t id, const void *key)
+{
+    const message_t *m = message_at(ctx, id);
+    const identity_t *wanted = key;
+    return m->record == wanted->record && m->queue == wanted->queue;
+}
+
+uint32_t message_find(const core_t *core, uint32_t queue, uint64_t record)
+{
+    identity_t wanted = {queue, record};
+    return map_find(&core->messages.by_identity, map_hash_pair(queue, record), message_is, core, &wanted);
+}
+
+static bool message_before(const void *ctx, uint32_t a, uint32_t b)
+{
+    const message_t *x = message_at(ctx, a), *y = message_at(ctx, b);
+    if (x->timer_us != y->timer_us)
+        return x->timer_us < y->timer_us;
+    if (x->record != y->record)
+        return x->record < y->record;
+    return x->queue < y->queue;
+}
+
+static uint32_t *message_place(void *ctx, uint32_t id)
+{
+    return &message_at(ctx, id)->heap_at;
+}
+
+void messages_init(core_t *core)
+{
+    static const heap_kind_t kind = {message_before, message_place};
+    heap_init(&core->messages.delayed, &kind, core);
+    heap_init(&core->messages.due, &kind, core);
+}
+
+void messages_free(core_t *core)
+{
+    messages_t *all = &core->messages;
+    for (uint32_t i = 0; i < all->chunk_count; i++)
+        free(all->chunks[i]);
+    free(all->chunks);
+    map_free(&all->by_identity);
+    heap_free(&all->delayed);
+    heap_free(&all->due);
+    for (uint32_t id = pool_next(&all->dead, 0); id; id = pool_next(&all->dead, id)) {
+        dead_t *dead = pool_get(&all->dead, id);
+        free(dead->detail);
+        free(dead);
+    }
+    pool_free(&all->dead);
+}
+
+/* -- chains -------------------------------------------------------------------------------------- */
+static void chain_put(core_t *core, chain_t *chain, uint32_t id, bool at_front)
+{
+    message_t *m = message_at(core, id);
+    m->prev = at_front ? 0 : chain->tail;
+    m->next = at_front ? chain->head : 0;
+    if (m->prev)
+        message_at(core, m->prev)->next = id;
+    else
+        chain->head = id;
+    if (m->next)
+        message_at(core, m->next)->prev = id;
+    else
+        chain->tail = id;
+    chain->count++;
+}
+
+static void chain_drop(core_t *core, chain_t *chain, uint32_t id)
+{
+    message_t *m = message_at(core, id);
+    if (m->prev)
+        message_at(core, m->prev)->next = m->next;
+    else
+        chain->head = m->next;
+    if (m->next)
+        message_at(core, m->next)->prev = m->prev;
+    else
+        chain->tail = m->prev;
+    m->prev = m->next = 0;
+    chain->count--;
+}
+
+/* -- states -------------------------------------------------------------------------------------- */
+typedef struct {
+    message_state_t state;
+    int64_t timer_us;
+    session_t *holder; /* IN_FLIGHT */
+    bool at_front;     /* VISIBLE */
+} next_state_t;
+
+static session_t *holder_of(core_t *core, const message_t *m)
+{
+    return pool_get(&core->sessions.all, m->session);
+}
+
+static void message_leave(core_t *core, uint32_t id, queue_t *queue)
+{
+    message_t *m = message_at(core, id);
+    switch ((message_state_t)m->state) {
+    case MESSAGE_FREE:
+        return;
+    case MESSAGE_VISIBLE:
+        chain_drop(core, &queue->visible, id);
+        heap_drop(&core->messages.due, id);
+        return;
+    case MESSAGE_DELAYED:
+        queue->delayed--;
+        heap_drop(&core->messages.delayed, id);
+        return;
+    case MESSAGE_IN_FLIGHT:
+        queue->in_flight--;
+        chain_drop(core, &holder_of(core, m)->held, id);
+        heap_drop(&core->messages.due, id);
+        m->session = 0;
+        return;
+    }
+}
+
+/* The one mover. */
+static void message_become(core_t *core, uint32_t id, const next_state_t *next)
+{
+    message_t *m = message_at(core, id);
+    queue_t *queue = pool_get(&core->queues, m->queue);
+    message_leave(core, id, queue);
+    m->state = next->state & 7u;
+    m->timer_us = next->timer_us;
+    switch (next->state) {
+    case MESSAGE_FREE:
+        return;
+    case MESSAGE_VISIBLE:
+        chain_put(core, &queue->visible, id, next->at_front);
+        heap_set(&core->messages.due, id);
+        queue_touch(core, queue);
+        return;
+    case MESSAGE_DELAYED:
+        queue->delayed++;
+        heap_set(&core->messages.delayed, id);
+        return;
+    case MESSAGE_IN_FLIGHT:
+        queue->in_flight++;
+        m->session = next->holder->id;
+        chain_put(core, &next->holder->held, id, false);
+        heap_set(&core->messages.due, id);
+        return;
+    }
+}
+
+static void message_show(core_t *core, uint32_t id, bool at_front)
+{
+    int64_t expires_us = message_expires_us(core, message_at(core, id), NULL);
+    message_become(core, id, &(next_state_t){MESSAGE_VISIBLE, expires_us, NULL, at_front});
+}
+
+uint32_t message_add(core_t *core, const message_t *template, int64_t visible_us, int64_t now_us)
+{
+    uint32_t id = message_take_free(core);
+    message_t *m = message_at(core, id);
+    *m = *template;
+    m->state = MESSAGE_FREE;
+    m->heap_at = m->prev = m->next = m->session = 0;
+    map_add(&core->messages.by_identity, map_hash_pair(m->queue, m->record), id);
+    queue_t *queue = pool_get(&core->queues, m->queue);
+    queue->bytes += m->bytes;
+    if (visible_us > now_us)
+        message_become(core, id, &(next_state_t){MESSAGE_DELAYED, visible_us, NULL, false});
+    else
+        message_show(core, id, false);
+    return id;
+}
+
+void message_deliver(core_t *core, uint32_t id, session_t *session, uint64_t receives, int64_t until_us, int64_t now_us)
+{
+    message_t *m = message_at(core, id);
+    if (!m->first_receive_us)
+        m->first_receive_us = now_us;
+    m->receives = (uint16_t)(receives < MESSAGE_RECEIVES_MAX ? receives : MESSAGE_RECEIVES_MAX);
+    message_become(core, id, &(next_state_t){MESSAGE_IN_FLIGHT, until_us, session, false});
+}
+
+void message_release(core_t *core, uint32_t id, int64_t visible_us, int64_t now_us)
+{
+    if (visible_us > now_us)
+        message_become(core, id, &(next_state_t){MESSAGE_DELAYED, visible_us, NULL, false});
+    else
+        message_show(core, id, message_at(core, id)->receives < UNFINISHED_RECEIVES_TO_BACK);
+}
+
+void message_extend(core_t *core, uint32_t id, int64_t until_us)
+{
+    message_at(core, id)->timer_us = until_us;
+    heap_set(&core->messages.due, id);
+}
+
+static void dead_forget(core_t *core, uint32_t id)
+{
+    dead_t *dead = pool_get(&core->messages.dead, id);
+    if (!dead)
+        return;
+    pool_drop(&core->messages.dead, id);
+    free(dead->detail);
+    free(dead);
+}
+
+void message_remove(core_t *core, uint32_t id)
+{
+    message_t *m = message_at(core, id);
+    queue_t *queue = pool_get(&core->queues, m->queue);
+    message_become(core, id, &(next_state_t){MESSAGE_FREE, 0, NULL, false});
+    queue->bytes -= m->bytes;
+    map_drop(&core->messages.by_identity, map_hash_pair(m->queue, m->record), id);
+    dead_forget(core, m->dead);
+    m->dead = 0;
+    m->next = core->messages.free;
+    core->messages.free = id;
+    core->messages.used--;
+}
+
+/* -- time ---------------------------------------------------------------------------------------- */
+void message_promote(core_t *core, int64_t now_us)
+{
+    uint32_t id;
+    while ((id = heap_top(&core->messages.delayed)) != 0 && message_at(core, id)->timer_us <= now_us)
+        message_show(core, id, false);
+}
+
+int64_t message_expires_us(const core_t *core, const message_t *message, bool *by_age)
+{
+    const queue_t *queue = pool_get(&core->queues, message->queue);
+    const queue_attributes_t *a = &queue->attributes;
+    bool age = a->max_age_us && a->max_age_us < a->retention_us;
+    if (by_age)
+        *by_age = age;
+    return message->sent_us + (age ? a->max_age_us : a->retention_us);
+}
+
+void message_retime(core_t *core, const queue_t *queue)
+{
+    for (uint32_t id = queue->visible.head; id; id = message_at(core, id)->next) {
+        message_at(core, id)->timer_us = message_expires_us(core, message_at(core, id), NULL);
+        heap_set(&core->messages.due, id);
+    }
+}
+
+void message_purge(core_t *core, const queue_t *queue)
+{
+    for (uint32_t id = 1; id <= core->messages.made; id++) {
+        const message_t *m = message_at(core, id);
+        if (m->state != MESSAGE_FREE && m->queue == queue->id)
+            message_remove(core, id);
+    }
+}
+
+/* -- where the bytes are --------------------------------------------------------------------------- */
+const dead_t *message_dead(const core_t *core, const message_t *message)
+{
+    return pool_get(&core->messages.dead, message->dead);
+}
+
+uint64_t message_origin(const core_t *core, const message_t *message, uint64_t *queue)
+{
+    const dead_t *dead = message_dead(core, message);
+    const queue_t *own = pool_get(&core->queues, message->queue);
+    if (queue)
+        *queue = dead ? dead->origin_queue : own->incarnation;
+    return dead ? dead->origin : message->record;
+}
+
+/* -- names --------------------------------------------------------------------------------------- */
+static bool name_is(const void *ctx, uint32_t name, const void *key)
+{
+    return bytes_eq_cstr(*(const bytes_t *)key, name_text(ctx, name));
+}
+
+uint32_t name_keep(core_t *core, bytes_t text)
+{
+    if (!text.len)
+        return 0;
+    uint32_t hash = map_hash_bytes(text);
+    uint32_t name = map_find(&core->names_by_text, hash, name_is, core, &text);
+    if (name)
+        return name;
+    name = pool_add(&core->names, memory_text(text));
+    map_add(&core->names_by_text, hash, name);
+    return name;
+}
+
+const char *name_text(const core_t *core, uint32_t name)
+{
+    const char *text = pool_get(&core->names, name);
+    return text ? text : "";
+}

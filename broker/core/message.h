@@ -1,0 +1,46 @@
+/* message.h: one queued message and its states; every change of state goes through message_become.
+ *
+ * Part of the durable state: called by apply functions only, and by message_promote, which needs no record
+ * because the moment stands in the record that delayed the message. No operation looks at more than the
+ * message concerned and O(log n) others. */
+#ifndef BROKER_CORE_MESSAGE_H
+#define BROKER_CORE_MESSAGE_H
+
+#include "broker/core/state.h"
+
+void messages_init(core_t *core);
+void messages_free(core_t *core);
+
+message_t *message_at(const core_t *core, uint32_t id);
+/* 0 when the queue holds no such message. */
+uint32_t message_find(const core_t *core, uint32_t queue, uint64_t record);
+
+/* Makes a message from a filled-in template (record, sent_us, queue, bytes, route, rule, dead, receives);
+ * visible at once when visible_us is not after now_us. */
+uint32_t message_add(core_t *core, const message_t *template, int64_t visible_us, int64_t now_us);
+
+void message_deliver(core_t *core, uint32_t id, session_t *session, uint64_t receives, int64_t until_us,
+                     int64_t now_us);
+/* Back into the queue, or delayed when visible_us is after now_us. */
+void message_release(core_t *core, uint32_t id, int64_t visible_us, int64_t now_us);
+void message_extend(core_t *core, uint32_t id, int64_t until_us);
+void message_remove(core_t *core, uint32_t id);
+
+/* Delayed messages whose time has come by now_us become visible, in order of their times. */
+void message_promote(core_t *core, int64_t now_us);
+/* Sets the timers of a queue's visible messages anew, after its retention changed. Walks the queue. */
+void message_retime(core_t *core, const queue_t *queue);
+/* Removes every message of a queue. Walks all messages. */
+void message_purge(core_t *core, const queue_t *queue);
+
+/* Record and incarnation that name the message's bytes. */
+uint64_t message_origin(const core_t *core, const message_t *message, uint64_t *queue);
+/* When it is too old for its queue, and which of the two bounds that is. */
+int64_t message_expires_us(const core_t *core, const message_t *message, bool *by_age);
+const dead_t *message_dead(const core_t *core, const message_t *message); /* NULL for none */
+
+/* A text that is kept for ever under a number; equal texts have equal numbers. */
+uint32_t name_keep(core_t *core, bytes_t text);
+const char *name_text(const core_t *core, uint32_t name); /* "" for 0 */
+
+#endif

@@ -1,0 +1,344 @@
+/* publish.c: admission of events and messages, entry by entry. */
+#include "broker/core/publish.h"
+
+#include <stdlib.h>
+
+#include "broker/core/answer.h"
+#include "broker/core/attributes.h"
+#include "broker/core/cursor.h"
+#include "broker/core/ledger.h"
+#include "broker/core/message.h"
+#include "broker/core/producer.h"
+#include "broker/core/queue.h"
+#include "broker/core/route.h"
+#include "broker/core/topology.h"
+#include "proto/attrs.h"
+#include "proto/envelope.h"
+#include "proto/msgpack.h"
+
+/* -- shared ---------------------------------------------------------------------------------------- */
+static void result_refused(wire_result_entry_t *out, const error_t *err, buf_t *texts)
+{
+    /* The texts must outlive `err`: offsets now, slices once all entries are through. */
+    size_t aws = strlen(err->aws), message = strlen(err->message);
+    buf_append(texts, err->aws, aws);
+    buf_append(texts, err->message, message);
+    *out = (wire_result_entry_t){
+        .status = err->code,
+        .aws = bytes_from(NULL, aws),
+        .message = bytes_from(NULL, message),
+    };
+}
+
+static void results_send(core_t *core, const session_t *session, wire_verb_t verb, wire_published_t *results,
+                         const buf_t *texts)
+{
+    size_t at = 0;
+    for (uint32_t i = 0; i < results->results.count; i++) {
+        wire_result_entry_t *entry = &results->results.items[i];
+        if (!entry->status)
+            continue;
+        entry->aws.data = texts->data + at;
+        entry->message.data = texts->data + at + entry->aws.len;
+        at += entry->aws.len + entry->message.len;
+    }
+    effects_frame(core->out, session->peer, ledger_after(core), verb, core->input->msg->seq, results);
+}
+
+static uint64_t entry_seq(uint64_t first, uint32_t nth)
+{
+    return first ? first + nth : 0;
+}
+
+static bool room_check(const core_t *core, uint32_t more, error_t *err)
+{
+    return core->messages.used + more <= MESSAGES_MAX ||
+           error_set(err, STATUS_RESOURCE_EXHAUSTED, "OverLimit", "The broker holds its %u messages already.",
+                     (unsigned)MESSAGES_MAX);
+}
+
+/* -- PUBLISH --------------------------------------------------------------------------------------- */
+typedef struct {
+    session_t *session;
+    bus_t *bus;
+    const wire_publish_t *msg;
+    buf_t bodies;
+    bytes_t dedup; /* of the entry at hand */
+} publish_t;
+
+static bool publish_check(const core_t *core, publish_t *p, error_t *err)
+{
+    const wire_publish_t *msg = p->msg;
+    if (!answer_takes_work(core, err) || !answer_allowed(core, ROLE_PUBLISH, msg->bus, err))
+        return false;
+    p->bus = topology_bus(core, msg->bus);
+    if (!p->bus)
+        return error_set(err, STATUS_NOT_FOUND, "ResourceNotFoundException", "There is no event bus \"%.*s\".",
+                         BYTES_FMT(msg->bus));
+    if (msg->replay_name.len > WIRE_NAME_MAX_BYTES)
+        return error_set(err, STATUS_INVALID_ARGUMENT, "InvalidParameterValue", "PUBLISH.replay_name exceeds %d bytes.",
+                         WIRE_NAME_MAX_BYTES);
+    return route_check_to(core, msg->to, err);
+}
+
+static bool event_check(const core_t *core, const wire_publish_entry_t *entry, error_t *err)
+{
+    envelope_t envelope;
+    if (!attrs_check(entry->attrs, err) || !envelope_read(entry->body, &envelope, err))
+        return false;
+    size_t bytes = envelope_size_bytes(&envelope, envelope.detail.len) + entry->attrs.len;
+    if (bytes > WIRE_MESSAGE_MAX_BYTES)
+        return error_set(err, STATUS_INVALID_ARGUMENT, "MessageTooLong",
+                         "The event and its attributes have %zu bytes; %zu are allowed.", bytes,
+                         WIRE_MESSAGE_MAX_BYTES);
+    return answer_allowed(core, ROLE_SOURCES, envelope.source, err);
+}
+
+/* The key within the bus; an event that is replayed has keys of its own, so that a replay has effect. */
+static bytes_t dedup_key(const publish_t *p, bytes_t dedup, char *space, size_t cap)
+{
+    if (!dedup.len || !p->msg->replay_name.len)
+        return dedup;
+    size_t name = p->msg->replay_name.len;
+    if (name + 1 + dedup.len > cap)
+        return dedup;
+    memcpy(space, p->msg->replay_name.data, name);
+    space[name] = 0;
+    memcpy(space + name + 1, dedup.data, dedup.len);
+    return bytes_from(space, name + 1 + dedup.len);
+}
+
+static bool dedup_check(const core_t *core, const publish_t *p, uint64_t *record, error_t *err)
+{
+    if (!p->dedup.len)
+        return true;
+    if (p->bus->dedup.count >= DEDUP_KEYS_MAX)
+        return error_set(err, STATUS_RESOURCE_EXHAUSTED, "ThrottlingException",
+                         "Bus \"%s\" remembers its %u deduplication keys already.", p->bus->name, DEDUP_KEYS_MAX);
+    *record = dedup_find(&p->bus->dedup, p->dedup, core->now_us - p->bus->dedup_window_us);
+    return true;
+}
+
+static uint64_t publish_write(core_t *core, const publish_t *p, const wire_publish_entry_t *entry, uint64_t seq)
+{
+    record_publish_t *r = &core->record->publish; /* the routes are filled in */
+    r->bus = p->msg->bus;
+    r->producer = seq ? p->session->producer : 0;
+    r->producer_seq = seq;
+    r->dedup = p->dedup;
+    r->replay_name = p->msg->replay_name;
+    r->to = p->msg->to;
+    r->topology = core->topology.version;
+    r->attrs = entry->attrs;
+    r->body = entry->body;
+    return ledger_write(core, RECORD_PUBLISH);
+}
+
+static bytes_t entry_group(const wire_publish_entry_t *entry)
+{
+    bytes_t group;
+    return attrs_str(entry->attrs, ATTR_MESSAGE_GROUP_ID, &group) ? group : BYTES_NONE;
+}
+
+static bool publish_one(core_t *core, publish_t *p, const wire_publish_entry_t *entry, uint64_t seq,
+                        wire_result_entry_t *out, error_t *err)
+{
+    char space[2 * WIRE_NAME_MAX_BYTES + 1];
+    uint64_t known;
+    if (!producer_check(core, p->session, seq, &known, err))
+        return false;
+    if (entry->dedup.len > WIRE_NAME_MAX_BYTES)
+        return error_set(err, STATUS_INVALID_ARGUMENT, "InvalidParameterValue", "dedup exceeds %d bytes.",
+                         WIRE_NAME_MAX_BYTES);
+    p->dedup = dedup_key(p, entry->dedup, space, sizeof space);
+    if (!known && (!event_check(core, entry, err) || !dedup_check(core, p, &known, err)))
+        return false;
+    if (known) {
+        core->stats.duplicates++;
+        *out = (wire_result_entry_t){.record = known, .duplicate = true};
+        return true;
+    }
+    const route_request_t request = {p->bus, p->msg->to, p->msg->replay_name, entry->body, entry_group(entry)};
+    buf_clear(&p->bodies);
+    if (!room_check(core, RECORD_ROUTES_MAX, err) || !route_event(core, &request, &p->bodies, err))
+        return false;
+    if (p->bodies.failed || p->bodies.len + entry->body.len + entry->attrs.len > RECORD_MAX_BYTES / 2)
+        return error_set(err, STATUS_RESOURCE_EXHAUSTED, "LimitExceededException",
+                         "The event is too large with its transformed copies.");
+    *out = (wire_result_entry_t){.record = publish_write(core, p, entry, seq)};
+    core->stats.published++;
+    return true;
+}
+
+void publish_handle(core_t *core, session_t *session, const wire_msg_t *msg)
+{
+    publish_t p = {.session = session, .msg = &msg->publish};
+    error_t err;
+    if (!publish_check(core, &p, &err)) {
+        answer_refuse(core, session->peer, msg->seq, &err);
+        return;
+    }
+    wire_published_t *results = memory_new(1, sizeof *results);
+    buf_t texts = {0};
+    for (uint32_t i = 0; i < p.msg->entries.count; i++) {
+        wire_result_entry_t *out = &results->results.items[results->results.count++];
+        if (!publish_one(core, &p, &p.msg->entries.items[i], entry_seq(p.msg->producer_seq, i), out, &err))
+            result_refused(out, &err, &texts);
+    }
+    results_send(core, session, WIRE_PUBLISHED, results, &texts);
+    cursor_feed(core, p.bus, p.msg, results);
+    buf_free(&texts);
+    buf_free(&p.bodies);
+    free(results);
+}
+
+/* -- SEND ------------------------------------------------------------------------------------------ */
+static bool send_check(const core_t *core, const wire_send_t *msg, queue_t **queue, error_t *err)
+{
+    if (!answer_takes_work(core, err) || !answer_allowed(core, ROLE_SEND, msg->queue, err))
+        return false;
+    *queue = queue_need(core, msg->queue, err);
+    if (!*queue)
+        return false;
+    return !(*queue)->attributes.is_fifo ||
+           error_set(err, STATUS_UNIMPLEMENTED, "UnsupportedOperation",
+                     "Queue \"%s\" is a FIFO queue, which this version does not serve yet.", (*queue)->name);
+}
+
+static bool message_check(const queue_t *queue, const wire_send_entry_t *entry, error_t *err)
+{
+    const int64_t most_ms = ATTRIBUTE_DELAY_MAX_S * INT64_C(1000);
+    if (entry->delay_ms < -1 || entry->delay_ms > most_ms)
+        return error_set(err, STATUS_INVALID_ARGUMENT, "InvalidParameterValue",
+                         "delay_ms must be from 0 to %lld, or -1 for the queue's own.", (long long)most_ms);
+    if (!attrs_check(entry->attrs, err))
+        return false;
+    if (entry->body.len == 0)
+        return error_set(err, STATUS_INVALID_ARGUMENT, "MissingParameter", "A message must not be empty.");
+    size_t bytes = entry->body.len + entry->attrs.len;
+    if (bytes > queue->attributes.max_message_bytes)
+        return error_set(err, STATUS_INVALID_ARGUMENT, "MessageTooLong",
+                         "The message and its attributes have %zu bytes; queue \"%s\" takes %llu.", bytes, queue->name,
+                         (unsigned long long)queue->attributes.max_message_bytes);
+    if (entry->group.len > 128)
+        return error_set(err, STATUS_INVALID_ARGUMENT, "InvalidParameterValue",
+                         "MessageGroupId must not exceed 128 bytes.");
+    if (entry->dedup.len)
+        return error_set(err, STATUS_INVALID_ARGUMENT, "InvalidParameterValue",
+                         "MessageDeduplicationId belongs to FIFO queues; \"%s\" is none.", queue->name);
+    error_t why;
+    return mp_validate(entry->body, &why) || error_set(err, STATUS_INVALID_ARGUMENT, "InvalidMessageContents",
+                                                       "The message is not one msgpack value: %s", why.message);
+}
+
+static uint64_t send_write(core_t *core, const session_t *session, const queue_t *queue, const wire_send_entry_t *entry,
+                           uint64_t seq)
+{
+    int64_t delay_us = entry->delay_ms < 0 ? queue->attributes.delay_us : entry->delay_ms * US_PER_MS;
+    core->record->send = (record_send_t){
+        .queue = queue->incarnation,
+        .producer = seq ? session->producer : 0,
+        .producer_seq = seq,
+        .group = entry->group,
+        .visible_us = delay_us ? core->now_us + delay_us : 0,
+        .attrs = entry->attrs,
+        .body = entry->body,
+    };
+    return ledger_write(core, RECORD_SEND);
+}
+
+static bool send_one(core_t *core, const session_t *session, const queue_t *queue, const wire_send_entry_t *entry,
+                     uint64_t seq, wire_result_entry_t *out, error_t *err)
+{
+    uint64_t known;
+    if (!producer_check(core, session, seq, &known, err))
+        return false;
+    if (known) {
+        core->stats.duplicates++;
+        *out = (wire_result_entry_t){.record = known, .duplicate = true};
+        return true;
+    }
+    if (!message_check(queue, entry, err) || !room_check(core, 1, err))
+        return false;
+    *out = (wire_result_entry_t){.record = send_write(core, session, queue, entry, seq)};
+    core->stats.sent++;
+    return true;
+}
+
+void publish_handle_send(core_t *core, session_t *session, const wire_msg_t *msg)
+{
+    queue_t *queue;
+    error_t err;
+    if (!send_check(core, &msg->send, &queue, &err)) {
+        answer_refuse(core, session->peer, msg->seq, &err);
+        return;
+    }
+    wire_published_t *results = memory_new(1, sizeof *results);
+    buf_t texts = {0};
+    for (uint32_t i = 0; i < msg->send.entries.count; i++) {
+        wire_result_entry_t *out = &results->results.items[results->results.count++];
+        if (!send_one(core, session, queue, &msg->send.entries.items[i], entry_seq(msg->send.producer_seq, i), out,
+                      &err))
+            result_refused(out, &err, &texts);
+    }
+    results_send(core, session, WIRE_SENT, results, &texts);
+    buf_free(&texts);
+    free(results);
+}
+
+/* -- applying -------------------------------------------------------------------------------------- */
+static bool route_apply(core_t *core, const record_t *record, uint32_t nth, error_t *err)
+{
+    const record_publish_t *r = &record->publish;
+    const record_route_t *route = &r->routes.items[nth];
+    const queue_t *queue = queue_by_incarnation(core, route->queue);
+    if (!queue)
+        return ledger_misfit(err, record, "queue", route->queue);
+    size_t bytes = r->attrs.len + (route->transformed ? route->body.len : r->body.len);
+    uint32_t rule = name_keep(core, route->rule);
+    const message_t message = {
+        .record = record->seq,
+        .sent_us = record->ingest_us,
+        .queue = queue->id,
+        .bytes = bytes & MESSAGE_BYTES_MASK,
+        .route = nth & MESSAGE_NO_ROUTE,
+        .rule = rule <= UINT16_MAX ? (uint16_t)rule : 0,
+    };
+    (void)message_add(core, &message, route->visible_us, record->ingest_us);
+    return true;
+}
+
+bool publish_apply(core_t *core, const record_t *record, error_t *err)
+{
+    const record_publish_t *r = &record->publish;
+    bus_t *bus = topology_bus(core, r->bus);
+    if (r->routes.count > RECORD_ROUTES_MAX)
+        return ledger_misfit(err, record, "a number of routes,", r->routes.count);
+    if (bus && r->dedup.len)
+        dedup_add(&bus->dedup, r->dedup, record->seq, record->ingest_us, record->ingest_us - bus->dedup_window_us);
+    producer_remember(core, r->producer, r->producer_seq, record->seq);
+    for (uint32_t i = 0; i < r->routes.count; i++)
+        if (!route_apply(core, record, i, err))
+            return false;
+    return true;
+}
+
+bool publish_apply_send(core_t *core, const record_t *record, error_t *err)
+{
+    const record_send_t *r = &record->send;
+    const queue_t *queue = queue_by_incarnation(core, r->queue);
+    if (!queue)
+        return ledger_misfit(err, record, "queue", r->queue);
+    producer_remember(core, r->producer, r->producer_seq, record->seq);
+    if (r->duplicate)
+        return true;
+    const message_t message = {
+        .record = record->seq,
+        .sent_us = record->ingest_us,
+        .queue = queue->id,
+        .bytes = (r->attrs.len + r->body.len) & MESSAGE_BYTES_MASK,
+        .route = MESSAGE_NO_ROUTE,
+    };
+    (void)message_add(core, &message, r->visible_us, record->ingest_us);
+    return true;
+}

@@ -1,0 +1,201 @@
+/* retire.c: moves, expiry and the end of visibility. */
+#include "broker/core/retire.h"
+
+#include "broker/core/ledger.h"
+#include "broker/core/message.h"
+#include "broker/core/queue.h"
+#include "broker/core/settle.h"
+
+/* -- words ----------------------------------------------------------------------------------------- */
+static const struct {
+    const char *reason, *code, *exhausted;
+} words[] = {
+    {RETIRE_REJECTED, "CONSUMER_REJECTED", NULL},
+    {RETIRE_MAX_RECEIVES, "MAX_RECEIVES_EXCEEDED", "MaximumRetryAttempts"},
+    {RETIRE_EXPIRED, "RETENTION_EXPIRED", NULL},
+    {RETIRE_MAX_AGE, "EVENT_AGE_EXCEEDED", "MaximumEventAgeInSeconds"},
+};
+
+const char *retire_error_code(const char *reason)
+{
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        if (strcmp(words[i].reason, reason) == 0)
+            return words[i].code;
+    return "UNKNOWN";
+}
+
+const char *retire_exhausted(const char *reason)
+{
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        if (strcmp(words[i].reason, reason) == 0)
+            return words[i].exhausted;
+    return NULL;
+}
+
+/* -- moving ---------------------------------------------------------------------------------------- */
+/* SQS keeps the time of sending, so that time spent in the first queue counts in the second. What left for
+ * its age would be too old at once there. */
+static int64_t moved_sent_us(const core_t *core, const message_t *m, const char *reason)
+{
+    bool aged = strcmp(reason, RETIRE_EXPIRED) == 0 || strcmp(reason, RETIRE_MAX_AGE) == 0;
+    return aged ? core->now_us : m->sent_us;
+}
+
+void retire_move(core_t *core, uint32_t id, const queue_t *to, const char *reason, bytes_t detail)
+{
+    const message_t *m = message_at(core, id);
+    const queue_t *from = pool_get(&core->queues, m->queue);
+    char kept[RETIRE_DETAIL_MAX_BYTES + 1];
+    (void)bytes_to_cstr(detail, kept, sizeof kept);
+    uint64_t origin_queue;
+    uint64_t origin = message_origin(core, m, &origin_queue);
+    core->record->move = (record_move_t){
+        .from = from->incarnation,
+        .record = m->record,
+        .to = to ? to->incarnation : 0,
+        .origin = origin,
+        .origin_queue = origin_queue,
+        .reason = bytes_cstr(reason),
+        .detail = bytes_cstr(kept),
+        .receives = m->receives,
+        .sent_us = moved_sent_us(core, m, reason),
+    };
+    (void)ledger_write(core, RECORD_MOVE);
+    if (to)
+        core->stats.dead_lettered++;
+    else
+        core->stats.dropped++;
+}
+
+bool retire_is_exhausted(const core_t *core, const queue_t *queue, const message_t *message)
+{
+    uint32_t most = queue->attributes.max_receives;
+    return most && message->receives >= most && queue_dead_letters(core, queue);
+}
+
+bool retire_if_exhausted(core_t *core, const queue_t *queue, uint32_t id)
+{
+    if (!retire_is_exhausted(core, queue, message_at(core, id)))
+        return false;
+    retire_move(core, id, queue_dead_letters(core, queue), RETIRE_MAX_RECEIVES, BYTES_NONE);
+    return true;
+}
+
+/* -- applying -------------------------------------------------------------------------------------- */
+static uint32_t dead_make(core_t *core, const record_move_t *r, const queue_t *from, int64_t moved_us)
+{
+    dead_t *dead = memory_new(1, sizeof *dead);
+    dead->origin = r->origin;
+    dead->origin_queue = r->origin_queue;
+    dead->source = name_keep(core, bytes_cstr(from->name));
+    dead->reason = name_keep(core, r->reason);
+    dead->receives = (uint32_t)r->receives;
+    dead->moved_us = moved_us;
+    dead->detail = r->detail.len ? memory_text(r->detail) : NULL;
+    return pool_add(&core->messages.dead, dead);
+}
+
+bool retire_apply(core_t *core, const record_t *record, error_t *err)
+{
+    const record_move_t *r = &record->move;
+    const queue_t *from = queue_by_incarnation(core, r->from);
+    const queue_t *to = r->to ? queue_by_incarnation(core, r->to) : NULL;
+    uint32_t id = from ? message_find(core, from->id, r->record) : 0;
+    if (!id)
+        return ledger_misfit(err, record, "message", r->record);
+    if (r->to && !to)
+        return ledger_misfit(err, record, "queue", r->to);
+    message_t moved = *message_at(core, id);
+    message_remove(core, id);
+    if (!to)
+        return true;
+    moved.record = record->seq;
+    moved.sent_us = r->sent_us;
+    moved.first_receive_us = 0;
+    moved.receives = 0;
+    moved.queue = to->id;
+    moved.dead = dead_make(core, r, from, record->ingest_us);
+    (void)message_add(core, &moved, 0, record->ingest_us);
+    return true;
+}
+
+/* -- what came due --------------------------------------------------------------------------------- */
+int64_t retire_next_us(const core_t *core)
+{
+    const messages_t *all = &core->messages;
+    uint32_t delayed = heap_top(&all->delayed), due = heap_top(&all->due);
+    int64_t next_us = due ? message_at(core, due)->timer_us : INT64_MAX;
+    if (delayed && message_at(core, delayed)->timer_us < next_us)
+        next_us = message_at(core, delayed)->timer_us;
+    return next_us;
+}
+
+/* Takes what is due off the heap: deliveries to core->scratch, too old ones to `old`. */
+static void due_gather(core_t *core, ids_t *old)
+{
+    heap_t *due = &core->messages.due;
+    uint32_t id;
+    core->scratch.count = 0;
+    while ((id = heap_top(due)) != 0 && message_at(core, id)->timer_us <= core->now_us) {
+        heap_drop(due, id);
+        ids_add(message_at(core, id)->state == MESSAGE_IN_FLIGHT ? &core->scratch : old, id);
+    }
+}
+
+static void due_return(core_t *core)
+{
+    core->record->settled.entries.count = 0;
+    for (uint32_t i = 0; i < core->scratch.count; i++) {
+        const message_t *m = message_at(core, core->scratch.items[i]);
+        const queue_t *queue = pool_get(&core->queues, m->queue);
+        settle_note(core, queue, m, WIRE_RELEASE, 0);
+    }
+    settle_flush(core);
+    core->stats.released += core->scratch.count;
+    for (uint32_t i = 0; i < core->scratch.count; i++) {
+        uint32_t id = core->scratch.items[i];
+        (void)retire_if_exhausted(core, pool_get(&core->queues, message_at(core, id)->queue), id);
+    }
+}
+
+static void log_expired(core_t *core, const queue_t *queue, const queue_t *to, uint32_t count)
+{
+    if (count)
+        effects_log(core->out, LOG_WARNING, "queue %s: %u messages are too old, %s%s", queue->name, count,
+                    to ? "moved to " : "dropped: it names no dead-letter queue", to ? to->name : "");
+}
+
+static void due_expire(core_t *core, const ids_t *old)
+{
+    const queue_t *queue = NULL, *to = NULL;
+    uint32_t run = 0;
+    for (uint32_t i = 0; i < old->count; i++) {
+        const message_t *m = message_at(core, old->items[i]);
+        if (!queue || queue->id != m->queue) {
+            if (queue)
+                log_expired(core, queue, to, run);
+            queue = pool_get(&core->queues, m->queue);
+            to = queue_dead_letters(core, queue);
+            run = 0;
+        }
+        bool by_age;
+        (void)message_expires_us(core, m, &by_age);
+        retire_move(core, old->items[i], to, by_age ? RETIRE_MAX_AGE : RETIRE_EXPIRED, BYTES_NONE);
+        run++;
+    }
+    core->stats.expired += old->count;
+    if (queue)
+        log_expired(core, queue, to, run);
+}
+
+void retire_due(core_t *core)
+{
+    ids_t old = {0};
+    do {
+        old.count = 0;
+        due_gather(core, &old);
+        due_return(core);
+        due_expire(core, &old);
+    } while (core->scratch.count); /* what returned may be too old already */
+    ids_free(&old);
+}

@@ -1,0 +1,33 @@
+/* retire.h: how a message leaves its queue without being acknowledged: dead-lettered, or dropped and counted.
+ *
+ * Source: SQS redrive policy; MaximumEventAgeInSeconds is EventBridge's, kept per queue. Unlike AWS, what is
+ * too old goes to the dead-letter queue where one is named (docs/aws-differences.md). */
+#ifndef BROKER_CORE_RETIRE_H
+#define BROKER_CORE_RETIRE_H
+
+#include "broker/core/state.h"
+
+#define RETIRE_REJECTED "rejected"
+#define RETIRE_MAX_RECEIVES "max-receives"
+#define RETIRE_EXPIRED "expired"
+#define RETIRE_MAX_AGE "max-age"
+#define RETIRE_DETAIL_MAX_BYTES 256 /* of the consumer's words; the rest is cut */
+
+/* True when it has been received as often as its queue's redrive policy allows. */
+bool retire_is_exhausted(const core_t *core, const queue_t *queue, const message_t *message);
+/* Moves it if so; the message is gone then. */
+bool retire_if_exhausted(core_t *core, const queue_t *queue, uint32_t id);
+/* Moves a message to `to`, or drops it when that is NULL. */
+void retire_move(core_t *core, uint32_t id, const queue_t *to, const char *reason, bytes_t detail);
+
+/* Deliveries that ran out and messages too old. */
+void retire_due(core_t *core);
+int64_t retire_next_us(const core_t *core);
+
+/* EventBridge's dead-letter attributes for a reason; exhausted: NULL for none. */
+const char *retire_error_code(const char *reason);
+const char *retire_exhausted(const char *reason);
+
+MUST_USE bool retire_apply(core_t *core, const record_t *record, error_t *err);
+
+#endif

@@ -1,0 +1,141 @@
+/* route.c: from an event to the queues that receive it. */
+#include "broker/core/route.h"
+
+#include "broker/core/message.h"
+#include "broker/core/queue.h"
+#include "broker/core/subscription.h"
+
+#define TO_QUEUE BYTES_LIT("queue:")
+#define TO_SUBSCRIBER BYTES_LIT("subscriber:")
+
+static bool to_name(bytes_t to, bytes_t prefix, bytes_t *name)
+{
+    if (!bytes_has_prefix(to, prefix))
+        return false;
+    *name = bytes_from(to.data + prefix.len, to.len - prefix.len);
+    return true;
+}
+
+static bool standard_queue(const queue_t *queue, error_t *err)
+{
+    return !queue->attributes.is_fifo ||
+           error_set(err, STATUS_UNIMPLEMENTED, "UnsupportedOperation",
+                     "Queue \"%s\" is a FIFO queue, which this version does not serve yet.", queue->name);
+}
+
+bool route_check_to(const core_t *core, bytes_t to, error_t *err)
+{
+    bytes_t name;
+    if (!to.len)
+        return true;
+    if (to_name(to, TO_QUEUE, &name)) {
+        const queue_t *queue = queue_need(core, name, err);
+        return queue && standard_queue(queue, err);
+    }
+    if (!to_name(to, TO_SUBSCRIBER, &name) || !name.len)
+        return error_set(err, STATUS_INVALID_ARGUMENT, "InvalidParameterValue",
+                         "PUBLISH.to must be empty, queue:NAME or subscriber:NAME.");
+    return subscription_has_name(core, name) ||
+           error_set(err, STATUS_NOT_FOUND, "ResourceNotFoundException", "No live subscription has the name \"%.*s\".",
+                     BYTES_FMT(name));
+}
+
+static record_route_t *route_add(core_t *core, const queue_t *queue, bytes_t group)
+{
+    record_publish_t *r = &core->record->publish;
+    for (uint32_t i = 0; i < r->routes.count; i++)
+        if (r->routes.items[i].queue == queue->incarnation)
+            return NULL;
+    record_route_t *route = &r->routes.items[r->routes.count++];
+    int64_t delay_us = queue->attributes.delay_us;
+    *route = (record_route_t){
+        .queue = queue->incarnation,
+        .group = group,
+        .visible_us = delay_us ? core->now_us + delay_us : 0,
+    };
+    return route;
+}
+
+/* An event that does not fit a target's transformer is dead-lettered untransformed, and never silently. */
+static void route_unfit(core_t *core, const rule_t *rule, const target_t *target, const queue_t *queue,
+                        const route_request_t *request, const error_t *why)
+{
+    const queue_t *dead = queue_dead_letters(core, queue);
+    record_route_t *route = dead ? route_add(core, dead, request->group) : NULL;
+    if (route)
+        route->rule = bytes_cstr(name_text(core, target->name));
+    else
+        core->stats.dropped++;
+    effects_log(core->out, LOG_WARNING, "rule %s, target %s: the event does not fit the transformer (%s), %s",
+                rule->name, target->id, why->message, route ? "dead-lettered" : "dropped");
+}
+
+static void route_target(core_t *core, const rule_t *rule, const target_t *target, const route_request_t *request,
+                         buf_t *bodies)
+{
+    const queue_t *queue = queue_by_incarnation(core, target->queue);
+    if (!queue)
+        return; /* nobody consumes it: the topology says so */
+    size_t at = bodies->len;
+    error_t err;
+    if (target->transform &&
+        !transform_apply(target->transform, request->envelope, core->now_us, bytes_cstr(rule->name), bodies, &err)) {
+        bodies->len = at;
+        route_unfit(core, rule, target, queue, request, &err);
+        return;
+    }
+    record_route_t *route = route_add(core, queue, request->group);
+    if (!route) {
+        bodies->len = at;
+        return;
+    }
+    route->rule = bytes_cstr(name_text(core, target->name));
+    route->transformed = target->transform != NULL;
+    /* The buffer may move while it grows: an offset until route_event ends. */
+    route->body = bytes_from(NULL, route->transformed ? bodies->len - at : 0);
+}
+
+static void route_fix_bodies(record_publish_t *r, const buf_t *bodies)
+{
+    size_t at = 0;
+    for (uint32_t i = 0; i < r->routes.count; i++) {
+        record_route_t *route = &r->routes.items[i];
+        if (!route->transformed)
+            continue;
+        route->body.data = bodies->data + at;
+        at += route->body.len;
+    }
+}
+
+static bool route_by_rules(core_t *core, const route_request_t *request, buf_t *bodies, error_t *err)
+{
+    uint32_t ids[RECORD_ROUTES_MAX];
+    size_t matched = request->bus->rules ? ruleset_match(request->bus->rules, request->envelope, request->replay_name,
+                                                         ids, ARRAY_LEN(ids))
+                                         : 0;
+    size_t targets = 0;
+    for (size_t i = 0; i < matched && i < ARRAY_LEN(ids); i++)
+        targets += core->topology.rules[ids[i]].target_count;
+    if (matched > RECORD_ROUTES_MAX || targets > RECORD_ROUTES_MAX)
+        return error_set(err, STATUS_RESOURCE_EXHAUSTED, "LimitExceededException",
+                         "The event matches %zu rules with %zu targets; at most %d can be reached.", matched, targets,
+                         RECORD_ROUTES_MAX);
+    for (size_t i = 0; i < matched; i++) {
+        const rule_t *rule = &core->topology.rules[ids[i]];
+        for (uint32_t t = 0; t < rule->target_count; t++)
+            route_target(core, rule, &rule->targets[t], request, bodies);
+    }
+    route_fix_bodies(&core->record->publish, bodies);
+    return true;
+}
+
+bool route_event(core_t *core, const route_request_t *request, buf_t *bodies, error_t *err)
+{
+    bytes_t name;
+    core->record->publish.routes.count = 0;
+    if (!request->to.len)
+        return route_by_rules(core, request, bodies, err);
+    if (to_name(request->to, TO_QUEUE, &name))
+        (void)route_add(core, queue_find(core, name), request->group);
+    return true;
+}

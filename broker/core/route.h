@@ -1,0 +1,25 @@
+/* route.h: where an event goes: rules and their targets, or an explicit destination.
+ *
+ * Source: EventBridge PutEvents, rules and targets. One event is queued once in one queue, even where two
+ * rules lead there (docs/aws-differences.md); topology.c sees to it that this loses no transformed body. */
+#ifndef BROKER_CORE_ROUTE_H
+#define BROKER_CORE_ROUTE_H
+
+#include "broker/core/state.h"
+
+typedef struct {
+    const bus_t *bus;
+    bytes_t to; /* of the PUBLISH frame */
+    bytes_t replay_name;
+    bytes_t envelope;
+    bytes_t group; /* MessageGroupId among the attributes; empty for none */
+} route_request_t;
+
+/* Checks PUBLISH.to: empty, "queue:NAME", "subscriber:NAME", each of which must be there. */
+MUST_USE bool route_check_to(const core_t *core, bytes_t to, error_t *err);
+
+/* Fills the routes of core->record->publish. Transformed bodies live in `bodies` and are valid until it
+ * changes. False when the event would reach more than RECORD_ROUTES_MAX targets. */
+MUST_USE bool route_event(core_t *core, const route_request_t *request, buf_t *bodies, error_t *err);
+
+#endif

@@ -1,0 +1,324 @@
+/* state.h: what the core remembers; the inner header of broker/core, for its own modules alone.
+ *
+ * Two kinds of memory live here. What a restart must find again (queues and messages, sessions, producers,
+ * deduplication, topology) changes only in the apply functions that ledger.c calls, in a live core and in
+ * recovery alike. The rest (subscriptions, credit, services, calls) belongs to connections and is made
+ * anew by those who connect. Things are numbered from 1; 0 is none. */
+#ifndef BROKER_CORE_STATE_H
+#define BROKER_CORE_STATE_H
+
+#include "broker/core/core.h"
+#include "broker/core/dedup.h"
+#include "broker/core/effects.h"
+#include "broker/core/heap.h"
+#include "broker/core/map.h"
+#include "broker/core/memory.h"
+#include "broker/rules/ruleset.h"
+#include "broker/rules/transform.h"
+
+#define US_PER_MS INT64_C(1000)
+#define US_PER_S INT64_C(1000000)
+
+/* -- messages ------------------------------------------------------------------------------------ */
+typedef enum {
+    MESSAGE_FREE,
+    MESSAGE_VISIBLE,   /* in its queue's chain; timer: too old */
+    MESSAGE_DELAYED,   /* not to be received yet; timer: visible */
+    MESSAGE_IN_FLIGHT, /* in its session's chain; timer: visible again */
+} message_state_t;
+
+#define MESSAGE_NO_ROUTE 127u           /* the record's own body */
+#define MESSAGE_BYTES_MASK 0x3FFFFFu    /* RECORD_MAX_BYTES fits */
+#define MESSAGE_RECEIVES_MAX 65535u     /* the count stands still there */
+#define MESSAGES_MAX UINT32_C(16000000) /* in all queues: about 1.4 GB */
+
+/* One for each message and queue; bodies are in the journal. Its identity is (queue, record). */
+typedef struct {
+    uint64_t record;  /* PUBLISH, SEND or MOVE that put it here */
+    int64_t sent_us;  /* retention counts from here */
+    int64_t timer_us; /* see the states */
+    int64_t first_receive_us;
+    uint32_t queue;
+    uint32_t prev, next; /* in the chain of its state; next also in the list of free ones */
+    uint32_t heap_at;
+    uint32_t session; /* who holds it */
+    uint32_t dead;    /* dead_t, for what was moved here; 0: its record holds its bytes */
+    uint32_t bytes : 22;
+    uint32_t state : 3;
+    uint32_t route : 7;
+    uint16_t receives;
+    uint16_t rule; /* name of the rule that led here; 0 for none */
+} message_t;
+
+typedef struct {
+    uint32_t head, tail, count;
+} chain_t;
+
+/* What only moved messages need. */
+typedef struct {
+    uint64_t origin;       /* record that holds the bytes */
+    uint64_t origin_queue; /* incarnation it was first in */
+    uint32_t source;       /* names: queue it left */
+    uint32_t reason;       /* names */
+    uint32_t receives;     /* when it left */
+    int64_t moved_us;
+    char *detail; /* NULL for none */
+} dead_t;
+
+typedef struct {
+    message_t **chunks;
+    uint32_t chunk_count;
+    uint32_t made, used; /* ids given out ever; in use */
+    uint32_t free;
+    map_t by_identity;
+    heap_t delayed; /* apart, because these come due without a record */
+    heap_t due;     /* visible ones too old, deliveries run out */
+    pool_t dead;
+} messages_t;
+
+/* -- queues -------------------------------------------------------------------------------------- */
+#define QUEUE_NAME_MAX_BYTES 80
+
+typedef struct {
+    int64_t visibility_us, delay_us, retention_us;
+    int64_t max_age_us; /* 0: none */
+    uint64_t max_message_bytes;
+    uint32_t max_receives; /* 0: no redrive policy */
+    bool is_fifo;
+    char dead_letters[QUEUE_NAME_MAX_BYTES + 1]; /* queue; empty: none */
+} queue_attributes_t;
+
+typedef struct {
+    uint32_t id;
+    uint64_t incarnation;
+    char *name;
+    bool from_topology;
+    bool is_touched; /* in core->touched */
+    queue_attributes_t attributes;
+    buf_t given; /* attributes as they were set: one msgpack map */
+    chain_t visible;
+    uint32_t in_flight, delayed;
+    uint64_t bytes;
+    ids_t subs;        /* consumers */
+    uint32_t sub_turn; /* whose turn it is */
+} queue_t;
+
+/* -- sessions and what they hold ------------------------------------------------------------------ */
+typedef enum {
+    SESSION_LIVE, /* has a connection */
+    SESSION_LOST, /* silent or cut off; may resume until its grace is over */
+} session_state_t;
+
+typedef struct {
+    uint32_t id;
+    uint64_t number;
+    char *name;
+    uint8_t resume[CORE_RESUME_BYTES];
+    session_state_t state;
+    bool is_recovered; /* from before the broker's start */
+    bool has_served;   /* on this connection */
+    bool is_silent;    /* lost, and for so long that its calls were given up */
+    uint64_t peer;     /* 0 when lost */
+    int64_t heard_us;
+    int64_t timer_us;
+    uint32_t heap_at;
+    uint64_t producer, epoch; /* 0: none */
+    chain_t held;             /* messages in flight */
+    ids_t subs;
+    ids_t serves;
+    uint32_t calls_made, calls_run; /* first of each list of calls */
+    uint32_t calls_open;
+} session_t;
+
+typedef struct {
+    pool_t all;
+    map_t by_peer, by_name, by_number;
+    heap_t timers;
+    uint64_t newest; /* number */
+} sessions_t;
+
+/* -- producers ------------------------------------------------------------------------------------ */
+typedef struct {
+    uint64_t seq, record;
+} producer_answer_t;
+
+typedef struct {
+    uint32_t id;
+    uint64_t number;
+    char *name;
+    uint64_t epoch;
+    uint64_t newest;            /* highest sequence accepted */
+    producer_answer_t *answers; /* at seq % window; NULL before the first */
+    uint32_t older, newer;      /* by last use */
+} producer_t;
+
+typedef struct {
+    pool_t all;
+    map_t by_name, by_number;
+    uint64_t newest; /* number */
+    uint32_t oldest_used, newest_used;
+} producers_t;
+
+/* -- subscriptions -------------------------------------------------------------------------------- */
+typedef enum {
+    CURSOR_HEAD,     /* has seen every record; fed as records are made */
+    CURSOR_BEHIND,   /* out of credit at `next` */
+    CURSOR_SCANNING, /* a scan under way */
+} cursor_state_t;
+
+typedef struct {
+    uint32_t id;
+    uint32_t session;
+    uint64_t number; /* the client's */
+    uint64_t kind;   /* WIRE_SUBSCRIBE_… */
+    int64_t credit_messages, credit_bytes;
+    /* queue */
+    uint32_t queue;
+    int64_t visibility_us; /* -1: the queue's */
+    /* bus */
+    uint32_t bus; /* 0: all */
+    char *name;
+    pattern_t *pattern; /* NULL: everything */
+    bool live_only;
+    bool was_at_head; /* then the lag is bounded */
+    cursor_state_t state;
+    uint64_t next; /* first record not looked at; 0: by since_us */
+    int64_t since_us;
+    uint64_t scan; /* number of the scan under way */
+} sub_t;
+
+typedef struct {
+    pool_t all;
+    map_t by_number; /* (session, number) */
+    ids_t cursors;   /* bus subscriptions */
+    uint64_t scans;  /* numbers given out */
+} subs_t;
+
+/* -- calls ---------------------------------------------------------------------------------------- */
+typedef enum {
+    CALL_WAITING, /* for a worker */
+    CALL_RUNNING, /* at a worker */
+    CALL_DONE,    /* answered; the final reply is kept for a while */
+} call_state_t;
+
+typedef struct {
+    uint32_t id;
+    char *caller;
+    uint64_t number;
+    uint32_t method; /* 0: not known, claimed by a worker after a restart */
+    call_state_t state;
+    bool is_idempotent, is_stream;
+    bool is_held;     /* waiting: a worker may be running it since before the restart */
+    bool is_unsure;   /* running: its worker's connection was lost, and it has not said yet that it goes on */
+    uint32_t session; /* caller's; 0: has not asked again since the restart */
+    uint32_t worker;  /* its session */
+    uint32_t serve;   /* where it counts as running; 0: nowhere */
+    uint64_t wanted;  /* first chunk that the caller wants */
+    uint64_t chunk;   /* next expected from the worker */
+    int64_t deadline_us;
+    int64_t wait_until_us; /* waiting: for a worker to appear; held: for it to claim the call */
+    int64_t timer_us;
+    uint32_t heap_at;
+    uint32_t prev, next;           /* waiting: in the method's list; done: in the list of kept ones */
+    uint32_t made_prev, made_next; /* in the caller's list */
+    uint32_t run_prev, run_next;   /* in the worker's list */
+    buf_t request;                 /* attributes, then body: while it may have to be dispatched (again) */
+    size_t attrs_len;              /* of them */
+    buf_t final;                   /* done: the REPLY frame */
+} call_t;
+
+typedef struct {
+    uint32_t id;
+    uint32_t session;
+    uint32_t method;
+    uint64_t capacity, running;
+} serve_t;
+
+typedef struct {
+    uint32_t id;
+    char *name;
+    ids_t serves;
+    uint32_t turn;
+    uint32_t head, tail, waiting;
+    uint32_t users; /* serves, and calls not done */
+} method_t;
+
+typedef struct {
+    pool_t all, serves, methods;
+    map_t by_identity, methods_by_name;
+    heap_t timers;
+    uint32_t kept_head, kept_tail; /* done ones, oldest first */
+    uint32_t kept;
+    size_t kept_bytes;
+    uint64_t running, waiting;
+} calls_t;
+
+/* -- buses and topology ---------------------------------------------------------------------------- */
+typedef struct {
+    uint64_t queue; /* incarnation; 0: disabled, nothing goes there */
+    char *id;
+    uint32_t name;          /* names: bus/rule/target */
+    transform_t *transform; /* NULL: the event itself */
+} target_t;
+
+typedef struct {
+    char *name;
+    char *bus;
+    char *pattern; /* JSON */
+    bytes_t given; /* in topology_t.document */
+    bool is_enabled;
+    target_t *targets;
+    uint32_t target_count;
+} rule_t;
+
+typedef struct {
+    uint32_t id;
+    char *name;
+    bool is_removed; /* no longer in the topology; kept, for it may come back */
+    int64_t dedup_window_us;
+    dedup_t dedup;
+    ruleset_t *rules; /* NULL: none */
+} bus_t;
+
+typedef struct {
+    uint64_t version; /* 0: none yet */
+    char sha256[65];
+    buf_t json;     /* as it came */
+    buf_t document; /* the same in msgpack */
+    rule_t *rules;
+    uint32_t rule_count;
+} topology_t;
+
+/* -- all of it ------------------------------------------------------------------------------------- */
+struct core {
+    core_limits_t limits;
+    char *broker_name, *version;
+    int64_t now_us, start_us;
+    uint64_t next_seq;
+    uint64_t must_sync; /* newest record that answers must wait for */
+    bool is_stopping;
+    core_stats_t stats;
+
+    messages_t messages;
+    pool_t queues;
+    map_t queues_by_name, queues_by_incarnation;
+    uint64_t newest_queue; /* incarnation */
+    ids_t touched;         /* queues that may have something to deliver */
+    pool_t names;          /* char *, never forgotten: few */
+    map_t names_by_text;
+    sessions_t sessions;
+    producers_t producers;
+    subs_t subs;
+    calls_t calls;
+    pool_t buses;
+    map_t buses_by_name;
+    topology_t topology;
+
+    /* of the step */
+    const core_input_t *input;
+    core_effects_t *out;
+    record_t *record; /* being written, see ledger.h */
+    ids_t scratch;    /* for lists within one function */
+};
+
+#endif

@@ -1,0 +1,435 @@
+/* topology_doc.c: members by table, then the references between objects. */
+#include "broker/core/topology_doc.h"
+
+#include <stdlib.h>
+
+#include "broker/core/attributes.h"
+#include "proto/msgpack.h"
+
+#define MEMBERS_MAX 12
+#define NAME_MAX_BYTES 128
+#define PATH_BYTES 160
+
+/* -- members of one object --------------------------------------------------------------------------- */
+typedef struct {
+    const char *name;
+    mp_type_t type;
+    bool is_required;
+} member_t;
+
+typedef struct {
+    char path[PATH_BYTES]; /* such as Rules[3].Targets[0] */
+    bytes_t values[MEMBERS_MAX];
+} object_t;
+
+static bool bad(error_t *err, const object_t *o, const char *what)
+{
+    return error_set(err, STATUS_INVALID_ARGUMENT, "ValidationException", "Topology, %s: %s", o->path, what);
+}
+
+static bool member_take(object_t *o, const member_t *members, size_t count, bytes_t key, bytes_t value, error_t *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        mp_reader_t r = mp_reader(value);
+        mp_type_t type;
+        if (!bytes_eq_cstr(key, members[i].name))
+            continue;
+        if (o->values[i].len)
+            return error_set(err, STATUS_INVALID_ARGUMENT, "ValidationException", "Topology, %s.%s: it is there twice.",
+                             o->path, members[i].name);
+        if (members[i].type != MP_NIL && (!mp_peek(&r, &type) || type != members[i].type))
+            return error_set(err, STATUS_INVALID_ARGUMENT, "ValidationException", "Topology, %s.%s: wrong type.",
+                             o->path, members[i].name);
+        o->values[i] = value;
+        return true;
+    }
+    return error_set(err, STATUS_INVALID_ARGUMENT, "ValidationException", "Topology, %s.%.*s: there is no such member.",
+                     o->path, key.len > NAME_MAX_BYTES ? NAME_MAX_BYTES : (int)key.len, (const char *)key.data);
+}
+
+/* Fills o->values, one for each member (empty where absent). MP_NIL in the table: any type. */
+static bool object_read(object_t *o, bytes_t map, const member_t *members, size_t count, error_t *err)
+{
+    mp_reader_t r = mp_reader(map);
+    uint32_t pairs;
+    memset(o->values, 0, sizeof o->values);
+    if (!mp_get_map(&r, &pairs))
+        return bad(err, o, "must be an object.");
+    for (uint32_t i = 0; i < pairs; i++) {
+        bytes_t key, value;
+        if (!mp_get_str(&r, &key) || !mp_get_raw(&r, &value))
+            return bad(err, o, "member names must be texts.");
+        if (!member_take(o, members, count, key, value, err))
+            return false;
+    }
+    for (size_t i = 0; i < count; i++)
+        if (members[i].is_required && !o->values[i].len)
+            return error_set(err, STATUS_INVALID_ARGUMENT, "ValidationException", "Topology, %s.%s: it is missing.",
+                             o->path, members[i].name);
+    return true;
+}
+
+static bytes_t text_of(bytes_t value)
+{
+    mp_reader_t r = mp_reader(value);
+    bytes_t text = BYTES_NONE;
+    return value.len && mp_get_str(&r, &text) ? text : BYTES_NONE;
+}
+
+static bytes_t arn_tail(bytes_t arn)
+{
+    for (size_t i = arn.len; i > 0; i--)
+        if (arn.data[i - 1] == ':')
+            return bytes_from(arn.data + i, arn.len - i);
+    return arn;
+}
+
+static bool name_read(const object_t *o, bytes_t value, bytes_t *out, error_t *err)
+{
+    *out = text_of(value);
+    return (out->len > 0 && out->len <= NAME_MAX_BYTES) || bad(err, o, "a name must have 1 to 128 bytes.");
+}
+
+static bool state_read(const object_t *o, bytes_t value, bool *is_enabled, error_t *err)
+{
+    bytes_t state = text_of(value);
+    *is_enabled = !value.len || bytes_eq_cstr(state, "ENABLED");
+    return *is_enabled || bytes_eq_cstr(state, "DISABLED") || bad(err, o, "State must be ENABLED or DISABLED.");
+}
+
+/* -- lists of objects -------------------------------------------------------------------------------- */
+/* Reads a list's length and makes room for its entries. */
+static void *list_begin(bytes_t list, mp_reader_t *r, size_t entry_bytes, uint32_t *count)
+{
+    *r = mp_reader(list);
+    *count = 0;
+    if (!list.len || !mp_get_array(r, count) || !*count)
+        return NULL;
+    return memory_new(*count, entry_bytes);
+}
+
+static void path_set(object_t *o, const char *list, uint32_t nth)
+{
+    buf_t path = {0};
+    buf_printf(&path, "%s[%u]", list, nth);
+    (void)bytes_to_cstr(buf_bytes(&path), o->path, sizeof o->path);
+    buf_free(&path);
+}
+
+static bool bus_read(object_t *o, bytes_t given, doc_bus_t *out, error_t *err)
+{
+    static const member_t members[] = {
+        {"Name", MP_STR, true}, {"Description", MP_STR, false}, {"DeduplicationWindowSeconds", MP_UINT, false}};
+    if (!object_read(o, given, members, ARRAY_LEN(members), err))
+        return false;
+    uint64_t window_s = TOPOLOGY_DEDUP_WINDOW_S;
+    mp_reader_t r = mp_reader(o->values[2]);
+    if (o->values[2].len && (!mp_get_u64(&r, &window_s) || window_s > TOPOLOGY_DEDUP_WINDOW_MAX_S))
+        return bad(err, o, "DeduplicationWindowSeconds must be from 0 to 1209600.");
+    out->given = given;
+    out->dedup_window_us = (int64_t)window_s * US_PER_S;
+    return name_read(o, o->values[0], &out->name, err);
+}
+
+static bool archive_read(object_t *o, bytes_t given, doc_archive_t *out, error_t *err)
+{
+    static const member_t members[] = {{"ArchiveName", MP_STR, true},
+                                       {"EventSourceArn", MP_STR, true},
+                                       {"RetentionDays", MP_UINT, false},
+                                       {"EventPattern", MP_MAP, false},
+                                       {"Description", MP_STR, false}};
+    if (!object_read(o, given, members, ARRAY_LEN(members), err))
+        return false;
+    out->given = given;
+    out->bus = arn_tail(text_of(o->values[1]));
+    return name_read(o, o->values[0], &out->name, err);
+}
+
+static bool target_read(object_t *o, bytes_t given, doc_target_t *out, error_t *err)
+{
+    static const member_t members[] = {{"Id", MP_STR, true},
+                                       {"Arn", MP_STR, true},
+                                       {"State", MP_STR, false},
+                                       {"RetryPolicy", MP_MAP, false},
+                                       {"DeadLetterConfig", MP_MAP, false},
+                                       {"Input", MP_NIL, false},
+                                       {"InputPath", MP_STR, false},
+                                       {"InputTransformer", MP_MAP, false},
+                                       {"SqsParameters", MP_MAP, false}};
+    if (!object_read(o, given, members, ARRAY_LEN(members), err))
+        return false;
+    out->given = given;
+    out->queue = arn_tail(text_of(o->values[1]));
+    return name_read(o, o->values[0], &out->id, err) && state_read(o, o->values[2], &out->is_enabled, err);
+}
+
+static bool targets_read(const object_t *rule, bytes_t list, topology_doc_t *doc, doc_rule_t *out, error_t *err)
+{
+    mp_reader_t r = mp_reader(list);
+    uint32_t count;
+    if (!mp_get_array(&r, &count) || count > TOPOLOGY_TARGETS_MAX)
+        return bad(err, rule, "Targets must be a list of at most 16.");
+    out->first_target = doc->target_count;
+    out->target_count = count;
+    doc->targets = memory_grow(doc->targets, doc->target_count + count + 1, sizeof *doc->targets);
+    for (uint32_t i = 0; i < count; i++) {
+        char prefix[PATH_BYTES];
+        object_t o;
+        bytes_t given;
+        memcpy(prefix, rule->path, sizeof prefix);
+        buf_t path = {0};
+        buf_printf(&path, "%s.Targets", prefix);
+        path_set(&o, buf_cstr(&path), i);
+        buf_free(&path);
+        doc_target_t *target = &doc->targets[doc->target_count++];
+        if (!mp_get_raw(&r, &given) || !target_read(&o, given, target, err))
+            return false;
+        for (uint32_t t = out->first_target; t + 1 < doc->target_count; t++)
+            if (bytes_eq(doc->targets[t].id, target->id))
+                return bad(err, &o, "the Id is taken by another target of this rule.");
+    }
+    return true;
+}
+
+static bool rule_read(object_t *o, bytes_t given, topology_doc_t *doc, doc_rule_t *out, error_t *err)
+{
+    static const member_t members[] = {{"Name", MP_STR, true},         {"EventBusName", MP_STR, true},
+                                       {"Description", MP_STR, false}, {"State", MP_STR, false},
+                                       {"EventPattern", MP_MAP, true}, {"Targets", MP_ARRAY, true}};
+    if (!object_read(o, given, members, ARRAY_LEN(members), err))
+        return false;
+    out->given = given;
+    out->bus = arn_tail(text_of(o->values[1]));
+    out->pattern = o->values[4];
+    return name_read(o, o->values[0], &out->name, err) && state_read(o, o->values[3], &out->is_enabled, err) &&
+           targets_read(o, o->values[5], doc, out, err);
+}
+
+static bool expression_check(const object_t *o, bytes_t text, error_t *err)
+{
+    bool form = (bytes_has_prefix(text, BYTES_LIT("rate(")) || bytes_has_prefix(text, BYTES_LIT("cron("))) &&
+                text.data[text.len - 1] == ')';
+    return form || bad(err, o, "ScheduleExpression must be rate(…) or cron(…).");
+}
+
+static bool schedule_read(object_t *o, bytes_t given, doc_schedule_t *out, error_t *err)
+{
+    static const member_t members[] = {{"Name", MP_STR, true},
+                                       {"Description", MP_STR, false},
+                                       {"ScheduleExpression", MP_STR, true},
+                                       {"ScheduleExpressionTimezone", MP_STR, false},
+                                       {"State", MP_STR, false},
+                                       {"Target", MP_MAP, true}};
+    static const member_t target[] = {
+        {"Arn", MP_STR, true}, {"Input", MP_NIL, false}, {"SqsParameters", MP_MAP, false}};
+    if (!object_read(o, given, members, ARRAY_LEN(members), err))
+        return false;
+    out->given = given;
+    out->expression = text_of(o->values[2]);
+    if (!name_read(o, o->values[0], &out->name, err) || !expression_check(o, out->expression, err) ||
+        !state_read(o, o->values[4], &out->is_enabled, err))
+        return false;
+    bytes_t inner = o->values[5];
+    if (!object_read(o, inner, target, ARRAY_LEN(target), err))
+        return error_prefix(err, "in Target");
+    out->queue = arn_tail(text_of(o->values[0]));
+    return true;
+}
+
+static bool queue_read(object_t *o, bytes_t given, doc_queue_t *out, error_t *err)
+{
+    static const member_t members[] = {{"QueueName", MP_STR, true}, {"Attributes", MP_MAP, false}};
+    if (!object_read(o, given, members, ARRAY_LEN(members), err))
+        return false;
+    out->given = given;
+    out->name = text_of(o->values[0]);
+    out->attributes = o->values[1];
+    return (queue_name_check(out->name, err) && attributes_read(out->name, out->attributes, &out->read, err)) ||
+           error_prefix(err, "Topology, %s", o->path);
+}
+
+/* -- references -------------------------------------------------------------------------------------- */
+const doc_queue_t *topology_doc_queue(const topology_doc_t *doc, bytes_t name)
+{
+    for (uint32_t i = 0; i < doc->queue_count; i++)
+        if (bytes_eq(doc->queues[i].name, name))
+            return &doc->queues[i];
+    return NULL;
+}
+
+static bool has_bus(const topology_doc_t *doc, bytes_t name)
+{
+    for (uint32_t i = 0; i < doc->bus_count; i++)
+        if (bytes_eq(doc->buses[i].name, name))
+            return true;
+    return false;
+}
+
+static bool lost(error_t *err, const char *kind, bytes_t name, const char *refers, bytes_t to)
+{
+    return error_set(err, STATUS_INVALID_ARGUMENT, "ValidationException",
+                     "Topology, %s \"%.*s\": %s \"%.*s\" is not in the document.", kind, BYTES_FMT(name), refers,
+                     BYTES_FMT(to));
+}
+
+static bool twice(error_t *err, const char *kind, bytes_t name)
+{
+    return error_set(err, STATUS_INVALID_ARGUMENT, "ValidationException",
+                     "Topology, %s \"%.*s\": the name is there twice.", kind, BYTES_FMT(name));
+}
+
+static bool queues_check(const topology_doc_t *doc, error_t *err)
+{
+    for (uint32_t i = 0; i < doc->queue_count; i++) {
+        const doc_queue_t *queue = &doc->queues[i];
+        if (topology_doc_queue(doc, queue->name) != queue)
+            return twice(err, "queue", queue->name);
+        if (!queue->read.max_receives)
+            continue;
+        const doc_queue_t *dead = topology_doc_queue(doc, bytes_cstr(queue->read.dead_letters));
+        if (!dead)
+            return lost(err, "queue", queue->name, "dead-letter queue", bytes_cstr(queue->read.dead_letters));
+        if (dead->read.is_fifo != queue->read.is_fifo)
+            return error_set(err, STATUS_INVALID_ARGUMENT, "ValidationException",
+                             "Topology, queue \"%.*s\": a queue and its dead-letter queue must be of one type.",
+                             BYTES_FMT(queue->name));
+    }
+    return true;
+}
+
+static bool has_transformer(const doc_target_t *target)
+{
+    bytes_t value;
+    return mp_map_find(target->given, "Input", &value) || mp_map_find(target->given, "InputPath", &value) ||
+           mp_map_find(target->given, "InputTransformer", &value);
+}
+
+/* An event goes into one queue once; of two rules of a bus that lead to one queue, neither may transform. */
+static bool target_alone(const topology_doc_t *doc, const doc_rule_t *rule, const doc_target_t *target, error_t *err)
+{
+    for (uint32_t i = 0; i < doc->rule_count && has_transformer(target); i++) {
+        const doc_rule_t *other = &doc->rules[i];
+        if (!other->is_enabled || !bytes_eq(other->bus, rule->bus))
+            continue;
+        for (uint32_t t = 0; t < other->target_count; t++) {
+            const doc_target_t *second = &doc->targets[other->first_target + t];
+            if (second != target && second->is_enabled && bytes_eq(second->queue, target->queue))
+                return error_set(err, STATUS_INVALID_ARGUMENT, "ValidationException",
+                                 "Topology, rule \"%.*s\", target \"%.*s\": rule \"%.*s\" leads to the same queue, and "
+                                 "one of them transforms; give each its own queue.",
+                                 BYTES_FMT(rule->name), BYTES_FMT(target->id), BYTES_FMT(other->name));
+        }
+    }
+    return true;
+}
+
+static bool target_check(const topology_doc_t *doc, const doc_rule_t *rule, const doc_target_t *target, error_t *err)
+{
+    const doc_queue_t *queue = topology_doc_queue(doc, target->queue);
+    if (!queue)
+        return lost(err, "rule", rule->name, "queue", target->queue);
+    if (!rule->is_enabled || !target->is_enabled)
+        return true;
+    if (queue->read.is_fifo)
+        return error_set(err, STATUS_UNIMPLEMENTED, "UnsupportedOperation",
+                         "Topology, rule \"%.*s\": target \"%.*s\" is the FIFO queue \"%.*s\", which this version does "
+                         "not fill yet: set the target's State to DISABLED.",
+                         BYTES_FMT(rule->name), BYTES_FMT(target->id), BYTES_FMT(target->queue));
+    return target_alone(doc, rule, target, err);
+}
+
+static bool rules_check(const topology_doc_t *doc, error_t *err)
+{
+    for (uint32_t i = 0; i < doc->rule_count; i++) {
+        const doc_rule_t *rule = &doc->rules[i];
+        if (!has_bus(doc, rule->bus))
+            return lost(err, "rule", rule->name, "bus", rule->bus);
+        for (uint32_t other = 0; other < i; other++)
+            if (bytes_eq(doc->rules[other].name, rule->name) && bytes_eq(doc->rules[other].bus, rule->bus))
+                return twice(err, "rule", rule->name);
+        for (uint32_t t = 0; t < rule->target_count; t++)
+            if (!target_check(doc, rule, &doc->targets[rule->first_target + t], err))
+                return false;
+    }
+    return true;
+}
+
+static bool others_check(const topology_doc_t *doc, error_t *err)
+{
+    for (uint32_t i = 0; i < doc->bus_count; i++)
+        for (uint32_t other = 0; other < i; other++)
+            if (bytes_eq(doc->buses[other].name, doc->buses[i].name))
+                return twice(err, "bus", doc->buses[i].name);
+    for (uint32_t i = 0; i < doc->archive_count; i++)
+        if (!has_bus(doc, doc->archives[i].bus))
+            return lost(err, "archive", doc->archives[i].name, "bus", doc->archives[i].bus);
+    for (uint32_t i = 0; i < doc->schedule_count; i++) {
+        if (!topology_doc_queue(doc, doc->schedules[i].queue))
+            return lost(err, "schedule", doc->schedules[i].name, "queue", doc->schedules[i].queue);
+        for (uint32_t other = 0; other < i; other++)
+            if (bytes_eq(doc->schedules[other].name, doc->schedules[i].name))
+                return twice(err, "schedule", doc->schedules[i].name);
+    }
+    return true;
+}
+
+/* -- all of it --------------------------------------------------------------------------------------- */
+/* LIST(Member, list, count, reader call) reads one list of the document. */
+#define READ_LIST(label, list, count_member, nth, call)                                                                \
+    do {                                                                                                               \
+        mp_reader_t r;                                                                                                 \
+        doc->list = list_begin(o.values[nth], &r, sizeof *doc->list, &doc->count_member);                              \
+        for (uint32_t i = 0; i < doc->count_member; i++) {                                                             \
+            object_t entry;                                                                                            \
+            bytes_t given;                                                                                             \
+            path_set(&entry, label, i);                                                                                \
+            if (!mp_get_raw(&r, &given) || !(call))                                                                    \
+                return false;                                                                                          \
+        }                                                                                                              \
+    } while (0)
+
+static bool lists_read(bytes_t document, topology_doc_t *doc, error_t *err)
+{
+    static const member_t members[] = {{"Buses", MP_ARRAY, true},
+                                       {"Archives", MP_ARRAY, false},
+                                       {"Rules", MP_ARRAY, false},
+                                       {"Schedules", MP_ARRAY, false},
+                                       {"Queues", MP_ARRAY, false}};
+    object_t o = {.path = "the document"};
+    if (!object_read(&o, document, members, ARRAY_LEN(members), err))
+        return false;
+    READ_LIST("Buses", buses, bus_count, 0, bus_read(&entry, given, &doc->buses[i], err));
+    READ_LIST("Archives", archives, archive_count, 1, archive_read(&entry, given, &doc->archives[i], err));
+    READ_LIST("Queues", queues, queue_count, 4, queue_read(&entry, given, &doc->queues[i], err));
+    READ_LIST("Rules", rules, rule_count, 2, rule_read(&entry, given, doc, &doc->rules[i], err));
+    READ_LIST("Schedules", schedules, schedule_count, 3, schedule_read(&entry, given, &doc->schedules[i], err));
+    return true;
+}
+
+static bool counts_check(const topology_doc_t *doc, error_t *err)
+{
+    return (doc->bus_count <= TOPOLOGY_BUSES_MAX && doc->rule_count <= TOPOLOGY_RULES_MAX) ||
+           error_set(err, STATUS_RESOURCE_EXHAUSTED, "LimitExceededException",
+                     "Topology: at most %u buses and %u rules.", TOPOLOGY_BUSES_MAX, TOPOLOGY_RULES_MAX);
+}
+
+bool topology_doc_read(bytes_t document, topology_doc_t *out, error_t *err)
+{
+    *out = (topology_doc_t){0};
+    if (lists_read(document, out, err) && counts_check(out, err) && queues_check(out, err) && rules_check(out, err) &&
+        others_check(out, err))
+        return true;
+    topology_doc_free(out);
+    return false;
+}
+
+void topology_doc_free(topology_doc_t *doc)
+{
+    free(doc->buses);
+    free(doc->archives);
+    free(doc->rules);
+    free(doc->targets);
+    free(doc->schedules);
+    free(doc->queues);
+    *doc = (topology_doc_t){0};
+}

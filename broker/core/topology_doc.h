@@ -1,0 +1,63 @@
+/* topology_doc.h: the topology document, read and checked in itself (docs/topology.md).
+ *
+ * Everything in it is a slice of the msgpack document it was read from. */
+#ifndef BROKER_CORE_TOPOLOGY_DOC_H
+#define BROKER_CORE_TOPOLOGY_DOC_H
+
+#include "broker/core/state.h"
+
+#define TOPOLOGY_MAX_BYTES ((size_t)2 << 20) /* of JSON */
+#define TOPOLOGY_BUSES_MAX 256u
+#define TOPOLOGY_RULES_MAX 10000u
+#define TOPOLOGY_TARGETS_MAX 16u /* of one rule; EventBridge has 5 */
+#define TOPOLOGY_DEDUP_WINDOW_S 300
+#define TOPOLOGY_DEDUP_WINDOW_MAX_S 1209600
+
+typedef struct {
+    bytes_t name, given;
+    int64_t dedup_window_us;
+} doc_bus_t;
+
+typedef struct {
+    bytes_t name, bus, given; /* bus: what it archives */
+} doc_archive_t;
+
+typedef struct {
+    bytes_t id, queue, given;
+    bool is_enabled;
+} doc_target_t;
+
+typedef struct {
+    bytes_t name, bus, pattern, given;
+    bool is_enabled;
+    uint32_t first_target, target_count;
+} doc_rule_t;
+
+typedef struct {
+    bytes_t name, expression, queue, given;
+    bool is_enabled;
+} doc_schedule_t;
+
+typedef struct {
+    bytes_t name, attributes, given;
+    queue_attributes_t read;
+} doc_queue_t;
+
+typedef struct {
+    doc_bus_t *buses;
+    doc_archive_t *archives;
+    doc_rule_t *rules;
+    doc_target_t *targets;
+    doc_schedule_t *schedules;
+    doc_queue_t *queues;
+    uint32_t bus_count, archive_count, rule_count, target_count, schedule_count, queue_count;
+} topology_doc_t;
+
+/* Reads `document` (msgpack). Refuses unknown and missing members, wrong types, double names, and names that
+ * lead nowhere, each with its path; and by name what this version cannot do (an enabled FIFO target). */
+MUST_USE bool topology_doc_read(bytes_t document, topology_doc_t *out, error_t *err);
+void topology_doc_free(topology_doc_t *doc);
+
+const doc_queue_t *topology_doc_queue(const topology_doc_t *doc, bytes_t name); /* NULL for none */
+
+#endif
