@@ -171,6 +171,7 @@ static bool take_options(bus_t *bus, const bus_options_t *options, error_t *err)
     bus->version = strdup(options->version ? options->version : "");
     bus->producer = options->producer ? strdup(options->producer) : NULL;
     bus->epoch = options->epoch || !options->producer ? options->epoch : (uint64_t)(clock_wall_us() / 1000);
+    bus->observer = options->observer;
     bus->on_state = options->on_state;
     bus->ctx = options->ctx;
     take_environment("AWS_ACCOUNT_ID", DEFAULT_ACCOUNT, bus->account, sizeof bus->account);

@@ -21,6 +21,14 @@
 
 typedef struct bus bus_t;
 
+/* What a process counts of its traffic. Each may be NULL. */
+typedef struct {
+    void (*called)(void *ctx, const char *method, status_t status, int64_t duration_us);
+    void (*served)(void *ctx, bytes_t method, status_t status, int64_t duration_us);
+    void (*settled)(void *ctx, bytes_t queue, const char *outcome); /* acked, released, rejected */
+    void *ctx;
+} bus_observer_t;
+
 typedef struct {
     const char *endpoint; /* tcp://127.0.0.1:7447 */
     const char *instance; /* service-xxxxxx */
@@ -32,6 +40,7 @@ typedef struct {
     const char *server_key, *public_key, *secret_key;
     void (*on_state)(void *ctx, bool is_up, const char *why); /* may be NULL */
     void *ctx;
+    const bus_observer_t *observer; /* lives as long as the bus; NULL: none */
 } bus_options_t;
 
 MUST_USE bus_t *bus_new(loop_t *loop, const bus_options_t *options, error_t *err);

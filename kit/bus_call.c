@@ -43,6 +43,8 @@ static void finish(bus_t *bus, bus_caller_t *call, const error_t *err, bytes_t b
 {
     bus_reply_t reply = {.err = err, .body = body, .worker = worker, .duration_us = clock_mono_us() - call->started_us};
     remove_call(bus, call);
+    if (bus->observer && bus->observer->called)
+        bus->observer->called(bus->observer->ctx, call->method, err ? err->code : STATUS_OK, reply.duration_us);
     call->on_done(call->ctx, &reply);
     free_call(call);
 }

@@ -192,6 +192,7 @@ struct bus_work { /* a call answered here; `request` comes first: the handler ho
     TAILQ_ENTRY(bus_work) link;
     bus_t *bus;
     uint64_t number;
+    int64_t begun_us;
     bool answered; /* the final piece is made: `request` is no longer the handler's */
     int64_t answered_us;
     struct bus_pieces pieces;
@@ -237,6 +238,7 @@ struct bus {
     char server_key[BUS_KEY_CHARS + 1], public_key[BUS_KEY_CHARS + 1], secret_key[BUS_KEY_CHARS + 1];
     void (*on_state)(void *ctx, bool is_up, const char *why);
     void *ctx;
+    const bus_observer_t *observer;
 
     /* link */
     void *zmq;

@@ -172,6 +172,7 @@ static bus_work_t *new_work(bus_t *bus, const wire_call_t *call)
     uint64_t left_ms = call->deadline_ms < INT32_MAX ? call->deadline_ms : INT32_MAX;
     *work = (bus_work_t){.bus = bus,
                          .number = call->number,
+                         .begun_us = clock_mono_us(),
                          .request = {.deadline_mono_us = clock_mono_us() + (int64_t)left_ms * US_PER_MS,
                                      .stream = call->stream,
                                      .trace = span_of(call->attrs)}};
@@ -273,6 +274,9 @@ static void finish(bus_t *bus, bus_request_t *request, const bus_piece_t *piece)
     TAILQ_REMOVE(&bus->works, work, link);
     work->answered = true;
     work->answered_us = clock_mono_us();
+    if (bus->observer && bus->observer->served)
+        bus->observer->served(bus->observer->ctx, request->method, (status_t)piece->status,
+                              work->answered_us - work->begun_us);
     TAILQ_INSERT_TAIL(&bus->recent, work, link);
     bus->recent_bytes += work->pieces_bytes;
     bus_flush_soon(bus);

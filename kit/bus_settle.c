@@ -116,6 +116,11 @@ void bus_held_free(bus_held_t *held)
     free(held);
 }
 
+static const char *outcome_of(uint64_t action)
+{
+    return action == WIRE_ACK ? "acked" : action == WIRE_RELEASE ? "released" : "rejected";
+}
+
 static void settle(bus_t *bus, bus_delivery_t *delivery, uint64_t action, int64_t delay_ms, const char *reason)
 {
     bus_held_t *held = (bus_held_t *)delivery;
@@ -123,6 +128,8 @@ static void settle(bus_t *bus, bus_delivery_t *delivery, uint64_t action, int64_
         bus_settle_add(bus, held->receipt, delivery->record, action, delay_ms, reason);
     bus_sub_t *sub = held->sub;
     uint64_t bytes = held->bytes;
+    if (bus->observer && bus->observer->settled)
+        bus->observer->settled(bus->observer->ctx, delivery->source, outcome_of(action));
     bus_held_free(held);
     bus_sub_owe(sub, bytes);
 }

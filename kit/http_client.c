@@ -267,8 +267,7 @@ void http_client_free(http_client_t **self)
     http_client_t *client = *self;
     if (!client)
         return;
-    *self = NULL;
-    client->closing = true;
+    client->closing = true; /* *self stays until the end: callbacks may try to start more */
     while (client->running) {
         client->running->ended = ENDED_CANCELLED;
         exchange_finish(client->running, CURLE_OK);
@@ -277,6 +276,7 @@ void http_client_free(http_client_t **self)
     loop_timer_end(&client->timer);
     loop_timer_end(&client->later);
     free(client);
+    *self = NULL;
     curl_global_cleanup();
 }
 
@@ -434,7 +434,7 @@ static bool exchange_prepare(http_exchange_t *exchange, const http_call_t *call,
 static bool call_check(const http_client_t *client, const http_call_t *call, error_t *err)
 {
     assert(call->on_done && call->method && call->url);
-    if (client->closing)
+    if (!client || client->closing)
         return error_set(err, STATUS_CANCELLED, NULL, "the HTTP client is shutting down");
     if (call->timeout_ms <= 0 || call->timeout_ms > INT_MAX)
         return error_set(err, STATUS_DEADLINE_EXCEEDED, NULL, "no time is left for the request");

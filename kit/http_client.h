@@ -46,7 +46,7 @@ typedef struct {
 MUST_USE http_client_t *http_client_new(loop_t *loop, error_t *err);
 void http_client_free(http_client_t **client); /* ends what runs with CANCELLED */
 
-/* NULL when it could not even be started (then on_done is not called). */
+/* NULL when it could not even be started (then on_done is not called), as when `client` is NULL: it has ended. */
 MUST_USE http_exchange_t *http_client_start(http_client_t *client, const http_call_t *call, error_t *err);
 void http_exchange_cancel(http_exchange_t *exchange); /* on_done follows, with CANCELLED */
 /* A header of the answer, by case-insensitive name; NULL when absent. Valid inside on_piece and on_done. */

@@ -296,12 +296,24 @@ pg_tx_t *pg_tx_take(pg_t *pg, pg_connection_t *connection)
     return tx;
 }
 
+/* The pool has ended already: the caller is told at once, for want of a loop. */
+static void tell_orphan(pg_query_t *query)
+{
+    error_t err = {0};
+    (void)error_set(&err, STATUS_CANCELLED, NULL, "the database pool is no more");
+    query_tell(query, NULL, &err);
+}
+
 /* -- for callers --------------------------------------------------------------------------------- */
 void pg_query(pg_t *pg, const char *sql, const pg_param_t *params, int count, pg_done_fn fn, void *ctx)
 {
     pg_query_t *query = query_new(sql, params, count, fn, ctx);
     pg_tx_t *tx = NULL;
     error_t err = query->err;
+    if (!pg) {
+        tell_orphan(query);
+        return;
+    }
     if (err.code == STATUS_OK && may_queue(pg, &err)) {
         tx = tx_new(pg, true);
         if (!tx)
@@ -317,7 +329,7 @@ void pg_query(pg_t *pg, const char *sql, const pg_param_t *params, int count, pg
 
 pg_tx_t *pg_begin(pg_t *pg)
 {
-    pg_tx_t *tx = tx_new(pg, false);
+    pg_tx_t *tx = pg ? tx_new(pg, false) : NULL;
     if (!tx)
         return NULL;
     if (may_queue(pg, &tx->err)) {
@@ -327,14 +339,6 @@ pg_tx_t *pg_begin(pg_t *pg)
         tx->over = true;
     }
     return tx;
-}
-
-/* The pool went before the transaction: the caller is told at once, for want of a loop. */
-static void tell_orphan(pg_query_t *query)
-{
-    error_t err = {0};
-    (void)error_set(&err, STATUS_CANCELLED, NULL, "the database pool is no more");
-    query_tell(query, NULL, &err);
 }
 
 static void tx_kick(pg_tx_t *tx)

@@ -40,10 +40,12 @@ MUST_USE pg_t *pg_new(loop_t *loop, const pg_options_t *options, error_t *err);
 void pg_free(pg_t **pg);          /* ends what waits with CANCELLED */
 bool pg_is_ready(const pg_t *pg); /* at least one connection is up */
 
-/* One statement on any connection. The SQL must live until done (a literal); parameters are copied. */
+/* One statement on any connection. The SQL must live until done (a literal); parameters are copied. Where the pool
+ * has ended (`pg` NULL), `fn` is called at once, with CANCELLED; everywhere else later, from the loop. */
 void pg_query(pg_t *pg, const char *sql, const pg_param_t *params, int count, pg_done_fn fn, void *ctx);
 
-/* A transaction on one connection: queries in order, then commit or rollback. A failed query rolls back and
+/* NULL when out of memory or when the pool has ended.
+ * A transaction on one connection: queries in order, then commit or rollback. A failed query rolls back and
  * fails those after it. */
 MUST_USE pg_tx_t *pg_begin(pg_t *pg);
 void pg_tx_query(pg_tx_t *tx, const char *sql, const pg_param_t *params, int count, pg_done_fn fn, void *ctx);

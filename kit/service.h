@@ -41,7 +41,7 @@ typedef struct {
 } service_listen_t;
 
 typedef struct {
-    const char *name;   /* "chat-router": also the role, the schema (with _), and the producer's name */
+    const char *name;   /* "chat-router": also the role and the schema (with _); the producer is the instance */
     const char *doc;    /* one sentence for --help */
     uint16_t http_port; /* default; when it was not set explicitly and is taken, any free one is used */
 
@@ -62,7 +62,9 @@ typedef struct {
     void *(*start)(service_t *service, void *settings, error_t *err);
     /* True when it can do its work; else *why is one sentence. NULL: always. The chassis adds bus and database. */
     bool (*is_ready)(void *app, const char **why);
-    void (*stop)(void *app); /* frees the app; may be NULL */
+    /* Frees the app; may be NULL. Called last: HTTP client, database and bus have ended all that was under way (with
+     * CANCELLED, where need be) and are gone. */
+    void (*stop)(void *app);
     /* Other paths than /metrics, /healthz, /readyz; may be NULL (404). */
     void (*on_http)(void *app, http_request_t *request);
 } service_def_t;
