@@ -254,6 +254,10 @@ lint: ## formatting, static analysis, floors, shell and Python scripts
 	@tools/install-deps lint
 	@CC="$(CC)" CCACHE="$(CCACHE)" tools/lint/run
 
+.PHONY: docs
+docs: $(B)/tests/test_docs ## write the tables of docs/protocol.md and docs/journal-format.md anew
+	MANGABUS_DOCS=write $<
+
 format: ## format every C file in place
 	git ls-files -co --exclude-standard '*.c' '*.h' | xargs -r clang-format -i
 
