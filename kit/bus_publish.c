@@ -79,7 +79,9 @@ bool bus_send(bus_t *bus, const bus_message_t *message, bus_result_fn fn, void *
                        .delay_ms = message->delay_ms,
                        .fn = fn,
                        .ctx = ctx};
-    return bus_name_check("queue", item.target, err) && enqueue(bus, &item, err);
+    const schema_message_t *known = schema_find_message(item.target);
+    return bus_name_check("queue", item.target, err) && (!known || schema_validate(known->body, item.body, err)) &&
+           enqueue(bus, &item, err);
 }
 
 /* -- making an event --------------------------------------------------------------------------------- */

@@ -42,7 +42,7 @@ VERBS = {
     "RECEIVED": (8, "deliveries", DELIVERY),
     "SUBSCRIBE": (9, "sub:u kind:u target:s name:s pattern:s from:u visibility_ms:i messages:u bytes:u live_only:t "
                      "since_us:i"),
-    "SUBSCRIBED": (10, "sub:u next:u"),
+    "SUBSCRIBED": (10, "sub:u next:u visibility_ms:i"),
     "CREDIT": (11, "sub:u messages:u bytes:u"),
     "DELIVER": (12, "sub:u deliveries", DELIVERY),
     "SETTLE": (13, "entries", SETTLE_ENTRY),

@@ -1,0 +1,235 @@
+/* cmd_capture.c: keeps events in a file as the broker's own records, and shows such a file. */
+#include <stdlib.h>
+
+#include "kit/clock.h"
+#include "proto/attrs.h"
+#include "proto/msgpack.h"
+#include "tools/mangactl/capture_file.h"
+#include "tools/mangactl/event_line.h"
+#include "tools/mangactl/stream.h"
+#include "tools/mangactl/verbs.h"
+
+#define PROGRESS_US 1000000
+
+/* -- capture --------------------------------------------------------------------------------------- */
+typedef struct {
+    ctl_t *ctl;
+    capture_file_t file;
+    record_publish_t *event; /* large: its list of routes, which stays empty */
+    int64_t told_us;
+    error_t err;
+} capture_t;
+
+static void tell_progress(capture_t *capture)
+{
+    int64_t now_us = clock_mono_us();
+    if (now_us - capture->told_us < PROGRESS_US)
+        return;
+    capture->told_us = now_us;
+    ctl_note(capture->ctl, "%llu events, %llu bytes", (unsigned long long)capture->file.events,
+             (unsigned long long)capture->file.bytes);
+}
+
+static bool on_event(void *ctx, const bus_delivery_t *delivery)
+{
+    capture_t *capture = ctx;
+    event_line_t line = event_line_of(delivery);
+    *capture->event =
+        (record_publish_t){.bus = line.bus, .replay_name = line.replay_name, .attrs = line.attrs, .body = line.body};
+    bool ok = capture_event(&capture->file, line.record, line.ingest_us, capture->event, &capture->err);
+    tell_progress(capture);
+    return ok;
+}
+
+static bool begin(capture_t *capture, const stream_t *stream, error_t *err)
+{
+    buf_t fields = {0};
+    mp_put_map(&fields, 3);
+    mp_put_cstr(&fields, "endpoint");
+    mp_put_cstr(&fields, capture->ctl->endpoint);
+    mp_put_cstr(&fields, "bus");
+    mp_put_cstr(&fields, stream->bus);
+    mp_put_cstr(&fields, "pattern");
+    mp_put_cstr(&fields, stream->pattern ? stream->pattern : "");
+    bool ok = capture_note(&capture->file, "capture-begin", "captured by mangactl", buf_bytes(&fields), clock_wall_us(),
+                           err);
+    buf_free(&fields);
+    return ok;
+}
+
+static bool finish(capture_t *capture, error_t *err)
+{
+    buf_t fields = {0};
+    mp_put_map(&fields, 1);
+    mp_put_cstr(&fields, "events");
+    mp_put_u64(&fields, capture->file.events);
+    bool ok = capture_note(&capture->file, "capture-end", "", buf_bytes(&fields), clock_wall_us(), err) &&
+              capture_finish(&capture->file, err);
+    buf_free(&fields);
+    return ok;
+}
+
+static int report(const capture_t *capture, const char *path)
+{
+    ctl_t *ctl = capture->ctl;
+    if (ctl->json) {
+        buf_t text = {0};
+        json_string_append(&text, bytes_cstr(path));
+        fprintf(ctl->out, "{\"file\":%s,\"events\":%llu,\"bytes\":%llu}\n", buf_cstr(&text),
+                (unsigned long long)capture->file.events, (unsigned long long)capture->file.bytes);
+        buf_free(&text);
+    } else {
+        fprintf(ctl->out, "%llu events in %s (%llu bytes)\n", (unsigned long long)capture->file.events, path,
+                (unsigned long long)capture->file.bytes);
+    }
+    return CTL_OK;
+}
+
+static int capture_to(capture_t *capture, stream_t *stream, const char *path, bool force)
+{
+    error_t err = {0};
+    ctl_t *ctl = capture->ctl;
+    if (!capture_create(&capture->file, path, force, &err) || !begin(capture, stream, &err))
+        return ctl_fail(ctl, &err);
+    int code = stream_run(stream);
+    if (capture->err.code != STATUS_OK)
+        return ctl_complain(ctl, CTL_DISK, "%s", capture->err.message);
+    if (!finish(capture, &err))
+        return ctl_complain(ctl, CTL_DISK, "%s", err.message);
+    return code == CTL_OK ? report(capture, path) : code;
+}
+
+static bool read_options(const args_t *args, stream_t *stream, buf_t *pattern, error_t *err)
+{
+    const char *until = args_text(args, "until", NULL);
+    if (until && !args_moment(until, clock_wall_us(), &stream->until_us))
+        return error_set(err, STATUS_INVALID_ARGUMENT, NULL, "--until is an RFC 3339 time or a time ago, not \"%s\"",
+                         until);
+    return args_text(args, "out", NULL)
+               ? stream_options(stream, args, pattern, err)
+               : error_set(err, STATUS_INVALID_ARGUMENT, NULL, "--out FILE says where the capture goes");
+}
+
+static int run(ctl_t *ctl, const args_t *args)
+{
+    capture_t capture = {.ctl = ctl, .event = calloc(1, sizeof(record_publish_t)), .told_us = clock_mono_us()};
+    stream_t stream = {.ctl = ctl, .each = on_event, .ctx = &capture};
+    buf_t pattern = {0};
+    error_t err = {0};
+    int code = CTL_USAGE;
+    if (!capture.event || !read_options(args, &stream, &pattern, &err))
+        (void)ctl_fail(ctl, &err);
+    else
+        code = capture_to(&capture, &stream, args_text(args, "out", NULL), args_given(args, "force"));
+    ctl_disconnect(ctl);
+    capture_close(&capture.file);
+    free(capture.event);
+    buf_free(&pattern);
+    return code;
+}
+
+static const arg_option_t OPTIONS[] = {
+    {"out", ARG_TEXT, "FILE", "where to; a new file"},
+    {"force", ARG_FLAG, NULL, "overwrite the file"},
+    STREAM_OPTION_ROWS,
+    {"until", ARG_TEXT, "WHEN", "end at an RFC 3339 time, or a time ago; 0s is now"},
+};
+
+static const char *const EXAMPLES[] = {
+    "mangactl capture MangaAssist-AI-Events --since 1h --until 0s --out /tmp/hour.capture",
+    "mangactl capture '*' --out /tmp/all.capture --timeout 1s",
+    "mangactl capture show /tmp/all.capture",
+    NULL,
+};
+
+const command_t command_capture = {
+    .name = "capture",
+    .arguments = "[BUS]",
+    .summary = "keep events in a file, to look at or to replay",
+    .about = "Without a bus (or with '*') those of every bus. The file holds the broker's own records\n"
+             "(docs/capture-format.md). Ends with --until, --count, --timeout or Ctrl-C.",
+    .options = CTL_OPTIONS(OPTIONS),
+    .least = 0,
+    .most = 1,
+    .examples = EXAMPLES,
+    .run = run,
+};
+
+/* -- capture show ---------------------------------------------------------------------------------- */
+static void show_note(ctl_t *ctl, const record_note_t *note)
+{
+    buf_t text = {0};
+    if (note->fields.len && json_from_msgpack(note->fields, JSON_COMPACT, &text, NULL))
+        ctl_note(ctl, "%s%.*s %s%s", ctl_dim(ctl), BYTES_FMT(note->event), buf_cstr(&text), ctl_plain(ctl));
+    buf_free(&text);
+}
+
+static bool show_record(ctl_t *ctl, const record_t *record, bool quiet)
+{
+    if (record->kind == RECORD_NOTE && !quiet)
+        show_note(ctl, &record->note);
+    if (record->kind != RECORD_PUBLISH || quiet)
+        return true;
+    event_line_t line = {.record = record->seq,
+                         .ingest_us = record->ingest_us,
+                         .bus = record->publish.bus,
+                         .replay_name = record->publish.replay_name,
+                         .attrs = record->publish.attrs,
+                         .body = record->publish.body};
+    return event_line_print(ctl, &line);
+}
+
+static int show(ctl_t *ctl, capture_file_t *file, bool quiet)
+{
+    const record_t *record;
+    error_t err = {0};
+    bool complete = false, ok = true;
+    while (ok && capture_next(file, &record, &err)) {
+        ok = show_record(ctl, record, quiet);
+        complete = record->kind == RECORD_NOTE && bytes_eq_cstr(record->note.event, "capture-end");
+    }
+    if (err.code != STATUS_OK)
+        return ctl_fail(ctl, &err);
+    if (!complete)
+        ctl_note(ctl, "the capture was not ended: what was under way when it stopped may be missing");
+    if (quiet && !ctl->json)
+        fprintf(ctl->out, "%llu events, %llu bytes, every checksum right\n", (unsigned long long)file->events,
+                (unsigned long long)file->bytes);
+    if (quiet && ctl->json)
+        fprintf(ctl->out, "{\"events\":%llu,\"bytes\":%llu,\"complete\":%s}\n", (unsigned long long)file->events,
+                (unsigned long long)file->bytes, complete ? "true" : "false");
+    return ok ? CTL_OK : CTL_DATA;
+}
+
+static int run_show(ctl_t *ctl, const args_t *args)
+{
+    capture_file_t file;
+    error_t err = {0};
+    int code = capture_open(&file, args->positional[0], &err) ? show(ctl, &file, args_given(args, "verify"))
+                                                              : ctl_fail(ctl, &err);
+    capture_close(&file);
+    return code;
+}
+
+static const arg_option_t SHOW_OPTIONS[] = {
+    {"verify", ARG_FLAG, NULL, "only check every record's checksum, and count"},
+};
+
+static const char *const SHOW_EXAMPLES[] = {
+    "mangactl capture show /tmp/all.capture",
+    "mangactl capture show /tmp/all.capture --json",
+    "mangactl capture show /tmp/all.capture --verify",
+    NULL,
+};
+
+const command_t command_capture_show = {
+    .name = "capture show",
+    .arguments = "FILE",
+    .summary = "show a capture file, each event a line",
+    .about = "Every record's checksum is verified; needs no broker.",
+    .options = CTL_OPTIONS(SHOW_OPTIONS),
+    .least = 1,
+    .most = 1,
+    .examples = SHOW_EXAMPLES,
+    .run = run_show,
+};

@@ -1,0 +1,198 @@
+/* cmd_queue.c: looks at queues: which there are, what is in them; changes nothing. */
+#include "kit/clock.h"
+#include "proto/msgpack.h"
+#include "tools/mangactl/event_line.h"
+#include "tools/mangactl/table.h"
+#include "tools/mangactl/verbs.h"
+
+#define PEEK_COUNT 10
+#define US_PER_S 1000000
+
+/* -- ls -------------------------------------------------------------------------------------------- */
+static void add_age(table_t *table, int64_t now_us, uint64_t oldest_us)
+{
+    if (oldest_us == 0)
+        table_add(table, "-");
+    else
+        table_add(table, "%.0f", (double)(now_us - (int64_t)oldest_us) / US_PER_S);
+}
+
+static int print_list(ctl_t *ctl, bytes_t list, int64_t now_us)
+{
+    static const char *const titles[] = {"<queue", "visible", "in flight", "delayed", "oldest s", NULL};
+    table_t table;
+    mp_reader_t reader = mp_reader(list);
+    uint32_t count = 0;
+    bytes_t queue;
+    table_begin(&table, titles);
+    if (!mp_get_array(&reader, &count))
+        count = 0;
+    for (uint32_t i = 0; i < count && mp_get_raw(&reader, &queue); i++) {
+        table_add_bytes(&table, ctl_map_text(queue, "name", "?"));
+        table_add(&table, "%llu", (unsigned long long)ctl_map_number(queue, "visible"));
+        table_add(&table, "%llu", (unsigned long long)ctl_map_number(queue, "in_flight"));
+        table_add(&table, "%llu", (unsigned long long)ctl_map_number(queue, "delayed"));
+        add_age(&table, now_us, ctl_map_number(queue, "oldest_us"));
+    }
+    table_end(&table, ctl->out, ctl_bold(ctl), ctl_plain(ctl));
+    return CTL_OK;
+}
+
+static int run_ls(ctl_t *ctl, const args_t *args)
+{
+    buf_t result = {0};
+    int code;
+    const char *prefix = args->count > 0 ? args->positional[0] : "";
+    if (ctl_ask(ctl, WIRE_QUEUE, "list", prefix, BYTES_NONE, BYTES_NONE, &result, &code))
+        code = ctl->json ? ctl_print_json(ctl, buf_bytes(&result), JSON_COMPACT)
+                         : print_list(ctl, buf_bytes(&result), ctl_broker_now_us(ctl));
+    buf_free(&result);
+    return code;
+}
+
+static const char *const LS_EXAMPLES[] = {"mangactl queue ls", "mangactl queue ls manga-fm- --json", NULL};
+
+const command_t command_queue_ls = {
+    .name = "queue ls",
+    .arguments = "[PREFIX]",
+    .summary = "list the queues, and how much waits in each",
+    .least = 0,
+    .most = 1,
+    .examples = LS_EXAMPLES,
+    .run = run_ls,
+};
+
+/* -- info ------------------------------------------------------------------------------------------ */
+static void print_pair(ctl_t *ctl, const char *indent, bytes_t key, bytes_t value)
+{
+    buf_t text = {0};
+    bytes_t plain;
+    mp_reader_t reader = mp_reader(value);
+    fprintf(ctl->out, "%s%-*.*s ", indent, 26, BYTES_FMT(key));
+    if (mp_get_str(&reader, &plain))
+        ctl_print_text(ctl->out, plain);
+    else if (json_from_msgpack(value, JSON_COMPACT, &text, NULL))
+        ctl_print_text(ctl->out, buf_bytes(&text));
+    fputc('\n', ctl->out);
+    buf_free(&text);
+}
+
+static int print_map(ctl_t *ctl, const char *indent, bytes_t map)
+{
+    mp_reader_t reader = mp_reader(map);
+    uint32_t count = 0;
+    bytes_t key, value;
+    mp_type_t type;
+    if (!mp_get_map(&reader, &count))
+        return CTL_DATA;
+    for (uint32_t i = 0; i < count && mp_get_str(&reader, &key) && mp_peek(&reader, &type) && mp_get_raw(&reader, &value);
+         i++) {
+        if (type == MP_MAP && indent[0] == '\0') {
+            fprintf(ctl->out, "%.*s\n", BYTES_FMT(key));
+            (void)print_map(ctl, "  ", value);
+        } else {
+            print_pair(ctl, indent, key, value);
+        }
+    }
+    return CTL_OK;
+}
+
+static int run_info(ctl_t *ctl, const args_t *args)
+{
+    buf_t result = {0};
+    int code;
+    if (ctl_ask(ctl, WIRE_QUEUE, "info", args->positional[0], BYTES_NONE, BYTES_NONE, &result, &code))
+        code = ctl->json ? ctl_print_json(ctl, buf_bytes(&result), JSON_COMPACT)
+                         : print_map(ctl, "", buf_bytes(&result));
+    buf_free(&result);
+    return code;
+}
+
+static const char *const INFO_EXAMPLES[] = {"mangactl queue info manga-deferred-queue", NULL};
+
+const command_t command_queue_info = {
+    .name = "queue info",
+    .arguments = "QUEUE",
+    .summary = "show one queue and its attributes",
+    .least = 1,
+    .most = 1,
+    .examples = INFO_EXAMPLES,
+    .run = run_info,
+};
+
+/* -- peek ------------------------------------------------------------------------------------------ */
+static void print_message(ctl_t *ctl, bytes_t message)
+{
+    buf_t body = {0};
+    bytes_t raw;
+    fprintf(ctl->out, "%srecord %llu, received %llu times", ctl_bold(ctl),
+            (unsigned long long)ctl_map_number(message, "record"),
+            (unsigned long long)ctl_map_number(message, "receives"));
+    fprintf(ctl->out, "%s ", ctl_plain(ctl));
+    if (mp_map_find(message, "attrs", &raw) && json_from_msgpack(raw, JSON_COMPACT, &body, NULL))
+        ctl_print_text(ctl->out, buf_bytes(&body));
+    fputs("\n  ", ctl->out);
+    buf_clear(&body);
+    if (mp_map_find(message, "body", &raw) && json_from_msgpack(raw, JSON_COMPACT, &body, NULL))
+        ctl_print_text(ctl->out, buf_bytes(&body));
+    fputc('\n', ctl->out);
+    buf_free(&body);
+}
+
+static int print_messages(ctl_t *ctl, bytes_t list)
+{
+    mp_reader_t reader = mp_reader(list);
+    uint32_t count = 0;
+    bytes_t message;
+    int code = CTL_OK;
+    if (!mp_get_array(&reader, &count))
+        return ctl_complain(ctl, CTL_BUG, "the broker's answer is no list");
+    for (uint32_t i = 0; i < count && mp_get_raw(&reader, &message) && code == CTL_OK; i++) {
+        if (ctl->json)
+            code = ctl_print_json(ctl, message, JSON_COMPACT);
+        else
+            print_message(ctl, message);
+    }
+    if (count == 0)
+        ctl_note(ctl, "nothing waits there");
+    return code == CTL_OK && count == 0 ? CTL_NO : code;
+}
+
+static int run_peek(ctl_t *ctl, const args_t *args)
+{
+    buf_t result = {0}, options = {0};
+    int code;
+    mp_put_map(&options, 2);
+    mp_put_cstr(&options, "max");
+    mp_put_u64(&options, (uint64_t)args_number(args, "count", PEEK_COUNT));
+    mp_put_cstr(&options, "after");
+    mp_put_u64(&options, (uint64_t)args_number(args, "after", 0));
+    if (ctl_ask(ctl, WIRE_QUEUE, "peek", args->positional[0], buf_bytes(&options), BYTES_NONE, &result, &code))
+        code = print_messages(ctl, buf_bytes(&result));
+    buf_free(&result);
+    buf_free(&options);
+    return code;
+}
+
+static const arg_option_t PEEK_OPTIONS[] = {
+    {"count", ARG_COUNT, "N", "at most so many messages (10)"},
+    {"after", ARG_COUNT, "RECORD", "only those behind this record"},
+};
+
+static const char *const PEEK_EXAMPLES[] = {
+    "mangactl queue peek manga-deferred-queue",
+    "mangactl queue peek manga-deferred-queue --count 1 --json",
+    NULL,
+};
+
+const command_t command_queue_peek = {
+    .name = "queue peek",
+    .arguments = "QUEUE",
+    .summary = "look at waiting messages without receiving them",
+    .about = "Nothing changes: no receive is counted, nothing becomes invisible. Exit code 1 when nothing waits.",
+    .options = CTL_OPTIONS(PEEK_OPTIONS),
+    .least = 1,
+    .most = 1,
+    .examples = PEEK_EXAMPLES,
+    .run = run_peek,
+};

@@ -1,0 +1,25 @@
+/* verbs.h: every command, each defined in the file of its family. */
+#ifndef MANGACTL_VERBS_H
+#define MANGACTL_VERBS_H
+
+#include "tools/mangactl/ctl.h"
+
+extern const command_t command_ask;
+extern const command_t command_publish, command_send;
+extern const command_t command_call;
+extern const command_t command_tail;
+extern const command_t command_capture, command_capture_show;
+extern const command_t command_replay;
+extern const command_t command_queue_ls, command_queue_info, command_queue_peek;
+extern const command_t command_rule_ls, command_rule_test;
+extern const command_t command_topology_show, command_topology_export;
+extern const command_t command_status;
+extern const command_t command_schema_ls, command_schema_show;
+extern const command_t command_journal_verify, command_journal_dump;
+extern const command_t command_keygen;
+extern const command_t command_doctor;
+extern const command_t command_completion;
+
+#define CTL_OPTIONS(rows) {(rows), ARRAY_LEN(rows)}
+
+#endif
