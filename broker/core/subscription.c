@@ -164,6 +164,13 @@ static sub_t *sub_begin_bus(core_t *core, session_t *session, const wire_subscri
     return sub;
 }
 
+/* So that the client knows when to extend what it holds. */
+static int64_t sub_visibility_us(const core_t *core, const sub_t *sub)
+{
+    const queue_t *queue = sub->kind == WIRE_SUBSCRIBE_QUEUE ? pool_get(&core->queues, sub->queue) : NULL;
+    return !queue ? 0 : sub->visibility_us < 0 ? queue->attributes.visibility_us : sub->visibility_us;
+}
+
 void subscription_handle(core_t *core, session_t *session, const wire_msg_t *msg)
 {
     const wire_subscribe_t *s = &msg->subscribe;
@@ -182,7 +189,8 @@ void subscription_handle(core_t *core, session_t *session, const wire_msg_t *msg
         answer_refuse(core, session->peer, msg->seq, &err);
         return;
     }
-    const wire_subscribed_t subscribed = {.sub = sub->number, .next = sub->next};
+    const wire_subscribed_t subscribed = {
+        .sub = sub->number, .next = sub->next, .visibility_ms = sub_visibility_us(core, sub) / US_PER_MS};
     effects_frame(core->out, session->peer, ledger_after(core), WIRE_SUBSCRIBED, msg->seq, &subscribed);
     sub_go_on(core, sub);
 }

@@ -112,8 +112,8 @@ static bool take_value(args_t *out, place_t at, const char *value, error_t *err)
     if (row->kind == ARG_COUNT && !count_read(value, number))
         return error_set(err, STATUS_INVALID_ARGUMENT, NULL, "--%s is a whole number, not \"%s\"", row->name, value);
     if (row->kind == ARG_DURATION && !args_duration(value, number))
-        return error_set(err, STATUS_INVALID_ARGUMENT, NULL, "--%s is a time such as 250ms, 3s, 5m, 2h or 1d, not \"%s\"",
-                         row->name, value);
+        return error_set(err, STATUS_INVALID_ARGUMENT, NULL,
+                         "--%s is a time such as 250ms, 3s, 5m, 2h or 1d, not \"%s\"", row->name, value);
     return true;
 }
 
@@ -163,7 +163,8 @@ bool args_parse(const arg_table_t tables[2], int argc, char *const *argv, args_t
             ok = take_option(out, argc, argv, &i, err);
         else if (is_option)
             ok = error_set(err, STATUS_INVALID_ARGUMENT, NULL,
-                           "%s: options are written with two dashes; put -- before a text that begins with one", argv[i]);
+                           "%s: options are written with two dashes; put -- before a text that begins with one",
+                           argv[i]);
         else
             ok = take_positional(out, argv[i], err);
         if (!ok)

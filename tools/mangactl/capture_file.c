@@ -42,7 +42,8 @@ static bool write_record(capture_file_t *self, error_t *err)
     return write_all(self, self->buf.data, self->buf.len, err);
 }
 
-bool capture_note(capture_file_t *self, const char *event, const char *text, bytes_t fields, int64_t now_us, error_t *err)
+bool capture_note(capture_file_t *self, const char *event, const char *text, bytes_t fields, int64_t now_us,
+                  error_t *err)
 {
     record_note_t note = {.event = bytes_cstr(event), .text = bytes_cstr(text), .fields = fields};
     buf_clear(&self->buf);

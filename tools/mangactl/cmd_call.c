@@ -85,7 +85,8 @@ const command_t command_call = {
     .name = "call",
     .arguments = "METHOD [JSON|@FILE|-]",
     .summary = "call a method of a service",
-    .about = "Without a request an empty one is sent. mangactl schema ls names the methods, schema show what they take.",
+    .about =
+        "Without a request an empty one is sent. mangactl schema ls names the methods, schema show what they take.",
     .options = CTL_OPTIONS(OPTIONS),
     .least = 1,
     .most = 2,

@@ -51,8 +51,8 @@ static bool begin(capture_t *capture, const stream_t *stream, error_t *err)
     mp_put_cstr(&fields, stream->bus);
     mp_put_cstr(&fields, "pattern");
     mp_put_cstr(&fields, stream->pattern ? stream->pattern : "");
-    bool ok = capture_note(&capture->file, "capture-begin", "captured by mangactl", buf_bytes(&fields), clock_wall_us(),
-                           err);
+    bool ok =
+        capture_note(&capture->file, "capture-begin", "captured by mangactl", buf_bytes(&fields), clock_wall_us(), err);
     buf_free(&fields);
     return ok;
 }

@@ -69,8 +69,9 @@ static bool make_pair(keygen_t *keygen, const char *name, bool is_client, error_
         return false;
     if (access(path, F_OK) == 0 && !keygen->force) {
         keygen->kept++;
-        return keygen->if_missing || error_set(err, STATUS_ALREADY_EXISTS, NULL,
-                                               "%s is there already; --if-missing keeps it, --force makes a new one", path);
+        return keygen->if_missing ||
+               error_set(err, STATUS_ALREADY_EXISTS, NULL,
+                         "%s is there already; --if-missing keeps it, --force makes a new one", path);
     }
     if (!write_pair(keygen, name, is_client, err))
         return false;

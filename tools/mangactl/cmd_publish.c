@@ -57,7 +57,8 @@ static bool time_of(const args_t *args, char out[TIMEFMT_S_BYTES], error_t *err)
     int64_t time_us = clock_wall_us();
     const char *given = args_text(args, "time", NULL);
     if (given && !args_moment(given, time_us, &time_us))
-        return error_set(err, STATUS_INVALID_ARGUMENT, NULL, "--time is an RFC 3339 time or a time ago, not \"%s\"", given);
+        return error_set(err, STATUS_INVALID_ARGUMENT, NULL, "--time is an RFC 3339 time or a time ago, not \"%s\"",
+                         given);
     timefmt_s(time_us, out);
     return true;
 }
@@ -165,8 +166,8 @@ static int run_send(ctl_t *ctl, const args_t *args)
 {
     buf_t body = {0};
     error_t err = {0};
-    int code = ctl_read_json(args->positional[1], &body, &err) ? send_body(ctl, args, buf_bytes(&body))
-                                                               : ctl_fail(ctl, &err);
+    int code =
+        ctl_read_json(args->positional[1], &body, &err) ? send_body(ctl, args, buf_bytes(&body)) : ctl_fail(ctl, &err);
     ctl_disconnect(ctl);
     buf_free(&body);
     return code;

@@ -85,8 +85,8 @@ static int print_map(ctl_t *ctl, const char *indent, bytes_t map)
     mp_type_t type;
     if (!mp_get_map(&reader, &count))
         return CTL_DATA;
-    for (uint32_t i = 0; i < count && mp_get_str(&reader, &key) && mp_peek(&reader, &type) && mp_get_raw(&reader, &value);
-         i++) {
+    for (uint32_t i = 0;
+         i < count && mp_get_str(&reader, &key) && mp_peek(&reader, &type) && mp_get_raw(&reader, &value); i++) {
         if (type == MP_MAP && indent[0] == '\0') {
             fprintf(ctl->out, "%.*s\n", BYTES_FMT(key));
             (void)print_map(ctl, "  ", value);
@@ -102,8 +102,8 @@ static int run_info(ctl_t *ctl, const args_t *args)
     buf_t result = {0};
     int code;
     if (ctl_ask(ctl, WIRE_QUEUE, "info", args->positional[0], BYTES_NONE, BYTES_NONE, &result, &code))
-        code = ctl->json ? ctl_print_json(ctl, buf_bytes(&result), JSON_COMPACT)
-                         : print_map(ctl, "", buf_bytes(&result));
+        code =
+            ctl->json ? ctl_print_json(ctl, buf_bytes(&result), JSON_COMPACT) : print_map(ctl, "", buf_bytes(&result));
     buf_free(&result);
     return code;
 }

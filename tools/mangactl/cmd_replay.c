@@ -202,8 +202,8 @@ static bool read_speed(const args_t *args, int64_t *speed, error_t *err)
     char *end;
     long long number = strtoll(text, &end, 10);
     *speed = strcmp(text, "full") == 0 ? 0 : (int64_t)number;
-    if (strcmp(text, "full") == 0 || (end != text && (*end == '\0' || strcmp(end, "x") == 0) && number >= 1 &&
-                                      number <= SPEED_MAX))
+    if (strcmp(text, "full") == 0 ||
+        (end != text && (*end == '\0' || strcmp(end, "x") == 0) && number >= 1 && number <= SPEED_MAX))
         return true;
     return error_set(err, STATUS_INVALID_ARGUMENT, NULL,
                      "--speed is full, 1 (the original pace), or N times as fast, not \"%s\"", text);
@@ -216,7 +216,12 @@ static bool read_target(const args_t *args, replay_t *replay, error_t *err)
         return error_set(err, STATUS_INVALID_ARGUMENT, NULL,
                          "say where to: --to-subscriber NAME, --to-queue NAME, or --bus for rules and all subscribers");
     int len = snprintf(replay->to, sizeof replay->to, "%s%s",
-                       subscriber ? "subscriber:" : queue ? "queue:" : "", subscriber ? subscriber : queue ? queue : "");
+                       subscriber ? "subscriber:"
+                       : queue    ? "queue:"
+                                  : "",
+                       subscriber ? subscriber
+                       : queue    ? queue
+                                  : "");
     return len < (int)sizeof replay->to || error_set(err, STATUS_INVALID_ARGUMENT, NULL, "the name is too long");
 }
 
@@ -242,7 +247,8 @@ static int run(ctl_t *ctl, const args_t *args)
     replay_t replay = {.ctl = ctl, .dry_run = args_given(args, "dry-run")};
     error_t err = {0};
     int code;
-    if (!read_target(args, &replay, &err) || !read_speed(args, &replay.speed, &err) || !read_name(args, &replay, &err)) {
+    if (!read_target(args, &replay, &err) || !read_speed(args, &replay.speed, &err) ||
+        !read_name(args, &replay, &err)) {
         (void)ctl_fail(ctl, &err);
         code = CTL_USAGE;
     } else if (!capture_open(&replay.file, args->positional[0], &err)) {

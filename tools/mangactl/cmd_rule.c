@@ -10,9 +10,8 @@ static bytes_t targets_of(bytes_t rule, buf_t *out)
 {
     bytes_t raw;
     buf_clear(out);
-    if (mp_map_find(rule, "targets", &raw))
-        (void)json_from_msgpack(raw, JSON_COMPACT, out, NULL);
-    return buf_bytes(out);
+    bool has = mp_map_find(rule, "targets", &raw) && json_from_msgpack(raw, JSON_COMPACT, out, NULL);
+    return has ? buf_bytes(out) : BYTES_NONE;
 }
 
 static int print_rules(ctl_t *ctl, bytes_t list)
@@ -43,8 +42,7 @@ static int run_ls(ctl_t *ctl, const args_t *args)
     int code;
     const char *bus = args->count > 0 ? args->positional[0] : "";
     if (ctl_ask(ctl, WIRE_RULE, "list", bus, BYTES_NONE, BYTES_NONE, &result, &code))
-        code = ctl->json ? ctl_print_json(ctl, buf_bytes(&result), JSON_COMPACT)
-                         : print_rules(ctl, buf_bytes(&result));
+        code = ctl->json ? ctl_print_json(ctl, buf_bytes(&result), JSON_COMPACT) : print_rules(ctl, buf_bytes(&result));
     buf_free(&result);
     return code;
 }
@@ -129,7 +127,8 @@ static const arg_option_t TEST_OPTIONS[] = {
 };
 
 static const char *const TEST_EXAMPLES[] = {
-    "mangactl rule test '{\"source\": \"a.b\", \"detail\": {\"n\": 1}}' --pattern '{\"source\": [{\"prefix\": \"a.\"}]}'",
+    "mangactl rule test '{\"source\": \"a.b\", \"detail\": {\"n\": 1}}' --pattern '{\"source\": [{\"prefix\": "
+    "\"a.\"}]}'",
     "mangactl rule test @event.json --bus MangaAssist-AI-Events",
     NULL,
 };
@@ -138,7 +137,8 @@ const command_t command_rule_test = {
     .name = "rule test",
     .arguments = "EVENT|@FILE|-",
     .summary = "tell which rules, or whether a pattern, would match an event",
-    .about = "The event is an envelope in JSON, as tail --json shows under \"event\". Exit code 1 when nothing matches.",
+    .about =
+        "The event is an envelope in JSON, as tail --json shows under \"event\". Exit code 1 when nothing matches.",
     .options = CTL_OPTIONS(TEST_OPTIONS),
     .least = 1,
     .most = 1,

@@ -22,8 +22,8 @@ static int ask_topology(ctl_t *ctl, const char *op)
     buf_t result = {0};
     int code;
     if (ctl_ask(ctl, WIRE_TOPOLOGY, op, "", BYTES_NONE, BYTES_NONE, &result, &code))
-        code = ctl->json ? ctl_print_json(ctl, buf_bytes(&result), JSON_COMPACT)
-                         : print_document(ctl, buf_bytes(&result));
+        code =
+            ctl->json ? ctl_print_json(ctl, buf_bytes(&result), JSON_COMPACT) : print_document(ctl, buf_bytes(&result));
     buf_free(&result);
     return code;
 }
@@ -77,7 +77,8 @@ static void print_counters(ctl_t *ctl, bytes_t map)
         if (mp_get_str(&inner, &plain))
             table_add_bytes(&table, plain);
         else
-            table_add_bytes(&table, json_from_msgpack(value, JSON_COMPACT, &text, NULL) ? buf_bytes(&text) : BYTES_NONE);
+            table_add_bytes(&table,
+                            json_from_msgpack(value, JSON_COMPACT, &text, NULL) ? buf_bytes(&text) : BYTES_NONE);
         buf_free(&text);
     }
     table_end(&table, ctl->out, ctl_bold(ctl), ctl_plain(ctl));

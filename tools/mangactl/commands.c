@@ -4,9 +4,9 @@
 #define NEAR_ENOUGH 2
 
 static const command_t *const COMMANDS[] = {
-    &command_ask,        &command_publish,      &command_send,       &command_call,           &command_tail,
-    &command_capture,    &command_capture_show, &command_replay,     &command_queue_ls,       &command_queue_info,
-    &command_queue_peek, &command_rule_ls,      &command_rule_test,  &command_topology_show,  &command_topology_export,
+    &command_ask,        &command_publish,      &command_send,        &command_call,           &command_tail,
+    &command_capture,    &command_capture_show, &command_replay,      &command_queue_ls,       &command_queue_info,
+    &command_queue_peek, &command_rule_ls,      &command_rule_test,   &command_topology_show,  &command_topology_export,
     &command_status,     &command_schema_ls,    &command_schema_show, &command_journal_verify, &command_journal_dump,
     &command_keygen,     &command_doctor,       &command_completion,
 };
@@ -73,15 +73,16 @@ void commands_help(FILE *out)
     fputs("mangactl: look into mangabus, and work on it.\n\n  mangactl COMMAND [ARGUMENT...] [--OPTION...]\n\n", out);
     for (size_t i = 0; i < ARRAY_LEN(COMMANDS); i++)
         fprintf(out, "  %-16s %s\n", COMMANDS[i]->name, COMMANDS[i]->summary);
-    fputs("\nEvery command has --help with examples, and --json.\n"
-          "Environment: MANGABUS_ENDPOINT  the broker (tcp://127.0.0.1:7447)\n"
-          "             MANGABUS_CURVE_DIR folder with server.pub, mangactl.pub and mangactl.key; empty: no encryption\n"
-          "             MANGABUS_STATE     local state, for doctor (/var/tmp/mangabus-$USER)\n"
-          "             MANGABUS_LOG_LEVEL debug, info, warn or error: show what the bus client does\n"
-          "             NO_COLOR           no colours\n"
-          "Exit codes: 0 done, 1 the answer is no, 64 wrong usage, 65 bad data, 69 unreachable, 74 disk,\n"
-          "            75 try again, 77 not allowed, 78 wrong configuration.\n",
-          out);
+    fputs(
+        "\nEvery command has --help with examples, and --json.\n"
+        "Environment: MANGABUS_ENDPOINT  the broker (tcp://127.0.0.1:7447)\n"
+        "             MANGABUS_CURVE_DIR folder with server.pub, mangactl.pub and mangactl.key; empty: no encryption\n"
+        "             MANGABUS_STATE     local state, for doctor (/var/tmp/mangabus-$USER)\n"
+        "             MANGABUS_LOG_LEVEL debug, info, warn or error: show what the bus client does\n"
+        "             NO_COLOR           no colours\n"
+        "Exit codes: 0 done, 1 the answer is no, 64 wrong usage, 65 bad data, 69 unreachable, 74 disk,\n"
+        "            75 try again, 77 not allowed, 78 wrong configuration.\n",
+        out);
 }
 
 static void help_options(FILE *out, const arg_table_t *table)

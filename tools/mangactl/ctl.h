@@ -53,7 +53,7 @@ struct ctl {
     loop_timer_t *patience, *limit;
     char instance[32];
     bool is_up, is_waiting;
-    int64_t skew_us; /* the broker's clock is ahead by */
+    int64_t skew_us;  /* the broker's clock is ahead by */
     bool interrupted; /* SIGINT or SIGTERM */
     bool timed_out;   /* ctl_limit's time is over */
     bool done;

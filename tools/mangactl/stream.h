@@ -27,8 +27,10 @@ typedef struct stream {
 #define STREAM_OPTION_ROWS                                                                                             \
     {"pattern", ARG_TEXT, "JSON", "only events that match this EventBridge pattern (or @FILE)"},                       \
         {"since", ARG_TEXT, "WHEN", "begin at an RFC 3339 time, or a time ago such as 5m"},                            \
-        {"from", ARG_COUNT, "RECORD", "begin at this record"},                                                         \
-        {"count", ARG_COUNT, "N", "end after so many events"}, {"timeout", ARG_DURATION, "TIME", "end after this time"}
+        {"from", ARG_COUNT, "RECORD", "begin at this record"}, {"count", ARG_COUNT, "N", "end after so many events"},  \
+    {                                                                                                                  \
+        "timeout", ARG_DURATION, "TIME", "end after this time"                                                         \
+    }
 
 /* Fills what the options above and the first positional say. */
 MUST_USE bool stream_options(stream_t *stream, const args_t *args, buf_t *pattern, error_t *err);

@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdlib.h>
+#include <unistr.h>
 #include <uniwidth.h>
 
 #define GAP 2

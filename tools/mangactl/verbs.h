@@ -20,6 +20,9 @@ extern const command_t command_keygen;
 extern const command_t command_doctor;
 extern const command_t command_completion;
 
-#define CTL_OPTIONS(rows) {(rows), ARRAY_LEN(rows)}
+#define CTL_OPTIONS(rows)                                                                                              \
+    {                                                                                                                  \
+        (rows), ARRAY_LEN(rows)                                                                                        \
+    }
 
 #endif
