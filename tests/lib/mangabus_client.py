@@ -191,6 +191,7 @@ class Client:
         self.seqs = itertools.count(1)
         self.numbers = itertools.count(1)
         self.subs = itertools.count(1)
+        self.call_seqs = {}
         self.producer_seq = 0
         self.connect()
         if hello:
@@ -226,15 +227,20 @@ class Client:
                 self.write(encode("BYE", 0, reason="done"))
             self.socket.close()
             self.socket = None
-        self.context.term()
+        self._end()
+
+    def _end(self):
+        if not self.context.closed:
+            self.context.term()
 
     def vanish(self):
         """Closes everything without a word."""
         self.drop()
-        self.context.term()
+        self._end()
 
     def write(self, data):
-        self.socket.send(data)
+        """Never blocks: a full pipe is a failure of the test."""
+        self.socket.send(data, zmq.DONTWAIT)
 
     def tell(self, verb, seq=0, **fields):
         self.write(encode(verb, seq, **fields))
@@ -378,14 +384,15 @@ class Client:
     # -- calls --
     def call_begin(self, method, value=None, deadline_ms=5000, number=None, **fields):
         number = next(self.numbers) if number is None else number
-        self.tell("CALL", next(self.seqs), caller=self.name, number=number, method=method, deadline_ms=deadline_ms,
+        self.call_seqs[number] = next(self.seqs)
+        self.tell("CALL", self.call_seqs[number], caller=self.name, number=number, method=method, deadline_ms=deadline_ms,
                   body=pack(value), **fields)
         return number
 
     def reply_of(self, number, timeout_s=None):
         """The next REPLY of that call, or the ERROR that refused it."""
-        return self.take(lambda f: f.verb == "ERROR" or (f.verb == "REPLY" and f["number"] == number),
-                         f"reply to call {number}", timeout_s)
+        return self.take(lambda f: (f.verb == "ERROR" and f.seq == self.call_seqs[number]) or
+                         (f.verb == "REPLY" and f["number"] == number), f"reply to call {number}", timeout_s)
 
     def call_end(self, number, timeout_s=None):
         """(values of all chunks, final frame); raises when the call failed."""

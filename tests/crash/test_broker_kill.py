@@ -1,0 +1,179 @@
+"""SIGKILL while events are published and consumed: nothing that was acknowledged is lost, nothing is doubled."""
+import random
+import threading
+import time
+
+import pytest
+from lib.mangabus_broker import Broker
+from lib.mangabus_client import BusError, Client, event, unpack, zmq
+from lib.paths import patience
+
+BATCH = 8
+
+
+class Publisher(threading.Thread):
+    """An idempotent producer: sends again, with the same numbers, what was not answered. `ledger` is what was
+    acknowledged: number -> record."""
+
+    def __init__(self, endpoint, name):
+        super().__init__(daemon=True)
+        self.endpoint, self.client_name = endpoint, name
+        self.ledger, self.asked = {}, 0
+        self.stop_at = None
+        self.error = None
+
+    def run(self):
+        try:
+            with Client(self.endpoint, self.client_name, producer=self.client_name, epoch=1, timeout_s=20) as client:
+                while self.stop_at is None or self.asked < self.stop_at:
+                    self.publish(client)
+        except Exception as error:  # shown by the test
+            self.error = error
+
+    def publish(self, client):
+        first = self.asked + 1
+        numbers = range(first, first + BATCH)
+        bodies = [event("work", {"from": self.client_name, "n": n}) for n in numbers]
+        self.asked += BATCH
+        until = time.monotonic() + patience(30)
+        while True:
+            try:
+                results = client.publish_many("demo", bodies, timeout_s=0.5, producer_seq=first)
+                break
+            except (TimeoutError, BusError, zmq.Again):
+                assert time.monotonic() < until, "the broker does not come back"
+                self.resume(client)
+        for n, result in zip(numbers, results):
+            assert result["status"] == 0, result
+            self.ledger[n] = result["record"]
+
+    @staticmethod
+    def resume(client):
+        try:
+            client.reconnect(timeout_s=0.5)
+        except (TimeoutError, BusError):
+            pass
+
+    def finish(self):
+        self.stop_at = self.asked
+        self.join(patience(60))
+        assert not self.is_alive()
+        if self.error:
+            raise self.error
+
+
+class Consumer(threading.Thread):
+    """Takes what comes and acknowledges half of it at once, the rest when asked again."""
+
+    def __init__(self, endpoint):
+        super().__init__(daemon=True)
+        self.endpoint = endpoint
+        self.acked, self.unsure = set(), set()
+        self.running = True
+        self.error = None
+
+    def run(self):
+        try:
+            with Client(self.endpoint, "consumer-000001", timeout_s=20) as client:
+                sub = client.consume("work", messages=64)
+                while self.running:
+                    sub = self.work(client, sub)
+        except Exception as error:  # shown by the test
+            self.error = error
+
+    def work(self, client, sub):
+        try:
+            for delivery in client.deliveries(sub, 1, timeout_s=0.3):
+                key = identity(delivery)
+                client.credit(sub, messages=1, size=1000)
+                if random.random() < 0.5:
+                    self.unsure.add(key)
+                    client.ack(delivery)
+                    self.unsure.discard(key)
+                    self.acked.add(key)
+                else:
+                    client.release(delivery)
+            return sub
+        except (TimeoutError, BusError, zmq.Again):
+            return self.resume(client, sub)
+
+    @staticmethod
+    def resume(client, sub):
+        try:
+            client.ping()
+            return sub
+        except (TimeoutError, BusError, zmq.Again):
+            pass
+        try:
+            client.reconnect(timeout_s=0.5)
+            return client.consume("work", messages=64)
+        except (TimeoutError, BusError):
+            return sub
+
+    def finish(self):
+        self.running = False
+        self.join(patience(60))
+        assert not self.is_alive()
+        if self.error:
+            raise self.error
+
+
+def identity(delivery):
+    detail = unpack(delivery["body"])["detail"]
+    return detail["from"], detail["n"]
+
+
+def everything(client):
+    """All that is left in the queue, and how often each was there."""
+    sub = client.consume("work", messages=4096, size=16 << 20)
+    left = {}
+    count = client.queue_info("work")
+    expected = count["visible"] + count["in_flight"] + count["delayed"]
+    while sum(left.values()) < expected:
+        for delivery in client.deliveries(sub, 1):
+            left[identity(delivery)] = left.get(identity(delivery), 0) + 1
+            client.credit(sub, messages=1, size=1000)
+    return left
+
+
+def kill_often(start, state_dir, kills):
+    broker = Broker(start, state_dir, env={"MANGABUS_GRACE": "3s", "MANGABUS_HEARTBEAT": "200ms"}).start()
+    with Client(broker.endpoint) as client:  # nobody is to be dead-lettered by being released often
+        client.admin("QUEUE", "set", "work", {"RedrivePolicy": '{"deadLetterTargetArn":"work-dlq","maxReceiveCount":1000}',
+                                              "VisibilityTimeout": "2"})
+    publishers = [Publisher(broker.endpoint, f"producer-00000{n}") for n in range(2)]
+    consumer = Consumer(broker.endpoint)
+    for thread in (*publishers, consumer):
+        thread.start()
+    for _ in range(kills):
+        time.sleep(random.uniform(0.05, 0.5))
+        broker.restart()
+    for thread in (*publishers, consumer):
+        thread.finish()
+    check(broker, publishers, consumer)
+    broker.close()
+
+
+def check(broker, publishers, consumer):
+    """Every acknowledged event was consumed and acknowledged, or is in the queue, once."""
+    client = broker.client()
+    left = everything(client)
+    published = {(p.client_name, n): record for p in publishers for n, record in p.ledger.items()}
+    assert len(published) > 100, "hardly anything happened"
+    assert len(set(published.values())) == len(published), "two events have one record"
+    lost = [key for key in published if key not in consumer.acked and key not in left and key not in consumer.unsure]
+    assert not lost, f"{len(lost)} of {len(published)} acknowledged events are lost: {lost[:5]}"
+    undead = [key for key in left if key in consumer.acked]
+    assert not undead, f"{len(undead)} acknowledged deliveries came back: {undead[:5]}"
+    doubled = [key for key, times in left.items() if times > 1]
+    assert not doubled, f"{len(doubled)} events are there twice: {doubled[:5]}"
+    assert consumer.acked, "nothing was consumed"
+
+
+def test_ten_kills_lose_nothing(start, state_dir):
+    kill_often(start, state_dir, 10)
+
+
+@pytest.mark.long
+def test_a_hundred_kills_lose_nothing(start, state_dir):
+    kill_often(start, state_dir, 100)
