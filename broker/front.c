@@ -159,9 +159,15 @@ static void on_deadline(void *ctx)
 static void on_housekeeping(void *ctx)
 {
     front_t *f = ctx;
+    journal_stats_t stats;
+    error_t err = {0};
     if (f->keyring)
         keyring_refresh(f->keyring);
     front_settle(f);
+    journal_stats(f->journal, &stats);
+    if (stats.appended == f->appended_before && !f->has_failed && !journal_idle(f->journal, &err))
+        front_fail(f, "the journal cannot write", &err);
+    f->appended_before = stats.appended;
 }
 
 static bool no_memory(error_t *err)
@@ -326,12 +332,21 @@ static void close_all(front_t *f)
 }
 
 /* -- life ---------------------------------------------------------------------------------------- */
-static bool make_names(front_t *f, error_t *err)
+static bool start_log(front_t *f, error_t *err)
 {
     uint8_t random[3];
-    char state[OPTIONS_PATH_BYTES];
+    log_level_t level = LOG_INFO;
     clock_random(random, sizeof random);
     snprintf(f->instance, sizeof f->instance, PROGRAM "-%02x%02x%02x", random[0], random[1], random[2]);
+    bool known = log_level_parse(f->options->log_level, &level);
+    log_start(PROGRAM, f->instance, level);
+    return known || error_set(err, STATUS_INVALID_ARGUMENT, NULL,
+                              "MANGABUS_LOG_LEVEL: \"%s\" is none of debug, info, warn, error.", f->options->log_level);
+}
+
+static bool make_state_dir(front_t *f, error_t *err)
+{
+    char state[OPTIONS_PATH_BYTES];
     if (!options_state_dir(f->options, state, err))
         return false;
     if (mkdir(state, 0700) != 0 && errno != EEXIST)
@@ -360,7 +375,7 @@ static bool recover(front_t *f, error_t *err)
 static bool start(front_t *f, error_t *err)
 {
     f->exit_code = FRONT_CONFIG;
-    if (!make_names(f, err))
+    if (!start_log(f, err) || !make_state_dir(f, err))
         return false;
     log_info("starting", LOG_S("version", MANGABUS_VERSION), LOG_S("state", f->journal_dir));
     if (!recover(f, err) || !open_loop(f, err) || !open_keys(f, err) || !open_output(f, err) || !open_observer(f, err))
@@ -384,7 +399,7 @@ int front_run(const options_t *options)
     front_t f = {.options = options};
     error_t err = {0};
     if (start(&f, &err)) {
-        log_info("ready", LOG_S("instance", f.instance));
+        log_info("ready");
         loop_run(f.loop);
     } else if (!f.has_failed) {
         log_error("cannot start", LOG_S("error", err.message));

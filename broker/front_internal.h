@@ -46,6 +46,7 @@ typedef struct {
     size_t scan_first, scan_count, scan_cap;
     bool scan_planned;
 
+    uint64_t appended_before; /* records, at the last housekeeping */
     size_t frames_in, frames_bad;
     bool is_listening, is_stopping, has_failed;
     int64_t stop_by_mono_us;

@@ -5,6 +5,9 @@
 #include "kit/clock.h"
 #include "kit/log.h"
 
+#define ROOM_FACTOR 2 /* a transformed event is journaled for each target */
+#define DISK_FULL_RETRY_MS 5000
+
 /* -- clock --------------------------------------------------------------------------------------- */
 int64_t front_now_us(const front_t *front)
 {
@@ -124,21 +127,41 @@ void front_settle(front_t *front)
 }
 
 /* -- frames in ----------------------------------------------------------------------------------- */
-/* A key that was taken out: the connection stands (libzmq cannot cut it), but is nobody's. */
-static void refuse_revoked(front_t *f, const router_frame_t *frame)
+/* What the front refuses before the core hears of it. */
+static void refuse(front_t *f, const router_frame_t *frame, const wire_error_t *error)
 {
     buf_t out = {0};
-    core_input_t gone = {.kind = CORE_IN_GONE, .peer = frame->peer};
-    wire_error_t error = {.status = STATUS_UNAUTHENTICATED,
-                          .name = BYTES_LIT("NO_SESSION"),
-                          .message = BYTES_LIT("The key of this connection is no longer allowed.")};
     uint64_t verb, seq = 0;
     if (!wire_peek(frame->frame, &verb, &seq))
         seq = 0;
-    wire_encode_verb(&out, WIRE_ERROR, seq, &error);
+    wire_encode_verb(&out, WIRE_ERROR, seq, error);
     router_send(f->router, frame->peer, buf_bytes(&out));
     buf_free(&out);
+}
+
+/* A key that was taken out: the connection stands (libzmq cannot cut it), but is nobody's. */
+static void refuse_revoked(front_t *f, const router_frame_t *frame)
+{
+    core_input_t gone = {.kind = CORE_IN_GONE, .peer = frame->peer};
+    refuse(f, frame,
+           &(wire_error_t){.status = STATUS_UNAUTHENTICATED,
+                           .name = BYTES_LIT("NO_SESSION"),
+                           .message = BYTES_LIT("The key of this connection is no longer allowed.")});
     front_step(f, &gone);
+}
+
+/* What is taken in needs room for itself and for what will end it; settling goes on when there is none. */
+static bool has_room(front_t *f, const router_frame_t *frame)
+{
+    bool takes_in = f->msg->verb == WIRE_PUBLISH || f->msg->verb == WIRE_SEND;
+    if (!takes_in || journal_has_room(f->journal, ROOM_FACTOR * frame->frame.len))
+        return true;
+    refuse(f, frame,
+           &(wire_error_t){.status = STATUS_RESOURCE_EXHAUSTED,
+                           .name = BYTES_LIT("DISK_FULL"),
+                           .message = BYTES_LIT("The broker's disk is full; what is there can still be settled."),
+                           .retry_after_ms = DISK_FULL_RETRY_MS});
+    return false;
 }
 
 static bool decode(front_t *f, const router_frame_t *frame, error_t *err)
@@ -162,6 +185,8 @@ static void on_frame(void *ctx, const router_frame_t *frame)
         return;
     }
     if (decode(f, frame, &err)) {
+        if (!has_room(f, frame))
+            return;
         input.kind = CORE_IN_FRAME;
         input.msg = f->msg;
         if (f->msg->verb == WIRE_HELLO)

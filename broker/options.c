@@ -13,7 +13,6 @@
     }
 
 #define MIB (1024.0 * 1024.0)
-#define DAY_MS (24.0 * 3600 * 1000)
 
 static const config_row_t rows[] = {
     ROW("MANGABUS_ENDPOINT", CONFIG_STR, endpoint, "tcp://127.0.0.1:7447", 0, 0,
@@ -39,8 +38,6 @@ static const config_row_t rows[] = {
     ROW("MANGABUS_SEGMENT", CONFIG_BYTES, segment_bytes, "64MiB", 8 * MIB, 4096 * MIB, "size of a journal file"),
     ROW("MANGABUS_TAIL_CACHE", CONFIG_BYTES, tail_cache_bytes, "64MiB", 1 * MIB, 65536 * MIB,
         "newest records kept in memory"),
-    ROW("MANGABUS_RETENTION", CONFIG_MS, retention_ms, "30d", 60e3, 36500 * DAY_MS,
-        "how long events can be listened to again"),
     ROW("MANGABUS_LAG_RECORDS", CONFIG_I64, lag_records, "1000000", 16, 1e12,
         "a live subscription further behind gets a GAP"),
 };

@@ -18,7 +18,6 @@ typedef struct {
     int64_t grace_ms, heartbeat_ms;
     int64_t max_frame_bytes;
     int64_t segment_bytes, tail_cache_bytes;
-    int64_t retention_ms;
     int64_t lag_records;
 } options_t;
 
