@@ -65,7 +65,8 @@ static bool read_topology(front_t *f, error_t *err)
     char path[OPTIONS_PATH_BYTES];
     buf_t json = {0};
     bool ok = document_path(f->options->topology, "topology.json", "MANGABUS_TOPOLOGY", path, err) &&
-              access_read_file(path, TOPOLOGY_MAX_BYTES, &json, err) && apply_topology(f, buf_bytes(&json), path, err);
+              (access_read_file(path, TOPOLOGY_MAX_BYTES, &json, err) || error_prefix(err, "MANGABUS_TOPOLOGY")) &&
+              apply_topology(f, buf_bytes(&json), path, err);
     buf_free(&json);
     return ok;
 }
@@ -189,7 +190,7 @@ static bool open_keys(front_t *f, error_t *err)
     if (!document_path(f->options->roles, "roles.json", "MANGABUS_ROLES", path, err))
         return false;
     f->access = access_open(path, f->keyring, err);
-    return f->access != NULL;
+    return f->access || error_prefix(err, "MANGABUS_ROLES");
 }
 
 static bool open_output(front_t *f, error_t *err)
@@ -250,7 +251,8 @@ static bool start_listening(front_t *f, error_t *err)
     const char *local = f->options->endpoint_local;
     if (*local && !router_is_local(local))
         return error_set(err, STATUS_INVALID_ARGUMENT, NULL, "MANGABUS_ENDPOINT_LOCAL: %s is not loopback.", local);
-    if (!bind_one(f, f->options->endpoint, server_key, err) || (*local && !bind_one(f, local, NULL, err)))
+    /* The one without keys first: a socket whose options of security were once set asks the key handler always. */
+    if ((*local && !bind_one(f, local, NULL, err)) || !bind_one(f, f->options->endpoint, server_key, err))
         return false;
     f->journal_watch = loop_watch_fd(f->loop, journal_fd(f->journal), LOOP_READ, front_on_journal, f);
     if (!f->journal_watch)
@@ -363,7 +365,7 @@ static bool recover(front_t *f, error_t *err)
         return false;
     f->exit_code = FRONT_DISK;
     if (!open_journal(f, err)) {
-        if (err->code == STATUS_UNAVAILABLE || err->code == STATUS_ALREADY_EXISTS)
+        if (strcmp(err->aws, "JOURNAL_LOCKED") == 0)
             f->exit_code = FRONT_LOCKED;
         return false;
     }

@@ -164,6 +164,19 @@ static bool has_room(front_t *f, const router_frame_t *frame)
     return false;
 }
 
+/* A key has one role, its name; HELLO may say it, and no other. */
+static bool may_have_role(front_t *f, const router_frame_t *frame)
+{
+    bytes_t asked = f->msg->verb == WIRE_HELLO ? f->msg->hello.role : BYTES_NONE;
+    if (asked.len == 0 || !frame->user || bytes_eq_cstr(asked, frame->user))
+        return true;
+    refuse(f, frame,
+           &(wire_error_t){.status = STATUS_PERMISSION_DENIED,
+                           .name = BYTES_LIT("ROLE_NOT_ALLOWED"),
+                           .message = BYTES_LIT("The key of this connection has another role: use that role's key.")});
+    return false;
+}
+
 static bool decode(front_t *f, const router_frame_t *frame, error_t *err)
 {
     if (wire_decode(frame->frame, f->msg, err) && !frame->several_parts)
@@ -185,7 +198,7 @@ static void on_frame(void *ctx, const router_frame_t *frame)
         return;
     }
     if (decode(f, frame, &err)) {
-        if (!has_room(f, frame))
+        if (!may_have_role(f, frame) || !has_room(f, frame))
             return;
         input.kind = CORE_IN_FRAME;
         input.msg = f->msg;

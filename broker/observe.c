@@ -63,7 +63,6 @@ static void set_queue(observe_t *o, const core_queue_stats_t *q, const char *sta
 {
     buf_t labels = {0};
     metrics_label(&labels, "queue", bytes_cstr(q->name));
-    buf_append_cstr(&labels, ",");
     metrics_label(&labels, "state", bytes_cstr(state));
     metric_set(metrics_gauge(o->metrics, "mangabus_broker_queue_messages", buf_cstr(&labels), "Messages in a queue."),
                (double)value);

@@ -150,8 +150,6 @@ bool router_is_local(const char *endpoint)
  * and let everybody in: zap_open comes first, and a start without it fails. */
 static bool set_security(void *socket, const char *server_secret_key)
 {
-    if (!server_secret_key)
-        return set_int(socket, ZMQ_CURVE_SERVER, 0);
     return set_int(socket, ZMQ_CURVE_SERVER, 1) &&
            zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, server_secret_key, strlen(server_secret_key)) == 0 &&
            zmq_setsockopt(socket, ZMQ_ZAP_DOMAIN, ZAP_DOMAIN, strlen(ZAP_DOMAIN)) == 0;
@@ -161,8 +159,8 @@ bool router_bind(router_t *router, const char *endpoint, const char *server_secr
                  char bound[ROUTER_ENDPOINT_BYTES], error_t *err)
 {
     size_t len = ROUTER_ENDPOINT_BYTES;
-    if (!set_security(router->socket, server_secret_key) || zmq_bind(router->socket, endpoint) != 0 ||
-        zmq_getsockopt(router->socket, ZMQ_LAST_ENDPOINT, bound, &len) != 0)
+    if ((server_secret_key && !set_security(router->socket, server_secret_key)) ||
+        zmq_bind(router->socket, endpoint) != 0 || zmq_getsockopt(router->socket, ZMQ_LAST_ENDPOINT, bound, &len) != 0)
         return error_set(err, STATUS_UNAVAILABLE, NULL, "Cannot listen on %s: %s.", endpoint, zmq_strerror(errno));
     return true;
 }

@@ -32,7 +32,8 @@ MUST_USE router_t *router_new(loop_t *loop, void *zmq_context, size_t max_frame_
                               void *ctx, error_t *err);
 void router_free(router_t **router);
 
-/* Listens; with CURVE when `server_secret_key` (Z85) is given. `bound` gets the endpoint as it is, port included. */
+/* Listens; with CURVE when `server_secret_key` (Z85) is given, after which no endpoint without can follow. `bound` gets
+ * the endpoint as it is, port included. */
 MUST_USE bool router_bind(router_t *router, const char *endpoint, const char *server_secret_key,
                           char bound[ROUTER_ENDPOINT_BYTES], error_t *err);
 

@@ -13,6 +13,7 @@ from lib.paths import ROOT, bin_dir
 from lib.process import clean_environment
 from lib.wait import http_get
 
+LABEL = r'[a-z_]+="([^"\\\n]|\\.)*"'
 PROGRAM = bin_dir() / "mangabus-broker"
 
 
@@ -85,7 +86,7 @@ def test_metrics_are_in_prometheus_format(broker, client):
     client.publish("demo", event("work"))
     text = http_get(f"{broker.url}/metrics")[1]
     for line in text.splitlines():
-        assert re.fullmatch(r"# (HELP|TYPE) .*|[a-z_]+(\{.*\})? [-+0-9.eE]+(Inf)?", line), line
+        assert re.fullmatch(r"# (HELP|TYPE) .*|[a-z_]+(\{LABEL(,LABEL)*\})? [-+0-9.eE]+".replace("LABEL", LABEL), line), line
     assert "mangabus_broker_published_total 1" in text
     assert "mangabus_broker_journal_sync_seconds_count" in text
     assert 'mangabus_broker_queue_oldest_age_seconds{queue="work"}' in text

@@ -79,12 +79,13 @@ def test_an_unknown_action_is_refused(client):
     client.ack(delivery)
 
 
-def test_settling_twice_does_not_do_it_twice(client):
-    client.send("plain", "one")
-    delivery = client.deliveries(client.consume("plain"), 1)[0]
+def test_acknowledging_again_is_harmless(client):
+    client.send_many("plain", [pack("one"), pack("two")])
+    delivery = client.deliveries(client.consume("plain"), 2)[0]
     client.ack(delivery)
-    assert client.settle([{"receipt": delivery["receipt"], "action": ACK}])[0]["status"]
-    assert client.queue_info("plain")["visible"] == 0
+    client.settle([{"receipt": delivery["receipt"], "action": ACK}])
+    info = client.queue_info("plain")
+    assert (info["visible"], info["in_flight"]) == (0, 1)
 
 
 def test_a_released_message_comes_after_its_delay(client):
@@ -205,11 +206,12 @@ def test_a_queue_made_at_run_time_survives_a_restart_with_its_messages(broker):
     assert values(client.deliveries(client.consume("extra"), 1)) == ["kept"]
 
 
-@pytest.mark.parametrize("verb,op", [("RECEIVE", None), ("PERMIT", None), ("QUEUE", "redrive"), ("TOPOLOGY", "export"),
+@pytest.mark.parametrize("verb,op", [("RECEIVE", None), ("PERMIT", None), ("REPLY_CREDIT", None), ("QUEUE", "redrive"), ("TOPOLOGY", "export"),
                                      ("RULE", "explain")])
 def test_what_is_not_there_yet_is_refused_by_name(client, verb, op):
     fields = {"op": op, "name": "work"} if op else {"RECEIVE": {"queue": "plain", "max": 1},
-                                                    "PERMIT": {"bucket": "b", "tokens": 1}}[verb]
+                                                    "PERMIT": {"bucket": "b", "tokens": 1},
+                                                    "REPLY_CREDIT": {"number": 1}}[verb]
     with pytest.raises(BusError) as refused:
         client.ask(verb, **fields)
     assert refused.value.status == "UNIMPLEMENTED" and refused.value.name == "UnsupportedOperation"

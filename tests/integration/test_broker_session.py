@@ -57,10 +57,21 @@ def test_ping_is_answered(client):
     assert client.ping(4711)["number"] == 4711
 
 
-def test_the_broker_pings_who_is_silent(make_broker):
-    client = make_broker(env={"MANGABUS_HEARTBEAT": "100ms"}).start().client()
-    client.socket.poll(5000)
-    assert client.socket.recv()[:2] == bytes([0x93, NUMBERS["PING"]])
+def test_who_is_silent_for_three_heartbeats_loses_the_connection_but_not_the_session(make_broker):
+    broker = make_broker(env={"MANGABUS_HEARTBEAT": "100ms"}).start()
+    client = broker.client()
+    broker.process.wait_for_line("is lost: silent")
+    with pytest.raises(BusError) as refused:
+        client.ping()
+    assert refused.value.name == "NO_SESSION"
+    assert client.reconnect()["resumed"]
+
+
+def test_pings_keep_a_session_alive(make_broker):
+    broker = make_broker(env={"MANGABUS_HEARTBEAT": "100ms"}).start()
+    client = broker.client()
+    client.nothing("ERROR", within_s=1)
+    assert "is lost" not in broker.process.log()
 
 
 # -- bad frames --

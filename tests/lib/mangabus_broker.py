@@ -49,7 +49,8 @@ class Broker:
 
     @property
     def endpoint(self):
-        return re.search(r'"message":"listening".*?"endpoint":"([^"]+)"', self.process.log()).group(1)
+        """The main one; it is bound last."""
+        return re.findall(r'"message":"listening".*?"endpoint":"([^"]+)"', self.process.log())[-1]
 
     @property
     def url(self):

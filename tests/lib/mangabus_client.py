@@ -192,6 +192,7 @@ class Client:
         self.numbers = itertools.count(1)
         self.subs = itertools.count(1)
         self.call_seqs = {}
+        self.sent_at = time.monotonic()
         self.producer_seq = 0
         self.connect()
         if hello:
@@ -241,20 +242,30 @@ class Client:
     def write(self, data):
         """Never blocks: a full pipe is a failure of the test."""
         self.socket.send(data, zmq.DONTWAIT)
+        self.sent_at = time.monotonic()
 
     def tell(self, verb, seq=0, **fields):
         self.write(encode(verb, seq, **fields))
 
     def _read(self, until):
-        """The next frame, PING answered; None when the time is over."""
+        """The next frame that is no heartbeat; None when the time is over. Sends PING when it has long been silent."""
         while True:
             left = until - time.monotonic()
-            if not self.socket.poll(max(0, left * 1000)):
+            ping_in = self._heartbeat_s() - (time.monotonic() - self.sent_at)
+            if ping_in <= 0:
+                self.tell("PING")
+                continue
+            if self.socket.poll(max(0, min(left, ping_in) * 1000)):
+                frame = decode(self.socket.recv())
+                if frame.verb == "PING":
+                    self.tell("PONG", frame.seq, number=frame["number"])
+                elif frame.verb != "PONG" or frame.seq:
+                    return frame
+            elif left <= ping_in:
                 return None
-            frame = decode(self.socket.recv())
-            if frame.verb != "PING":
-                return frame
-            self.tell("PONG", frame.seq, number=frame["number"])
+
+    def _heartbeat_s(self):
+        return self.welcome["heartbeat_ms"] / 2000 if self.welcome else 3600
 
     def take(self, wanted, what, timeout_s=None):
         """The first frame, kept or to come, for which wanted(frame) is true."""
