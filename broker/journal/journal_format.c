@@ -59,6 +59,11 @@ void segment_header_encode(const segment_header_t *header, uint8_t *out)
     put32(out + SEGMENT_CRC_AT, segment_crc(out));
 }
 
+static bool counts(uint64_t number)
+{
+    return number >= 1 && number <= INT64_MAX;
+}
+
 bool segment_header_decode(const uint8_t *in, segment_header_t *out, error_t *err)
 {
     if (memcmp(in, SEGMENT_MAGIC, SEGMENT_MAGIC_BYTES) != 0)
@@ -76,6 +81,9 @@ bool segment_header_decode(const uint8_t *in, segment_header_t *out, error_t *er
                               .first_batch = get64(in + 40),
                               .salt = get64(in + 48),
                               .bytes = get64(in + 56)};
+    /* No file of ours counts from 0, and none gets so far that a number could overflow. */
+    if (!counts(out->number) || !counts(out->generation) || !counts(out->first_seq) || !counts(out->first_batch))
+        return error_set(err, STATUS_DATA_LOSS, "JOURNAL_CORRUPT", "the segment header at offset 0 cannot be");
     return true;
 }
 
