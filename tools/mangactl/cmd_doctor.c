@@ -13,7 +13,6 @@
 #include "proto/msgpack.h"
 #include "tools/mangactl/verbs.h"
 
-#define PATH_BYTES 4096
 #define TEXT_BYTES 512
 #define SYNC_ROUNDS 16
 #define SYNC_WARN_MS 20.0
@@ -28,8 +27,7 @@ typedef enum { FINE, WARN, FAIL, VERDICTS } verdict_t;
 typedef struct {
     ctl_t *ctl;
     int counts[VERDICTS];
-    const char *state;
-    char state_text[PATH_BYTES];
+    char state[CTL_PATH_BYTES];
 } doctor_t;
 
 /* -- saying ---------------------------------------------------------------------------------------- */
@@ -83,12 +81,8 @@ static void check_iconv(doctor_t *doctor)
         (void)iconv_close(convert);
 }
 
-static void check_locale(doctor_t *doctor)
+static void check_environment(doctor_t *doctor)
 {
-    const char *user = getenv("USER");
-    if (!getenv("MANGABUS_STATE") && (!user || !user[0]))
-        say(doctor, WARN, "environment", "neither MANGABUS_STATE nor USER is set: the state folder is %s",
-            doctor->state);
     const char *dir = doctor->ctl->curve_dir;
     bool is_local = strstr(doctor->ctl->endpoint, "127.0.0.1") || strstr(doctor->ctl->endpoint, "localhost") ||
                     strncmp(doctor->ctl->endpoint, "ipc:", 4) == 0;
@@ -96,7 +90,7 @@ static void check_locale(doctor_t *doctor)
         say(doctor, WARN, "environment", "%s is not this machine, and MANGABUS_CURVE_DIR is not set: no encryption",
             doctor->ctl->endpoint);
     struct stat info;
-    char path[PATH_BYTES];
+    char path[CTL_PATH_BYTES];
     if (dir[0] && snprintf(path, sizeof path, "%s/mangactl.key", dir) < (int)sizeof path && stat(path, &info) == 0 &&
         (info.st_mode & 077))
         say(doctor, WARN, "environment", "%s can be read by others; chmod 600 it", path);
@@ -138,7 +132,7 @@ static double measure_sync(int fd)
 
 static void check_sync(doctor_t *doctor)
 {
-    char path[PATH_BYTES];
+    char path[CTL_PATH_BYTES];
     if (snprintf(path, sizeof path, "%s/doctor.XXXXXX", doctor->state) >= (int)sizeof path)
         return;
     int fd = mkostemp(path, O_CLOEXEC);
@@ -231,23 +225,13 @@ static int check_broker(doctor_t *doctor)
     return CTL_OK;
 }
 
-static const char *state_dir(doctor_t *doctor)
-{
-    const char *state = getenv("MANGABUS_STATE"), *user = getenv("USER");
-    if (state && state[0])
-        return state;
-    (void)snprintf(doctor->state_text, sizeof doctor->state_text, "/var/tmp/mangabus-%s",
-                   user && user[0] ? user : "root");
-    return doctor->state_text;
-}
-
 static int run(ctl_t *ctl, const args_t *args)
 {
     doctor_t doctor = {.ctl = ctl};
-    doctor.state = state_dir(&doctor);
+    ctl_state_dir(doctor.state, sizeof doctor.state);
     check_files(&doctor);
     check_iconv(&doctor);
-    check_locale(&doctor);
+    check_environment(&doctor);
     check_space(&doctor);
     check_sync(&doctor);
     int code = args_given(args, "offline") ? CTL_OK : check_broker(&doctor);

@@ -8,8 +8,6 @@
 #include "proto/timefmt.h"
 #include "tools/mangactl/verbs.h"
 
-#define PATH_BYTES 4096
-
 typedef struct {
     ctl_t *ctl;
     uint64_t from, count;
@@ -18,16 +16,23 @@ typedef struct {
 } walk_t;
 
 /* The folder that was named, or the broker's own. */
-static const char *dir_of(const args_t *args, char out[PATH_BYTES])
+static const char *dir_of(const args_t *args, char out[CTL_PATH_BYTES])
 {
     if (args->count > 0)
         return args->positional[0];
-    const char *state = getenv("MANGABUS_STATE"), *user = getenv("USER");
-    if (state && state[0])
-        (void)snprintf(out, PATH_BYTES, "%s/journal", state);
-    else
-        (void)snprintf(out, PATH_BYTES, "/var/tmp/mangabus-%s/journal", user ? user : "root");
+    ctl_state_dir(out, CTL_PATH_BYTES);
+    size_t len = strlen(out);
+    (void)snprintf(out + len, CTL_PATH_BYTES - len, "/journal");
     return out;
+}
+
+/* A journal that cannot be read, or is in use, says nothing of its content. */
+static int fail(ctl_t *ctl, const error_t *err)
+{
+    int code = ctl_fail(ctl, err);
+    if (strcmp(err->aws, "JOURNAL_LOCKED") == 0)
+        return CTL_TRY_AGAIN;
+    return strcmp(err->aws, "JOURNAL_IO") == 0 ? CTL_DISK : code;
 }
 
 /* -- verify ---------------------------------------------------------------------------------------- */
@@ -50,14 +55,14 @@ static void print_kinds(ctl_t *ctl, const walk_t *walk)
 
 static int run_verify(ctl_t *ctl, const args_t *args)
 {
-    char path[PATH_BYTES];
+    char path[CTL_PATH_BYTES];
     walk_t walk = {.ctl = ctl};
     journal_recovery_t found = {0};
     error_t err = {0};
     int64_t began_us = clock_mono_us();
     const char *dir = dir_of(args, path);
     if (!journal_walk(dir, NULL, count_record, &walk, &found, &err))
-        return ctl_fail(ctl, &err);
+        return fail(ctl, &err);
     if (ctl->json) {
         fprintf(ctl->out, "{\"records\":%llu,\"segments\":%llu,\"bytes\":%llu,\"cut_bytes\":%llu}\n",
                 (unsigned long long)found.records, (unsigned long long)found.segments, (unsigned long long)found.bytes,
@@ -106,6 +111,8 @@ static void put_value(buf_t *out, const field_t *field, const uint8_t *at)
         json_string_append(out, bytes);
     else if (bytes.len && json_from_msgpack(bytes, JSON_COMPACT, &text, NULL))
         buf_append_bytes(out, buf_bytes(&text));
+    else if (bytes.len == 0)
+        buf_append_cstr(out, "null");
     else
         buf_printf(out, "{\"bytes\":%zu}", bytes.len);
     buf_free(&text);
@@ -162,14 +169,14 @@ static bool dump_record(void *ctx, const record_t *record, bytes_t raw, error_t 
 
 static int run_dump(ctl_t *ctl, const args_t *args)
 {
-    char path[PATH_BYTES];
+    char path[CTL_PATH_BYTES];
     walk_t walk = {
         .ctl = ctl, .from = (uint64_t)args_number(args, "from", 0), .count = (uint64_t)args_number(args, "count", 0)};
     journal_recovery_t found = {0};
     error_t err = {0};
     if (journal_walk(dir_of(args, path), NULL, dump_record, &walk, &found, &err) || strcmp(err.aws, "ENOUGH") == 0)
         return CTL_OK;
-    return ctl_fail(ctl, &err);
+    return fail(ctl, &err);
 }
 
 static const arg_option_t DUMP_OPTIONS[] = {

@@ -1,6 +1,7 @@
 /* ctl.c: mangactl from its command line to the verb, and what all verbs say and read. */
 #include "tools/mangactl/ctl.h"
 
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -42,7 +43,8 @@ int ctl_exit_code(status_t status)
 
 static void put_pair(buf_t *out, const char *key, const char *value)
 {
-    buf_append_byte(out, out->data[out->len - 1] == '{' ? ' ' : ',');
+    if (out->data[out->len - 1] != '{')
+        buf_append_byte(out, ',');
     json_string_append(out, bytes_cstr(key));
     buf_append_byte(out, ':');
     json_string_append(out, bytes_cstr(value));
@@ -212,6 +214,16 @@ uint64_t ctl_map_number(bytes_t map, const char *key)
 {
     uint64_t value;
     return mp_map_u64(map, key, &value) ? value : 0;
+}
+
+void ctl_state_dir(char *out, size_t cap)
+{
+    const char *state = getenv("MANGABUS_STATE");
+    const struct passwd *user = getpwuid(getuid());
+    if (state && state[0])
+        (void)snprintf(out, cap, "%s", state);
+    else
+        (void)snprintf(out, cap, "/var/tmp/mangabus-%s", user ? user->pw_name : "root");
 }
 
 /* -- the command line ------------------------------------------------------------------------------ */

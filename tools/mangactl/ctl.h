@@ -22,6 +22,7 @@ enum {
     CTL_CONFIG = 78,
 };
 
+#define CTL_PATH_BYTES 4096
 #define CTL_CONNECT_MS 4000 /* patience for a session; more than one lost greeting would take */
 #define CTL_ASK_MS 5000     /* patience for an answer about the broker */
 
@@ -102,6 +103,9 @@ MUST_USE bool ctl_read_document(const char *given, buf_t *out, error_t *err);
 /* A msgpack map's text, or `fallback`. */
 bytes_t ctl_map_text(bytes_t map, const char *key, const char *fallback);
 uint64_t ctl_map_number(bytes_t map, const char *key);
+
+/* MANGABUS_STATE, or the broker's default for this user. */
+void ctl_state_dir(char *out, size_t cap);
 
 /* -- commands.c ------------------------------------------------------------------------------------ */
 const command_t *const *commands_all(size_t *count);
