@@ -1,9 +1,62 @@
-/* admin.h: QUEUE, RULE, TOPOLOGY and BROKER: administration. */
+/* admin.h: QUEUE, RULE, TOPOLOGY and BROKER: administration. RESULT carries one msgpack value.
+ *
+ *   verb      op        needs    name          args, body                    RESULT
+ *   QUEUE     list      observe  prefix        -                             [queue]
+ *             info      observe  queue         -                             queue, with `holders`
+ *             peek      observe  queue         max (10), after (record)      [message], by the front; nothing is
+ * received create    admin    queue         attributes by SQS's names     queue; the same again is no error set admin
+ * queue         attributes that change        queue delete    admin    queue         - {messages}: how many were in it
+ *             purge     admin    queue         -                             {count}
+ *             redrive                                                        UNIMPLEMENTED
+ *   RULE      list      observe  bus, or ""    -                             [rule]
+ *             test      observe  bus           body: envelope                [rule]: those that match, disabled ones
+ * too explain                                                        UNIMPLEMENTED TOPOLOGY  show      observe  - -
+ * {version, sha256, document}: JSON as text apply     admin    -             force, dry_run (booleans);    {version,
+ * dry_run, changes: [text]} body: JSON as text export    observe  -             - {document}: what is now, JSON as text
+ *   BROKER    status    observe  -             -                             {broker, version, started_us, now_us,
+ * head, stopping, topology_version, …counters} sessions  observe  -             - [{session, name, live, heard_us,
+ * in_flight, subscriptions, services, calls, producer, epoch}] services  observe  -             - [{method, waiting,
+ * instances: [{name, capacity, running}]}] methods   observe  prefix        -                             [method name]
+ *
+ *   queue:  {name, incarnation, visible, in_flight, delayed, bytes, oldest_us, consumers, fifo, from_topology,
+ *           attributes: {SQS names}}; of info besides `holders`: [{record, receives, until_us, session, name}], the
+ *           first 100: who has what, and until when
+ *   rule:   {name, bus, state, pattern: JSON as text, targets: [{id, queue, state}]} */
 #ifndef BROKER_CORE_ADMIN_H
 #define BROKER_CORE_ADMIN_H
 
 #include "broker/core/state.h"
 
+#define ADMIN_HOLDERS_MAX 100u
+#define ADMIN_PEEK_MAX 256u
+
 void admin_handle(core_t *core, session_t *session, const wire_msg_t *msg);
+
+/* -- operations ------------------------------------------------------------------------------------- */
+typedef struct {
+    const session_t *session;
+    uint64_t seq;
+    bytes_t name, args, body;
+} admin_request_t;
+
+/* Appends the RESULT's value to `out`; one that leaves it empty has answered by itself. */
+typedef bool (*admin_fn)(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
+
+bool admin_queue_list(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
+bool admin_queue_info(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
+bool admin_queue_peek(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
+bool admin_queue_create(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
+bool admin_queue_set(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
+bool admin_queue_delete(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
+bool admin_queue_purge(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
+bool admin_rule_list(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
+bool admin_rule_test(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
+bool admin_topology_show(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
+bool admin_topology_apply(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
+bool admin_topology_export(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
+bool admin_broker_status(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
+bool admin_broker_sessions(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
+bool admin_broker_services(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
+bool admin_broker_methods(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
 
 #endif

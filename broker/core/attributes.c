@@ -180,7 +180,7 @@ static bool attribute_read(bytes_t name, bytes_t value, queue_attributes_t *out,
 
 bool attributes_read(bytes_t name, bytes_t map, queue_attributes_t *out, error_t *err)
 {
-    *out = (queue_attributes_t){0};
+    memset(out, 0, sizeof *out); /* padding too: attributes are compared by memcmp */
     for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
         int64_t number = numbers[i].normal * numbers[i].scale;
         memcpy((uint8_t *)out + numbers[i].offset, &number, sizeof number);

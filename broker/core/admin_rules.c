@@ -1,0 +1,195 @@
+/* admin_rules.c: looking at rules and topology, and applying a new one. */
+#include <openssl/sha.h>
+#include <stdio.h>
+
+#include "broker/core/admin.h"
+#include "broker/core/queue.h"
+#include "broker/core/topology.h"
+#include "proto/envelope.h"
+#include "proto/json.h"
+
+/* -- rules ------------------------------------------------------------------------------------------- */
+static const char *state_name(bool is_enabled)
+{
+    return is_enabled ? "ENABLED" : "DISABLED";
+}
+
+static void target_put(const core_t *core, const target_t *target, bytes_t given, buf_t *out)
+{
+    bytes_t arn = BYTES_NONE;
+    (void)!mp_map_str(given, "Arn", &arn);
+    const queue_t *queue = queue_by_incarnation(core, target->queue);
+    mp_put_map(out, 3);
+    mp_put_cstr(out, "id");
+    mp_put_cstr(out, target->id);
+    mp_put_cstr(out, "queue");
+    mp_put_str(out, queue ? bytes_cstr(queue->name) : arn);
+    mp_put_cstr(out, "state");
+    mp_put_cstr(out, state_name(target->queue != 0));
+}
+
+static void targets_put(const core_t *core, const rule_t *rule, buf_t *out)
+{
+    bytes_t list, given;
+    uint32_t count = 0;
+    bool listed = mp_map_find(rule->given, "Targets", &list);
+    mp_reader_t r = mp_reader(listed ? list : BYTES_NONE);
+    (void)!mp_get_array(&r, &count);
+    mp_put_array(out, rule->target_count);
+    for (uint32_t i = 0; i < rule->target_count; i++)
+        target_put(core, &rule->targets[i], mp_get_raw(&r, &given) ? given : BYTES_NONE, out);
+}
+
+static void rule_put(const core_t *core, const rule_t *rule, buf_t *out)
+{
+    mp_put_map(out, 5);
+    mp_put_cstr(out, "name");
+    mp_put_cstr(out, rule->name);
+    mp_put_cstr(out, "bus");
+    mp_put_cstr(out, rule->bus);
+    mp_put_cstr(out, "state");
+    mp_put_cstr(out, state_name(rule->is_enabled));
+    mp_put_cstr(out, "pattern");
+    mp_put_cstr(out, rule->pattern);
+    mp_put_cstr(out, "targets");
+    targets_put(core, rule, out);
+}
+
+static bool bus_known(const core_t *core, bytes_t name, error_t *err)
+{
+    return topology_bus(core, name) || error_set(err, STATUS_NOT_FOUND, "ResourceNotFoundException",
+                                                 "There is no event bus \"%.*s\".", BYTES_FMT(name));
+}
+
+bool admin_rule_list(core_t *core, const admin_request_t *request, buf_t *out, error_t *err)
+{
+    if (request->name.len && !bus_known(core, request->name, err))
+        return false;
+    uint32_t count = 0;
+    size_t at = mp_array_begin(out);
+    for (uint32_t i = 0; i < core->topology.rule_count; i++) {
+        const rule_t *rule = &core->topology.rules[i];
+        if (request->name.len && !bytes_eq_cstr(request->name, rule->bus))
+            continue;
+        rule_put(core, rule, out);
+        count++;
+    }
+    mp_array_end(out, at, count);
+    return true;
+}
+
+static bool rule_matches(const rule_t *rule, bytes_t envelope)
+{
+    pattern_t *pattern = pattern_compile(bytes_cstr(rule->pattern), NULL);
+    bool matches = pattern && pattern_match(pattern, envelope, BYTES_NONE);
+    pattern_free(&pattern);
+    return matches;
+}
+
+bool admin_rule_test(core_t *core, const admin_request_t *request, buf_t *out, error_t *err)
+{
+    envelope_t envelope;
+    if (!bus_known(core, request->name, err) || !envelope_read(request->body, &envelope, err))
+        return false;
+    uint32_t count = 0;
+    size_t at = mp_array_begin(out);
+    for (uint32_t i = 0; i < core->topology.rule_count; i++) {
+        const rule_t *rule = &core->topology.rules[i];
+        if (!bytes_eq_cstr(request->name, rule->bus) || !rule_matches(rule, request->body))
+            continue;
+        rule_put(core, rule, out);
+        count++;
+    }
+    mp_array_end(out, at, count);
+    return true;
+}
+
+/* -- topology ---------------------------------------------------------------------------------------- */
+bool admin_topology_show(core_t *core, const admin_request_t *request UNUSED, buf_t *out, error_t *err UNUSED)
+{
+    mp_put_map(out, 3);
+    mp_put_cstr(out, "version");
+    mp_put_u64(out, core->topology.version);
+    mp_put_cstr(out, "sha256");
+    mp_put_cstr(out, core->topology.sha256);
+    mp_put_cstr(out, "document");
+    mp_put_str(out, buf_bytes(&core->topology.json));
+    return true;
+}
+
+static void sha256_hex(bytes_t text, char out[2 * SHA256_DIGEST_LENGTH + 1])
+{
+    uint8_t digest[SHA256_DIGEST_LENGTH];
+    SHA256(text.data, text.len, digest);
+    for (size_t i = 0; i < sizeof digest; i++)
+        (void)snprintf(out + 2 * i, 3, "%02x", digest[i]);
+}
+
+bool admin_topology_apply(core_t *core, const admin_request_t *request, buf_t *out, error_t *err)
+{
+    char sha256[2 * SHA256_DIGEST_LENGTH + 1];
+    topology_change_t change = {.sha256 = sha256};
+    mp_reader_t r = mp_reader(request->body);
+    uint32_t count;
+    buf_t changes = {0};
+    if (!mp_get_str(&r, &change.json))
+        return error_set(err, STATUS_INVALID_ARGUMENT, "InvalidParameterValue",
+                         "The body must be the document, JSON as one msgpack text.");
+    (void)!mp_map_bool(request->args, "force", &change.force);
+    (void)!mp_map_bool(request->args, "dry_run", &change.is_dry_run);
+    sha256_hex(change.json, sha256);
+    bool ok = topology_change(core, &change, &changes, &count, err);
+    if (ok) {
+        mp_put_map(out, 3);
+        mp_put_cstr(out, "version");
+        mp_put_u64(out, core->topology.version);
+        mp_put_cstr(out, "dry_run");
+        mp_put_bool(out, change.is_dry_run);
+        mp_put_cstr(out, "changes");
+        mp_put_array(out, count);
+        buf_append_bytes(out, buf_bytes(&changes));
+    }
+    buf_free(&changes);
+    return ok;
+}
+
+static void export_queues(const core_t *core, buf_t *out)
+{
+    mp_put_array(out, core->queues.used);
+    for (uint32_t id = pool_next(&core->queues, 0); id; id = pool_next(&core->queues, id)) {
+        const queue_t *queue = pool_get(&core->queues, id);
+        mp_put_map(out, queue->given.len ? 2 : 1);
+        mp_put_cstr(out, "QueueName");
+        mp_put_cstr(out, queue->name);
+        if (!queue->given.len)
+            continue;
+        mp_put_cstr(out, "Attributes");
+        mp_put_raw(out, buf_bytes(&queue->given));
+    }
+}
+
+bool admin_topology_export(core_t *core, const admin_request_t *request UNUSED, buf_t *out, error_t *err)
+{
+    static const char *const lists[] = {"Buses", "Archives", "Rules", "Schedules"};
+    bytes_t document = buf_bytes(&core->topology.document), list;
+    buf_t now = {0}, json = {0};
+    mp_put_map(&now, ARRAY_LEN(lists) + 1);
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+        mp_put_cstr(&now, lists[i]);
+        if (document.len && mp_map_find(document, lists[i], &list))
+            mp_put_raw(&now, list);
+        else
+            mp_put_array(&now, 0);
+    }
+    mp_put_cstr(&now, "Queues");
+    export_queues(core, &now);
+    bool ok = json_from_msgpack(buf_bytes(&now), JSON_PRETTY, &json, err);
+    if (ok) {
+        mp_put_map(out, 1);
+        mp_put_cstr(out, "document");
+        mp_put_str(out, buf_bytes(&json));
+    }
+    buf_free(&json);
+    buf_free(&now);
+    return ok;
+}
