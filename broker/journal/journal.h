@@ -2,8 +2,8 @@
  *
  * One owner thread calls everything here; a writer thread of the journal's own does the writing and the
  * syncing. Nothing blocks but journal_open, journal_close, journal_release, the reading ones (disk reads, from
- * the page cache as a rule), and journal_commit and journal_poll when they sync in place. No callback may call
- * the journal.
+ * the page cache as a rule), and journal_commit and journal_poll when they sync in place. A callback may not call
+ * the journal, but that journal_scan's may append and read one record: its own slices are gone then.
  *
  * Records are appended to an open batch. journal_commit hands the batch to the writer when the writer is
  * idle; what arrives meanwhile gathers in the next one (natural group commit, no timer). With little

@@ -116,13 +116,14 @@ bool journal_read(journal_t *journal, uint64_t seq, bytes_t *raw, error_t *err)
 
 /* -- scanning ------------------------------------------------------------------------------------ */
 
+/* The file may have been closed and opened again since, by a callback that read something else. */
 static bool window_to(journal_t *journal, segment_t *segment, error_t *err)
 {
-    if (journal->window_of == segment->header.number)
-        return true;
     if (!open_segment(journal, segment, err))
         return false;
     journal->window.fd = segment->fd;
+    if (journal->window_of == segment->header.number)
+        return true;
     journal->window.file_bytes = segment->header.bytes;
     journal->window.at = journal->window.len = 0;
     journal->window_of = segment->header.number;

@@ -159,6 +159,34 @@ static void a_scan_goes_in_slices_and_stops_when_told(void **state)
     assert_int_equal(next, 11);
 }
 
+/* Reads one record elsewhere, and appends one, for each of the first hundred that it is shown. */
+static bool read_and_append(void *ctx, const record_t *record, bytes_t raw, error_t *err)
+{
+    journal_case_t *c = ctx;
+    bytes_t other;
+    uint64_t seq = record->seq, elsewhere = 1 + random_below(&c->random, c->count);
+    if (!bytes_eq(raw, c->records[seq - 1]) || !journal_read(c->journal, elsewhere, &other, err))
+        return false;
+    assert_true(bytes_eq(other, c->records[elsewhere - 1]));
+    return seq > 100 || journal_case_append(c, 900);
+}
+
+static void what_a_scan_shows_may_lead_to_reading_and_appending(void **state)
+{
+    fixture_t *f = *state;
+    uint64_t next = 1;
+    while (f->c.count < 3000) {
+        append(f, 3, 1000); /* more segments than files are kept open */
+        commit(f);
+    }
+    while (next <= f->c.count)
+        if (!journal_scan(f->c.journal, next, 3000, read_and_append, &f->c, &next, &f->c.err))
+            fail_msg("%s", f->c.err.message);
+    assert_int_equal(f->c.count, 3100);
+    commit(f);
+    assert_true(journal_case_read_all(&f->c));
+}
+
 static int64_t ingest_of(const journal_case_t *c, uint64_t seq)
 {
     uint32_t length;
@@ -401,6 +429,7 @@ int main(void)
         TEST(a_record_that_is_not_there_is_not_found),
         TEST(damage_that_happens_later_is_found_when_the_record_is_read),
         TEST(a_scan_goes_in_slices_and_stops_when_told),
+        TEST(what_a_scan_shows_may_lead_to_reading_and_appending),
         TEST(a_time_leads_to_the_first_record_not_before_it),
         TEST(a_record_out_of_order_or_too_large_or_not_whole_is_refused_and_nothing_breaks),
         TEST(a_second_broker_is_refused_by_the_lock),
