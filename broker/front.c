@@ -95,6 +95,7 @@ static bool open_journal(front_t *f, error_t *err)
     journal_options_t options = {.dir = f->journal_dir,
                                  .segment_bytes = (uint64_t)f->options->segment_bytes,
                                  .tail_cache_bytes = (size_t)f->options->tail_cache_bytes};
+    clock_random(&options.salt, sizeof options.salt);
     int64_t begin_us = clock_mono_us();
     f->journal = journal_open(&options, apply_record, f->core, &recovery, err);
     if (!f->journal)
