@@ -5,7 +5,7 @@
 
 #include "kit/clock.h"
 #include "kit/service.h"
-#include "proto/msgpack.h"
+#include "proto/attrs.h"
 #include "services/inventory-events/change.h"
 #include "services/inventory-events/store.h"
 #include "services/inventory-events/teller.h"
@@ -73,7 +73,7 @@ static void change_apply(app_t *app, bus_delivery_t *delivery, const change_t *c
     else
         (void)snprintf(correlation, sizeof correlation, "record-%llu", (unsigned long long)delivery->record);
     store_message_t message = {.record = (int64_t)delivery->record, .correlation_id = bytes_cstr(correlation)};
-    (void)mp_map_str(delivery->attrs, "replay-name", &message.replay_name);
+    (void)attrs_str(delivery->attrs, ATTR_REPLAY_NAME, &message.replay_name);
     work_t *work = work_new(app);
     work->delivery = delivery;
     store_apply(service_pg(app->service), change, &message, on_applied, work);
