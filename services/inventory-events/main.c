@@ -8,7 +8,7 @@
 #include "proto/attrs.h"
 #include "services/inventory-events/change.h"
 #include "services/inventory-events/store.h"
-#include "services/inventory-events/teller.h"
+#include "services/inventory-events/story.h"
 
 #define RETRY_MS 5000 /* a change that the database could not take comes again after this */
 
@@ -20,7 +20,7 @@ typedef struct {
 typedef struct {
     service_t *service;
     settings_t *settings;
-    teller_t *teller;
+    outbox_t *outbox;
     arena_t arena;
     metric_t *changes[5]; /* by store_outcome_t; the last: passed over */
 } app_t;
@@ -60,7 +60,7 @@ static void on_applied(void *ctx, store_outcome_t outcome, const error_t *err)
         metric_add(work->app->changes[outcome], 1);
         bus_ack(bus, work->delivery);
         if (outcome == STORE_APPLIED)
-            teller_wake(work->app->teller);
+            outbox_wake(work->app->outbox);
     }
     free(work);
 }
@@ -131,7 +131,7 @@ static void on_adjusted(void *ctx, const store_adjusted_t *result, const error_t
         bus_fail(bus, work->request, &why);
     buf_free(&body);
     if (result->applied)
-        teller_wake(work->app->teller);
+        outbox_wake(work->app->outbox);
     free(work);
 }
 
@@ -189,8 +189,8 @@ static void *app_start(service_t *service, void *settings, error_t *err)
                                           buf_cstr(&labels), "change records by what became of them");
         buf_free(&labels);
     }
-    app->teller = teller_new(service, err);
-    if (!app->teller) {
+    app->outbox = outbox_new(service, &story_outbox, err);
+    if (!app->outbox) {
         free(app);
         return NULL;
     }
@@ -200,7 +200,7 @@ static void *app_start(service_t *service, void *settings, error_t *err)
 static void app_stop(void *ctx)
 {
     app_t *app = ctx;
-    teller_free(&app->teller);
+    outbox_free(&app->outbox);
     arena_free(&app->arena);
     free(app);
 }

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 
 #define NUMBER_BYTES 24
-#define TELLER_LOCK "7268015" /* advisory lock of the outbox's teller: any constant of ours */
 
 static const char migration_1[] =
     "CREATE TABLE stock (isbn text NOT NULL, warehouse_code text NOT NULL, quantity bigint NOT NULL CHECK (quantity >= "
@@ -193,21 +192,4 @@ void store_adjust(pg_t *pg, const store_adjustment_t *a, store_adjusted_fn fn, v
     };
     pg_query(pg, "SELECT * FROM adjust_stock($1, $2, $3, $4, $5, $6, $7, $8, $9)", params, ARRAY_LEN(params),
              adjust_done, adjust);
-}
-
-/* -- telling -------------------------------------------------------------------------------------- */
-void store_outbox(pg_tx_t *tx, pg_done_fn fn, void *ctx)
-{
-    pg_tx_query(tx,
-                "WITH teller AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(" TELLER_LOCK ") AS mine)"
-                " SELECT id, isbn, warehouse_code, title, previous, quantity, total, version, source, at_us,"
-                " correlation_id, operation, table_name, written_at, replay_name FROM outbox, teller WHERE teller.mine"
-                " ORDER BY id LIMIT 100",
-                NULL, 0, fn, ctx);
-}
-
-void store_told(pg_tx_t *tx, bytes_t ids, pg_done_fn fn, void *ctx)
-{
-    const pg_param_t params[] = {PG_STR(ids)};
-    pg_tx_query(tx, "DELETE FROM outbox WHERE id = ANY($1::bigint[])", params, ARRAY_LEN(params), fn, ctx);
 }

@@ -6,6 +6,7 @@
 #ifndef INVENTORY_EVENTS_STORE_H
 #define INVENTORY_EVENTS_STORE_H
 
+#include "kit/outbox.h"
 #include "kit/pg.h"
 #include "services/inventory-events/change.h"
 
@@ -48,7 +49,7 @@ typedef struct {
 typedef void (*store_adjusted_fn)(void *ctx, const store_adjusted_t *result, const error_t *err);
 void store_adjust(pg_t *pg, const store_adjustment_t *adjustment, store_adjusted_fn fn, void *ctx);
 
-/* Names of the columns that store_outbox selects, in order. */
+/* Columns of the outbox, in order. */
 enum {
     OUTBOX_ID,
     OUTBOX_ISBN,
@@ -67,11 +68,10 @@ enum {
     OUTBOX_REPLAY,
 };
 
-/* In a transaction of the caller's: the oldest rows, for one teller at a time over all instances; no rows
- * when another is telling. */
-void store_outbox(pg_tx_t *tx, pg_done_fn fn, void *ctx);
-/* Forgets exactly the rows of `ids`, an array literal such as "{4,5,7}": one that committed late under a lower
- * id has not been told yet. */
-void store_told(pg_tx_t *tx, bytes_t ids, pg_done_fn fn, void *ctx);
+/* Selects the oldest rows of the outbox, with the columns above. The number is the service's advisory lock. */
+#define STORE_OUTBOX_SELECT                                                                                            \
+    OUTBOX_SELECT("id, isbn, warehouse_code, title, previous, quantity, total, version, source, at_us,"                \
+                  " correlation_id, operation, table_name, written_at, replay_name",                                   \
+                  "outbox", "7268015")
 
 #endif
