@@ -1,0 +1,28 @@
+/* run.h: one loading of the catalogue: page after page from the ERP, then each page's stock.
+ *
+ * At most one run goes on over all instances; its owner holds a lease, renewed with every page, and another
+ * takes the run over at its checkpoint when the lease has run out. What the ERP cannot answer now is asked
+ * again for RUN_PATIENCE_MS, with growing pauses, then the run fails, and the next one resumes it. */
+#ifndef SYNC_RECONCILER_RUN_H
+#define SYNC_RECONCILER_RUN_H
+
+#include "kit/outbox.h"
+#include "kit/service.h"
+
+#define RUN_PAGE_SIZE 200       /* books; also the most that erp.stock.batch takes */
+#define RUN_PATIENCE_MS 600000  /* without a single answer of the ERP */
+#define RUN_TAKE_EVERY_MS 10000 /* looks for a run that lost its owner */
+
+typedef struct run run_t;
+
+MUST_USE run_t *run_new(service_t *service, outbox_t *outbox, bool with_stock, error_t *err);
+void run_free(run_t **run);
+
+/* Begins a run, or joins the one that goes on. `run_id` is empty when another instance owns it. */
+typedef void (*run_started_fn)(void *ctx, const char *run_id, bool started, const error_t *err);
+void run_start(run_t *run, const char *kind, bool resume, run_started_fn fn, void *ctx);
+
+/* Begins a full run if none was ever completed. */
+void run_start_if_never(run_t *run);
+
+#endif

@@ -1,0 +1,315 @@
+/* store.c: the statements behind store.h. */
+#include "services/sync-reconciler/store.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "kit/clock.h"
+#include "kit/sigv4.h" /* SHA-256 in hex */
+#include "kit/text.h"
+#include "proto/timefmt.h"
+
+#define NUMBER_BYTES 24
+
+static const char migration_1[] =
+    "CREATE TABLE book (isbn text PRIMARY KEY, title_key text NOT NULL, kana_key text, en_key text, volume integer,"
+    " price_jpy bigint, status text NOT NULL, version bigint NOT NULL, text_hash text NOT NULL, body bytea NOT NULL,"
+    " run_id text NOT NULL, changed_at timestamptz NOT NULL DEFAULT now());"
+    "CREATE INDEX book_title ON book (title_key text_pattern_ops, volume);"
+    "CREATE INDEX book_kana ON book (kana_key text_pattern_ops, volume);"
+    "CREATE INDEX book_en ON book (en_key text_pattern_ops, volume);"
+    "CREATE TABLE quarantine (key text NOT NULL, reason text NOT NULL, raw text, run_id text NOT NULL,"
+    " at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (key, run_id));"
+    "CREATE TABLE stock (isbn text NOT NULL, warehouse_code text NOT NULL, quantity bigint NOT NULL, status text NOT"
+    " NULL, version bigint NOT NULL, at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (isbn, warehouse_code));"
+    "CREATE TABLE run (run_id text PRIMARY KEY, kind text NOT NULL, state text NOT NULL, cursor text NOT NULL DEFAULT "
+    "'',"
+    " since timestamptz, total bigint, done bigint NOT NULL DEFAULT 0, changed bigint NOT NULL DEFAULT 0, quarantined"
+    " bigint NOT NULL DEFAULT 0, stock_done bigint NOT NULL DEFAULT 0, started_at timestamptz NOT NULL DEFAULT now(),"
+    " finished_at timestamptz, error text, owner text NOT NULL, leased_until timestamptz NOT NULL);"
+    "CREATE UNIQUE INDEX run_one_at_a_time ON run ((true)) WHERE state = 'running';"
+    "CREATE TABLE outbox (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, detail_type text NOT NULL, detail bytea"
+    " NOT NULL, dedup text NOT NULL, at_us bigint NOT NULL);";
+
+const pg_migration_t store_migrations[] = {{1, "catalogue, quarantine, stock, runs", migration_1}};
+const size_t store_migration_count = ARRAY_LEN(store_migrations);
+
+typedef struct {
+    char text[NUMBER_BYTES];
+} number_t;
+
+static pg_param_t number_param(number_t *n, int64_t value)
+{
+    (void)snprintf(n->text, sizeof n->text, "%" PRId64, value);
+    return PG_TEXT(n->text);
+}
+
+static pg_param_t text_or_null(bytes_t text)
+{
+    return text.len ? PG_STR(text) : PG_NULL;
+}
+
+static pg_param_t text_param(bytes_t text)
+{
+    return text.data ? PG_STR(text) : PG_TEXT("");
+}
+
+/* -- runs ----------------------------------------------------------------------------------------- */
+#define RUN_COLUMNS                                                                                                    \
+    "run_id, kind, state, cursor, total, done, changed, quarantined, stock_done,"                                      \
+    " (extract(epoch FROM started_at) * 1000000)::bigint, (extract(epoch FROM finished_at) * 1000000)::bigint, error," \
+    " to_char(since AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
+
+void store_run_take(pg_t *pg, const char *instance, bool begin, const char *kind, bool resume, pg_done_fn fn, void *ctx)
+{
+    /* An incremental run asks for what changed since the last complete one began. A failed run's cursor is
+     * where a resumed one goes on. */
+    static const char sql[] =
+        "WITH taken AS (UPDATE run SET owner = $1, leased_until = now() + interval '" STORE_LEASE_S " seconds'"
+        " WHERE state = 'running' AND (leased_until < now() OR owner = $1) RETURNING *),"
+        " begun AS (INSERT INTO run (run_id, kind, state, owner, leased_until, cursor, since, total, done)"
+        " SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYYMMDD\"T\"HH24MISSUS'), $3, 'running', $1,"
+        " now() + interval '" STORE_LEASE_S " seconds', coalesce(failed.cursor, ''),"
+        " CASE WHEN $3 = 'incremental' THEN (SELECT max(started_at) FROM run WHERE state = 'completed') END,"
+        " failed.total, coalesce(failed.done, 0)"
+        " FROM (SELECT 1) AS one LEFT JOIN LATERAL (SELECT cursor, total, done FROM (SELECT * FROM run ORDER BY "
+        "started_at"
+        " DESC LIMIT 1) AS last WHERE last.state = 'failed' AND last.kind = $3 AND $4::boolean) AS failed ON true"
+        " WHERE $2::boolean AND NOT EXISTS (SELECT 1 FROM run WHERE state = 'running')"
+        " ON CONFLICT DO NOTHING RETURNING *)"
+        " SELECT " RUN_COLUMNS " FROM (SELECT * FROM taken UNION ALL SELECT * FROM begun) AS run";
+    const pg_param_t params[] = {PG_TEXT(instance), PG_TEXT(begin ? "true" : "false"), PG_TEXT(kind),
+                                 PG_TEXT(resume ? "true" : "false")};
+    pg_query(pg, sql, params, ARRAY_LEN(params), fn, ctx);
+}
+
+void store_run_find(pg_t *pg, bytes_t run_id, pg_done_fn fn, void *ctx)
+{
+    const pg_param_t params[] = {text_or_null(run_id)};
+    pg_query(
+        pg,
+        "SELECT " RUN_COLUMNS ", (SELECT count(*) FROM book) FROM (SELECT 1) AS one LEFT JOIN LATERAL"
+        " (SELECT * FROM run WHERE $1::text IS NULL OR run_id = $1 ORDER BY started_at DESC LIMIT 1) AS run ON true",
+        params, ARRAY_LEN(params), fn, ctx);
+}
+
+void store_run_any_completed(pg_t *pg, pg_done_fn fn, void *ctx)
+{
+    pg_query(pg, "SELECT EXISTS (SELECT 1 FROM run WHERE state = 'completed')", NULL, 0, fn, ctx);
+}
+
+void store_run_finish(pg_t *pg, const char *run_id, const char *instance, const char *error, pg_done_fn fn, void *ctx)
+{
+    const pg_param_t params[] = {PG_TEXT(run_id), PG_TEXT(instance), error ? PG_TEXT(error) : PG_NULL};
+    pg_query(pg,
+             "UPDATE run SET state = CASE WHEN $3::text IS NULL THEN 'completed' ELSE 'failed' END, error = $3,"
+             " finished_at = now() WHERE run_id = $1 AND owner = $2 AND state = 'running' RETURNING state",
+             params, ARRAY_LEN(params), fn, ctx);
+}
+
+void store_run_note(pg_t *pg, const char *run_id, const char *instance, const char *error, pg_done_fn fn, void *ctx)
+{
+    const pg_param_t params[] = {PG_TEXT(run_id), PG_TEXT(instance), PG_TEXT(error)};
+    pg_query(pg,
+             "UPDATE run SET error = $3, leased_until = now() + interval '" STORE_LEASE_S " seconds'"
+             " WHERE run_id = $1 AND owner = $2 AND state = 'running' RETURNING run_id",
+             params, ARRAY_LEN(params), fn, ctx);
+}
+
+/* -- a page --------------------------------------------------------------------------------------- */
+static void hash_part(buf_t *out, bytes_t text)
+{
+    buf_append_bytes(out, text);
+    buf_append_byte(out, 0);
+}
+
+/* Over what a reader or a search would notice; not the price, nor when it was written. */
+static void text_hash(const book_t *b, char out[SIGV4_HEX_CHARS + 1])
+{
+    buf_t all = {0};
+    hash_part(&all, b->title);
+    hash_part(&all, b->has_title_kana ? b->title_kana : BYTES_NONE);
+    hash_part(&all, b->has_title_en ? b->title_en : BYTES_NONE);
+    hash_part(&all, b->has_publisher ? b->publisher : BYTES_NONE);
+    hash_part(&all, b->has_synopsis ? b->synopsis : BYTES_NONE);
+    hash_part(&all, b->has_volume_label ? b->volume_label : BYTES_NONE);
+    buf_printf(&all, "%" PRId64, b->has_volume ? b->volume : -1);
+    for (uint32_t i = 0; b->has_creators && i < b->creators.count; i++)
+        hash_part(&all, b->creators.items[i]);
+    for (uint32_t i = 0; b->has_genres && i < b->genres.count; i++)
+        hash_part(&all, b->genres.items[i]);
+    sigv4_sha256_hex(buf_bytes(&all), out);
+    buf_free(&all);
+}
+
+static void detail_pack(buf_t *out, const book_t *book, bytes_t body, const char *update_type, const char *now)
+{
+    catalog_update_t update = {
+        .product_id = book->isbn,
+        .title = book->title,
+        .update_type = bytes_cstr(update_type),
+        .timestamp = bytes_cstr(now),
+    };
+    SCHEMA_SET(&update, isbn, book->isbn);
+    SCHEMA_SET(&update, data, body);
+    if (book->has_version)
+        SCHEMA_SET(&update, version, book->version);
+    error_t err;
+    if (!catalog_update_pack(out, &update, &err))
+        out->failed = true; /* cannot be: every part was unpacked under the same limits */
+}
+
+void store_book(pg_tx_t *tx, const book_t *book, bytes_t body, const char *run_id, pg_done_fn fn, void *ctx)
+{
+    static const char sql[] =
+        "WITH old AS (SELECT text_hash, price_jpy, status, version FROM book WHERE isbn = $1),"
+        " kept AS (INSERT INTO book AS b (isbn, title_key, kana_key, en_key, volume, price_jpy, status, version,"
+        " text_hash, body, run_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+        " ON CONFLICT (isbn) DO UPDATE SET title_key = excluded.title_key, kana_key = excluded.kana_key, en_key ="
+        " excluded.en_key, volume = excluded.volume, price_jpy = excluded.price_jpy, status = excluded.status, version "
+        "="
+        " excluded.version, text_hash = excluded.text_hash, body = excluded.body, run_id = excluded.run_id, changed_at "
+        "="
+        " now() WHERE b.version <= excluded.version AND b.body <> excluded.body RETURNING 1),"
+        " kind AS (SELECT CASE WHEN old.text_hash IS NULL OR old.text_hash <> $9 THEN 'new_release'"
+        " WHEN $7 = 'discontinued' AND old.status <> $7 THEN 'discontinued'"
+        " WHEN old.price_jpy IS DISTINCT FROM $6::bigint THEN 'price_change' END AS kind FROM kept LEFT JOIN old ON "
+        "true),"
+        " told AS (INSERT INTO outbox (detail_type, detail, dedup, at_us)"
+        " SELECT 'CatalogUpdate.' || kind, CASE kind WHEN 'new_release' THEN $12::bytea WHEN 'discontinued' THEN"
+        " $13::bytea ELSE $14::bytea END, $1 || '/' || kind || '/' || $8::bigint::text || '/' || substr($9, 1, 16) || "
+        "'/' ||"
+        " coalesce($6::bigint::text, ''), $15 FROM kind WHERE kind IS NOT NULL)"
+        " UPDATE run SET changed = changed + 1 WHERE run_id = $11 AND EXISTS (SELECT 1 FROM kept)";
+    buf_t keys[3] = {{0}, {0}, {0}}, details[3] = {{0}, {0}, {0}};
+    static const char *const kinds[] = {"new_release", "discontinued", "price_change"};
+    char hash[SIGV4_HEX_CHARS + 1], now[TIMEFMT_US_BYTES];
+    int64_t now_us = clock_wall_us();
+    timefmt_us(now_us, now);
+    text_hash(book, hash);
+    text_key(&keys[0], book->title);
+    text_key(&keys[1], book->has_title_kana ? book->title_kana : BYTES_NONE);
+    text_key(&keys[2], book->has_title_en ? book->title_en : BYTES_NONE);
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+        detail_pack(&details[i], book, body, kinds[i], now);
+    number_t volume, price, version, at;
+    const pg_param_t params[] = {
+        PG_STR(book->isbn),
+        text_param(buf_bytes(&keys[0])),
+        text_or_null(buf_bytes(&keys[1])),
+        text_or_null(buf_bytes(&keys[2])),
+        book->has_volume ? number_param(&volume, book->volume) : PG_NULL,
+        book->has_price_jpy ? number_param(&price, book->price_jpy) : PG_NULL,
+        book->has_status ? PG_STR(book->status) : PG_TEXT("active"),
+        number_param(&version, book->has_version ? book->version : 0),
+        PG_TEXT(hash),
+        PG_BYTES(body),
+        PG_TEXT(run_id),
+        PG_BYTES(buf_bytes(&details[0])),
+        PG_BYTES(buf_bytes(&details[1])),
+        PG_BYTES(buf_bytes(&details[2])),
+        number_param(&at, now_us),
+    };
+    pg_tx_query(tx, sql, params, ARRAY_LEN(params), fn, ctx);
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        buf_free(&keys[i]);
+        buf_free(&details[i]);
+    }
+}
+
+void store_quarantine(pg_tx_t *tx, bytes_t key, bytes_t reason, bytes_t raw, const char *run_id, pg_done_fn fn,
+                      void *ctx)
+{
+    const pg_param_t params[] = {text_param(key), text_param(reason), text_or_null(raw), PG_TEXT(run_id)};
+    pg_tx_query(tx,
+                "INSERT INTO quarantine (key, reason, raw, run_id) VALUES ($1, $2, $3, $4) ON CONFLICT (key, run_id)"
+                " DO UPDATE SET reason = excluded.reason, raw = excluded.raw, at = now()",
+                params, ARRAY_LEN(params), fn, ctx);
+}
+
+void store_checkpoint(pg_tx_t *tx, const store_checkpoint_t *c, pg_done_fn fn, void *ctx)
+{
+    number_t total, done, quarantined;
+    const pg_param_t params[] = {
+        PG_TEXT(c->run_id),           PG_TEXT(c->instance),
+        text_param(c->cursor),        c->total >= 0 ? number_param(&total, c->total) : PG_NULL,
+        number_param(&done, c->done), number_param(&quarantined, c->quarantined),
+    };
+    pg_tx_query(tx,
+                "UPDATE run SET cursor = $3, total = coalesce($4::bigint, total), done = done + $5, quarantined ="
+                " quarantined + $6, error = NULL, leased_until = now() + interval '" STORE_LEASE_S " seconds'"
+                " WHERE run_id = $1 AND owner = $2 AND state = 'running' RETURNING done",
+                params, ARRAY_LEN(params), fn, ctx);
+}
+
+/* -- stock ---------------------------------------------------------------------------------------- */
+void store_stock(pg_tx_t *tx, const stock_line_t *line, int64_t version, pg_done_fn fn, void *ctx)
+{
+    number_t quantity, number;
+    const pg_param_t params[] = {PG_STR(line->isbn), PG_STR(line->warehouse_code),
+                                 number_param(&quantity, line->quantity), PG_STR(line->status),
+                                 number_param(&number, version)};
+    pg_tx_query(tx,
+                "INSERT INTO stock AS s (isbn, warehouse_code, quantity, status, version) VALUES ($1, $2, $3, $4, $5)"
+                " ON CONFLICT (isbn, warehouse_code) DO UPDATE SET quantity = excluded.quantity, status ="
+                " excluded.status, version = excluded.version, at = now() WHERE s.version < excluded.version",
+                params, ARRAY_LEN(params), fn, ctx);
+}
+
+void store_stock_done(pg_tx_t *tx, const char *run_id, int64_t books, pg_done_fn fn, void *ctx)
+{
+    number_t count;
+    const pg_param_t params[] = {PG_TEXT(run_id), number_param(&count, books)};
+    pg_tx_query(tx, "UPDATE run SET stock_done = stock_done + $2 WHERE run_id = $1", params, ARRAY_LEN(params), fn,
+                ctx);
+}
+
+/* -- catalog.get ---------------------------------------------------------------------------------- */
+void store_find_isbns(pg_t *pg, bytes_t array, pg_done_fn fn, void *ctx)
+{
+    const pg_param_t params[] = {PG_STR(array)};
+    pg_query(pg, "SELECT isbn, body FROM book WHERE isbn = ANY($1::text[])", params, ARRAY_LEN(params), fn, ctx);
+}
+
+void store_find_title(pg_t *pg, bytes_t key, int64_t volume, int64_t limit, pg_done_fn fn, void *ctx)
+{
+    /* Two steps, so that the many that merely begin so are looked for only when none is exact. LIKE's signs
+     * cannot be in a key: they are punctuation. */
+    static const char sql[] =
+        "WITH exact AS (SELECT isbn, body, title_key, volume FROM book WHERE (title_key = $1 OR kana_key = $1 OR"
+        " en_key = $1) AND ($2::int IS NULL OR volume = $2) ORDER BY (title_key = $1) DESC, title_key, volume NULLS "
+        "LAST,"
+        " isbn LIMIT $3), near AS (SELECT isbn, body, title_key, volume FROM book WHERE NOT EXISTS (SELECT 1 FROM "
+        "exact)"
+        " AND (title_key LIKE $1 || '%' OR kana_key LIKE $1 || '%' OR en_key LIKE $1 || '%') AND ($2::int IS NULL OR"
+        " volume = $2) ORDER BY length(title_key), title_key, volume NULLS LAST, isbn LIMIT $3)"
+        " SELECT isbn, body FROM exact UNION ALL SELECT isbn, body FROM near";
+    number_t number, most;
+    const pg_param_t params[] = {PG_STR(key), volume >= 0 ? number_param(&number, volume) : PG_NULL,
+                                 number_param(&most, limit)};
+    pg_query(pg, sql, params, ARRAY_LEN(params), fn, ctx);
+}
+
+/* -- outbox --------------------------------------------------------------------------------------- */
+static bool event_make(void *ctx, const PGresult *rows, int row, buf_t scratch[2], bus_event_t *event, error_t *err)
+{
+    (void)ctx;
+    if (!pg_bytea(rows, row, 2, &scratch[0]))
+        return error_set(err, STATUS_DATA_LOSS, NULL, "an outbox row's detail cannot be read");
+    buf_append_bytes(&scratch[1], pg_text(rows, row, 1));
+    *event = (bus_event_t){
+        .bus = AI_BUS,
+        .source = CATALOG_SOURCE,
+        .detail_type = buf_cstr(&scratch[1]),
+        .detail = buf_bytes(&scratch[0]),
+        .dedup = pg_text(rows, row, 3),
+        .time_us = pg_i64(rows, row, 4, 0),
+    };
+    return true;
+}
+
+const outbox_options_t store_outbox = {
+    .select_sql = OUTBOX_SELECT("id, detail_type, detail, dedup, at_us", "outbox", "7268016"),
+    .delete_sql = OUTBOX_DELETE("outbox"),
+    .event = event_make,
+};
