@@ -104,13 +104,13 @@ static change_verdict_t key_read(const dms_record_t *record, const change_rules_
 {
     bytes_t row = record->has_data ? record->data : BYTES_NONE;
     bytes_t before = record->has_before_image ? record->before_image : BYTES_NONE;
-    bytes_t isbn, warehouse = bytes_cstr(rules->warehouse);
+    bytes_t isbn, warehouse;
     if (!column_text(row, column_isbn, &isbn) && !column_text(before, column_isbn, &isbn))
         return broken(err, "data.ISBN", "the ISBN of the row");
     if (!isbn_normalize(isbn, out->isbn))
         return broken(err, "data.ISBN", "an ISBN with a valid check digit");
-    if (!column_text(row, column_warehouse, &warehouse))
-        (void)column_text(before, column_warehouse, &warehouse);
+    if (!column_text(row, column_warehouse, &warehouse) && !column_text(before, column_warehouse, &warehouse))
+        warehouse = bytes_cstr(rules->warehouse);
     if (warehouse.len == 0 || !bytes_to_cstr(warehouse, out->warehouse, sizeof out->warehouse))
         return broken(err, "data.WAREHOUSE_CD", "1 to 16 bytes");
     return CHANGE_STOCK;
@@ -163,9 +163,8 @@ change_verdict_t change_read(bytes_t body, const change_rules_t *rules, arena_t 
     if (verdict != CHANGE_STOCK)
         return verdict;
     out->version = version_make(&record, out->at_us);
-    if (record.has_data)
-        (void)column_text(record.data, column_title, &out->title);
-    if (out->title.len > CONTRACT_TITLE_BYTES)
+    if (!record.has_data || !column_text(record.data, column_title, &out->title) ||
+        out->title.len > CONTRACT_TITLE_BYTES)
         out->title = BYTES_NONE;
     return stock_read(&record, out, err);
 }

@@ -73,7 +73,8 @@ static void change_apply(app_t *app, bus_delivery_t *delivery, const change_t *c
     else
         (void)snprintf(correlation, sizeof correlation, "record-%llu", (unsigned long long)delivery->record);
     store_message_t message = {.record = (int64_t)delivery->record, .correlation_id = bytes_cstr(correlation)};
-    (void)attrs_str(delivery->attrs, ATTR_REPLAY_NAME, &message.replay_name);
+    if (!attrs_str(delivery->attrs, ATTR_REPLAY_NAME, &message.replay_name))
+        message.replay_name = BYTES_NONE;
     work_t *work = work_new(app);
     work->delivery = delivery;
     store_apply(service_pg(app->service), change, &message, on_applied, work);
