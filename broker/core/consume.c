@@ -106,12 +106,18 @@ static uint32_t first_deliverable(core_t *core, queue_t *queue)
     return id;
 }
 
+int64_t consume_visibility_us(const core_t *core, const sub_t *sub)
+{
+    const queue_t *queue = pool_get(&core->queues, sub->queue);
+    return sub->visibility_us < 0 ? queue->attributes.visibility_us : sub->visibility_us;
+}
+
 /* Chooses messages for one frame and lists them in the record; they leave the chain when it is applied, so
  * the walk goes along the chain. */
 static void turn_choose(core_t *core, queue_t *queue, sub_t *sub, uint32_t most)
 {
     record_delivered_t *r = &core->record->delivered;
-    int64_t visibility_us = sub->visibility_us < 0 ? queue->attributes.visibility_us : sub->visibility_us;
+    int64_t visibility_us = consume_visibility_us(core, sub);
     uint64_t bytes = 0;
     r->entries.count = 0;
     for (uint32_t id = queue->visible.head; id && r->entries.count < most; id = message_at(core, id)->next) {
