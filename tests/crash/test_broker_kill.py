@@ -1,10 +1,11 @@
 """SIGKILL while events are published and consumed: nothing that was acknowledged is lost, nothing is doubled."""
+import copy
 import random
 import threading
 import time
 
 import pytest
-from lib.mangabus_broker import Broker
+from lib.mangabus_broker import TOPOLOGY, Broker
 from lib.mangabus_client import BusError, Client, event, unpack, zmq
 from lib.paths import patience
 
@@ -74,7 +75,7 @@ class Consumer(threading.Thread):
 
     def run(self):
         try:
-            with Client(self.endpoint, "consumer-000001", timeout_s=20) as client:
+            with Client(self.endpoint, "consumer-000001", timeout_s=0.5) as client:
                 sub = client.consume("work", messages=64)
                 while self.running:
                     sub = self.work(client, sub)
@@ -83,7 +84,7 @@ class Consumer(threading.Thread):
 
     def work(self, client, sub):
         try:
-            for delivery in client.deliveries(sub, 1, timeout_s=0.3):
+            for delivery in client.deliveries(sub, 1):
                 key = identity(delivery)
                 client.credit(sub, messages=1, size=1000)
                 if random.random() < 0.5:
@@ -130,17 +131,19 @@ def everything(client):
     count = client.queue_info("work")
     expected = count["visible"] + count["in_flight"] + count["delayed"]
     while sum(left.values()) < expected:
-        for delivery in client.deliveries(sub, 1):
+        deliveries = client.deliveries(sub, 1)
+        for delivery in deliveries:
             left[identity(delivery)] = left.get(identity(delivery), 0) + 1
-            client.credit(sub, messages=1, size=1000)
+        client.credit(sub, messages=len(deliveries), size=1000 * len(deliveries))
     return left
 
 
 def kill_often(start, state_dir, kills):
-    broker = Broker(start, state_dir, env={"MANGABUS_GRACE": "3s", "MANGABUS_HEARTBEAT": "200ms"}).start()
-    with Client(broker.endpoint) as client:  # nobody is to be dead-lettered by being released often
-        client.admin("QUEUE", "set", "work", {"RedrivePolicy": '{"deadLetterTargetArn":"work-dlq","maxReceiveCount":1000}',
-                                              "VisibilityTimeout": "2"})
+    topology = copy.deepcopy(TOPOLOGY)
+    for queue in topology["Queues"]:  # nothing is to be dead-lettered for having been released often
+        queue["Attributes"].pop("RedrivePolicy", None)
+        queue["Attributes"]["VisibilityTimeout"] = 2
+    broker = Broker(start, state_dir, topology, env={"MANGABUS_GRACE": "3s", "MANGABUS_HEARTBEAT": "200ms"}).start()
     publishers = [Publisher(broker.endpoint, f"producer-00000{n}") for n in range(2)]
     consumer = Consumer(broker.endpoint)
     for thread in (*publishers, consumer):

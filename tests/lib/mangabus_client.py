@@ -212,6 +212,7 @@ class Client:
     def connect(self):
         self.socket = self.context.socket(zmq.DEALER)
         self.socket.linger = 500
+        self.socket.sndhwm = self.socket.rcvhwm = 20000  # above the sum of the protocol's windows
         if self.curve:
             self.socket.curve_serverkey, self.socket.curve_publickey, self.socket.curve_secretkey = self.curve
         self.socket.connect(self.endpoint)
