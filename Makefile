@@ -285,7 +285,7 @@ down: ## stop what make demo started
 install: all ## install programs and data (DESTDIR=, PREFIX=/usr/local)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/mangabus $(DESTDIR)$(PREFIX)/share/doc/mangabus
 	$(if $(PROGRAMS),install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin)
-	$(if $(wildcard broker/topology.json),install -m 644 broker/topology.json $(DESTDIR)$(PREFIX)/share/mangabus)
+	$(if $(wildcard broker/*.json),install -m 644 $(wildcard broker/*.json) $(DESTDIR)$(PREFIX)/share/mangabus)
 	$(if $(wildcard proto/schema/*.json),install -d $(DESTDIR)$(PREFIX)/share/mangabus/schema)
 	$(if $(wildcard proto/schema/*.json),install -m 644 $(wildcard proto/schema/*.json) $(DESTDIR)$(PREFIX)/share/mangabus/schema)
 	install -m 644 LICENSE $(wildcard README.md CHANGELOG.md) $(DESTDIR)$(PREFIX)/share/doc/mangabus
