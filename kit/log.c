@@ -191,10 +191,7 @@ void log_write(log_level_t level, const char *message, const log_field_t *fields
     if (level < speaker.level)
         return;
     int saved_errno = errno; /* logging a failure must not change it */
-    line_t line;
-    line.len = 0;
-    line.cut = false;
-    line.limit = sizeof line.text - LOG_TAIL_BYTES;
+    line_t line = {.limit = sizeof line.text - LOG_TAIL_BYTES};
     (void)line_add(&line, "{", 1);
     line_add_time(&line);
     line_add_text(&line, "level", level_names[level]);

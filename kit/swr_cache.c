@@ -115,13 +115,10 @@ static size_t bucket_of(const swr_cache_t *self, uint64_t hash)
 
 static entry_t *find(const swr_cache_t *self, bytes_t key, uint64_t hash)
 {
-    entry_t *entry;
-    LIST_FOREACH(entry, &self->entries[bucket_of(self, hash)], in_bucket)
-    {
-        if (entry->hash == hash && bytes_eq(entry->key, key))
-            return entry;
-    }
-    return NULL;
+    entry_t *entry = LIST_FIRST(&self->entries[bucket_of(self, hash)]);
+    while (entry && (entry->hash != hash || !bytes_eq(entry->key, key)))
+        entry = LIST_NEXT(entry, in_bucket);
+    return entry;
 }
 
 static swr_found_t judge(swr_cache_t *self, entry_t *entry, int64_t now_us)
@@ -237,13 +234,10 @@ bool swr_cache_evict(swr_cache_t *self, bytes_t key)
 
 static link_t *find_link(const swr_cache_t *self, bytes_t tag, uint64_t hash)
 {
-    link_t *link;
-    LIST_FOREACH(link, &self->tags[bucket_of(self, hash)], in_bucket)
-    {
-        if (link->hash == hash && bytes_eq(link->tag, tag))
-            return link;
-    }
-    return NULL;
+    link_t *link = LIST_FIRST(&self->tags[bucket_of(self, hash)]);
+    while (link && (link->hash != hash || !bytes_eq(link->tag, tag)))
+        link = LIST_NEXT(link, in_bucket);
+    return link;
 }
 
 size_t swr_cache_evict_tag(swr_cache_t *self, bytes_t tag)
