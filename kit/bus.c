@@ -86,9 +86,9 @@ static void on_flush(void *ctx)
 static bool is_asked(const bus_t *bus)
 {
     const bus_ask_t *ask;
-    TAILQ_FOREACH(ask, &bus->asks, link)
-    if (ask->verb == WIRE_PUBLISH || ask->verb == WIRE_SEND || ask->verb == WIRE_SETTLE)
-        return true;
+    for (ask = TAILQ_FIRST(&bus->asks); ask; ask = TAILQ_NEXT(ask, link))
+        if (ask->verb == WIRE_PUBLISH || ask->verb == WIRE_SEND || ask->verb == WIRE_SETTLE)
+            return true;
     return false;
 }
 

@@ -86,8 +86,7 @@ bool bus_admin(bus_t *bus, wire_verb_t verb, const char *op, const char *name, b
 void bus_admin_flush(bus_t *bus)
 {
     bus_query_t *query;
-    TAILQ_FOREACH(query, &bus->queries, link)
-    {
+    for (query = TAILQ_FIRST(&bus->queries); query; query = TAILQ_NEXT(query, link)) {
         if (bus->state != BUS_UP)
             return;
         if (query->ask || !(query->ask = bus_ask_new(bus, query->verb)))

@@ -186,8 +186,7 @@ void bus_call_flush(bus_t *bus)
 void bus_call_up(bus_t *bus)
 {
     bus_caller_t *call;
-    TAILQ_FOREACH(call, &bus->calls_sent, link)
-    {
+    for (call = TAILQ_FIRST(&bus->calls_sent); call; call = TAILQ_NEXT(call, link)) {
         forget_ask(bus, call);
         call->owed_bytes = 0;
         send_call(bus, call);

@@ -166,15 +166,14 @@ static void subscribe(bus_t *bus, bus_sub_t *sub)
 static void forget_held(bus_sub_t *sub)
 {
     bus_held_t *held;
-    TAILQ_FOREACH(held, &sub->held, link)
-    held->stale = true;
+    for (held = TAILQ_FIRST(&sub->held); held; held = TAILQ_NEXT(held, link))
+        held->stale = true;
 }
 
 void bus_listen_up(bus_t *bus, bool resumed)
 {
     bus_sub_t *sub;
-    TAILQ_FOREACH(sub, &bus->subs, link)
-    {
+    for (sub = TAILQ_FIRST(&bus->subs); sub; sub = TAILQ_NEXT(sub, link)) {
         if (!resumed)
             forget_held(sub);
         sub->refused = false;
@@ -186,8 +185,8 @@ void bus_listen_up(bus_t *bus, bool resumed)
 void bus_listen_lost(bus_t *bus)
 {
     bus_sub_t *sub;
-    TAILQ_FOREACH(sub, &bus->subs, link)
-    sub->asked = false;
+    for (sub = TAILQ_FIRST(&bus->subs); sub; sub = TAILQ_NEXT(sub, link))
+        sub->asked = false;
     for (bus_ask_t *ask = TAILQ_FIRST(&bus->asks), *next; ask; ask = next) {
         next = TAILQ_NEXT(ask, link);
         if (ask->verb == WIRE_SUBSCRIBE || ask->verb == WIRE_SERVE)
@@ -395,25 +394,25 @@ void bus_listen_credit(bus_t *bus)
 void bus_listen_flush(bus_t *bus)
 {
     bus_sub_t *sub;
-    TAILQ_FOREACH(sub, &bus->subs, link)
-    if (!sub->asked && !sub->ended && !bus->draining)
-        subscribe(bus, sub);
+    for (sub = TAILQ_FIRST(&bus->subs); sub; sub = TAILQ_NEXT(sub, link))
+        if (!sub->asked && !sub->ended && !bus->draining)
+            subscribe(bus, sub);
 }
 
 /* -- the end ------------------------------------------------------------------------------------------ */
 void bus_listen_drain(bus_t *bus)
 {
     bus_sub_t *sub;
-    TAILQ_FOREACH(sub, &bus->subs, link)
-    sub_end(bus, sub);
+    for (sub = TAILQ_FIRST(&bus->subs); sub; sub = TAILQ_NEXT(sub, link))
+        sub_end(bus, sub);
 }
 
 uint32_t bus_listen_held(const bus_t *bus)
 {
     uint32_t count = 0;
     const bus_sub_t *sub;
-    TAILQ_FOREACH(sub, &bus->subs, link)
-    count += sub->held_count;
+    for (sub = TAILQ_FIRST(&bus->subs); sub; sub = TAILQ_NEXT(sub, link))
+        count += sub->held_count;
     return count;
 }
 
@@ -421,13 +420,12 @@ void bus_listen_release(bus_t *bus)
 {
     bus_sub_t *sub;
     bus_held_t *held;
-    TAILQ_FOREACH(sub, &bus->subs, link)
-    TAILQ_FOREACH(held, &sub->held, link)
-    {
-        if (!held->stale)
-            bus_settle_add(bus, held->receipt, held->delivery.record, WIRE_RELEASE, 0, "the consumer stopped");
-        held->stale = true;
-    }
+    for (sub = TAILQ_FIRST(&bus->subs); sub; sub = TAILQ_NEXT(sub, link))
+        for (held = TAILQ_FIRST(&sub->held); held; held = TAILQ_NEXT(held, link)) {
+            if (!held->stale)
+                bus_settle_add(bus, held->receipt, held->delivery.record, WIRE_RELEASE, 0, "the consumer stopped");
+            held->stale = true;
+        }
 }
 
 void bus_listen_end(bus_t *bus)

@@ -222,9 +222,9 @@ static void send_events(bus_t *bus, bus_ask_t *ask, const bus_item_t *first)
     frame->to = first->to;
     frame->entries.count = 0;
     const bus_item_t *item;
-    TAILQ_FOREACH(item, &ask->items, link)
-    frame->entries.items[frame->entries.count++] =
-        (wire_publish_entry_t){.dedup = item->dedup, .attrs = item->attrs, .body = item->body};
+    for (item = TAILQ_FIRST(&ask->items); item; item = TAILQ_NEXT(item, link))
+        frame->entries.items[frame->entries.count++] =
+            (wire_publish_entry_t){.dedup = item->dedup, .attrs = item->attrs, .body = item->body};
     bus_link_send(bus, WIRE_PUBLISH, ask->node.key, frame);
 }
 
@@ -235,12 +235,12 @@ static void send_messages(bus_t *bus, bus_ask_t *ask, const bus_item_t *first)
     frame->producer_seq = first->producer_seq;
     frame->entries.count = 0;
     const bus_item_t *item;
-    TAILQ_FOREACH(item, &ask->items, link)
-    frame->entries.items[frame->entries.count++] = (wire_send_entry_t){.group = item->group,
-                                                                       .dedup = item->dedup,
-                                                                       .delay_ms = item->delay_ms,
-                                                                       .attrs = item->attrs,
-                                                                       .body = item->body};
+    for (item = TAILQ_FIRST(&ask->items); item; item = TAILQ_NEXT(item, link))
+        frame->entries.items[frame->entries.count++] = (wire_send_entry_t){.group = item->group,
+                                                                           .dedup = item->dedup,
+                                                                           .delay_ms = item->delay_ms,
+                                                                           .attrs = item->attrs,
+                                                                           .body = item->body};
     bus_link_send(bus, WIRE_SEND, ask->node.key, frame);
 }
 

@@ -17,9 +17,9 @@
 static bus_method_t *find_method(bus_t *bus, bytes_t name)
 {
     bus_method_t *method;
-    TAILQ_FOREACH(method, &bus->methods, link)
-    if (bytes_eq_cstr(name, method->name))
-        return method;
+    for (method = TAILQ_FIRST(&bus->methods); method; method = TAILQ_NEXT(method, link))
+        if (bytes_eq_cstr(name, method->name))
+            return method;
     return NULL;
 }
 
@@ -55,8 +55,7 @@ static void send_serve(bus_t *bus, wire_serve_t *frame)
 static void add_running(bus_t *bus, wire_serve_t *frame, const struct bus_works *works)
 {
     const bus_work_t *work;
-    TAILQ_FOREACH(work, works, link)
-    {
+    for (work = TAILQ_FIRST(works); work; work = TAILQ_NEXT(work, link)) {
         if (frame->running.count == FIELDS_LIST_MAX)
             send_serve(bus, frame);
         const bus_piece_t *last = TAILQ_LAST(&work->pieces, bus_pieces);
@@ -70,8 +69,7 @@ static void add_running(bus_t *bus, wire_serve_t *frame, const struct bus_works 
 static void add_methods(bus_t *bus, wire_serve_t *frame)
 {
     const bus_method_t *method;
-    TAILQ_FOREACH(method, &bus->methods, link)
-    {
+    for (method = TAILQ_FIRST(&bus->methods); method; method = TAILQ_NEXT(method, link)) {
         if (frame->methods.count == FIELDS_LIST_MAX)
             send_serve(bus, frame);
         frame->methods.items[frame->methods.count++] =
@@ -214,8 +212,7 @@ static void send_piece(bus_t *bus, bus_work_t *work, bus_piece_t *piece)
 static void send_pieces(bus_t *bus, bus_work_t *work)
 {
     bus_piece_t *piece;
-    TAILQ_FOREACH(piece, &work->pieces, link)
-    {
+    for (piece = TAILQ_FIRST(&work->pieces); piece; piece = TAILQ_NEXT(piece, link)) {
         if (bus->state != BUS_UP)
             return;
         if (piece->sent)
@@ -356,8 +353,8 @@ static void go_on(bus_t *bus, bus_work_t *work, const wire_call_t *call)
     }
     work->unread_bytes = 0;
     bus_piece_t *piece;
-    TAILQ_FOREACH(piece, &work->pieces, link)
-    piece->sent = piece->chunk < call->reply_from;
+    for (piece = TAILQ_FIRST(&work->pieces); piece; piece = TAILQ_NEXT(piece, link))
+        piece->sent = piece->chunk < call->reply_from;
     send_pieces(bus, work);
 }
 
@@ -420,13 +417,12 @@ void bus_serve_up(bus_t *bus)
     add_running(bus, frame, &bus->recent);
     send_serve(bus, frame);
     bus_work_t *work;
-    TAILQ_FOREACH(work, &bus->works, link)
-    {
+    for (work = TAILQ_FIRST(&bus->works); work; work = TAILQ_NEXT(work, link)) {
         work->unread_bytes = 0;
         send_pieces(bus, work);
     }
-    TAILQ_FOREACH(work, &bus->recent, link)
-    send_pieces(bus, work);
+    for (work = TAILQ_FIRST(&bus->recent); work; work = TAILQ_NEXT(work, link))
+        send_pieces(bus, work);
 }
 
 void bus_serve_drain(bus_t *bus)

@@ -156,8 +156,7 @@ void bus_settle_extend(void *ctx)
     bus_sub_t *sub = ctx;
     int64_t now_us = clock_mono_us();
     bus_held_t *held;
-    TAILQ_FOREACH(held, &sub->held, link)
-    {
+    for (held = TAILQ_FIRST(&sub->held); held; held = TAILQ_NEXT(held, link)) {
         if (held->stale || now_us - held->extended_us < sub->invisible_ms * US_PER_MS / 6)
             continue;
         held->extended_us = now_us;

@@ -60,8 +60,7 @@ static void on_frame(void *ctx, int events)
 static peer_frame_t *find(const peer_t *peer, wire_verb_t verb)
 {
     peer_frame_t *frame;
-    TAILQ_FOREACH(frame, &peer->frames, link)
-    {
+    for (frame = TAILQ_FIRST(&peer->frames); frame; frame = TAILQ_NEXT(frame, link)) {
         uint64_t found, seq;
         must(wire_peek(bytes_from(frame->data, frame->len), &found, &seq), "a frame that cannot be read");
         if (found == verb)

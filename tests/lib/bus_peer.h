@@ -22,7 +22,7 @@ typedef struct {
     char endpoint[64];
     uint8_t client[256]; /* routing id of the newest sender */
     size_t client_len;
-    TAILQ_HEAD(, peer_frame) frames;
+    TAILQ_HEAD(peer_frames, peer_frame) frames;
     peer_frame_t *taken; /* what msg points into */
     wire_msg_t *msg;
     buf_t out;

@@ -180,7 +180,7 @@ static const arg_option_t SEND_OPTIONS[] = {
 };
 
 static const char *const SEND_EXAMPLES[] = {
-    "mangactl send manga-deferred-queue '{\"text\": \"later\"}'",
+    "mangactl send manga-deferred-queue '{\"jobType\": \"deferred_inference\", \"prompt\": \"later\"}'",
     "mangactl send manga-deferred-queue @message.json --delay 5m",
     NULL,
 };
