@@ -255,8 +255,9 @@ lint: ## formatting, static analysis, floors, shell and Python scripts
 	@CC="$(CC)" CCACHE="$(CCACHE)" tools/lint/run
 
 .PHONY: docs
-docs: $(B)/tests/test_docs ## write the tables of docs/protocol.md and docs/journal-format.md anew
+docs: $(B)/tests/test_docs $(PROGRAMS) ## write what documents take from the code: tables, docs/configuration.md
 	MANGABUS_DOCS=write $<
+	tools/docs-configuration $(B)/bin
 
 format: ## format every C file in place
 	git ls-files -co --exclude-standard '*.c' '*.h' | xargs -r clang-format -i

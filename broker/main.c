@@ -31,6 +31,16 @@ static int print_help(FILE *to, int status)
     return status;
 }
 
+static int print_section(void)
+{
+    buf_t text = {0};
+    config_table_t table = options_table();
+    config_section(PROGRAM, "The message backbone.", &table, 1, &text);
+    fputs(buf_cstr(&text), stdout);
+    buf_free(&text);
+    return 0;
+}
+
 static size_t ignore_body(char *data UNUSED, size_t size, size_t count, void *ctx UNUSED)
 {
     return size * count;
@@ -97,6 +107,8 @@ int main(int argc, char **argv)
         return with_options(front_run);
     if (argc == 2 && strcmp(argv[1], "--help") == 0)
         return print_help(stdout, 0);
+    if (argc == 2 && strcmp(argv[1], "--config-markdown") == 0)
+        return print_section();
     if (argc == 2 && strcmp(argv[1], "healthcheck") == 0)
         return with_options(healthcheck);
     if (argc == 2 && strcmp(argv[1], "--version") == 0)

@@ -256,3 +256,9 @@ void config_markdown(const config_table_t *tables, size_t count, buf_t *out)
         for (size_t i = 0; i < tables[t].count; i++)
             markdown_row(&tables[t].rows[i], out);
 }
+
+void config_section(const char *program, const char *doc, const config_table_t *tables, size_t count, buf_t *out)
+{
+    buf_printf(out, "## %s\n\n%s\n\n", program, doc);
+    config_markdown(tables, count, out);
+}

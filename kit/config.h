@@ -47,5 +47,7 @@ void config_free(const config_table_t *tables, void *const *settings, size_t cou
 /* Appends the table for `--help` (text) or docs/configuration.md (Markdown). */
 void config_help(const config_table_t *tables, size_t count, buf_t *out);
 void config_markdown(const config_table_t *tables, size_t count, buf_t *out);
+/* The same as a section of docs/configuration.md, for the verb `--config-markdown` of a program. */
+void config_section(const char *program, const char *doc, const config_table_t *tables, size_t count, buf_t *out);
 
 #endif

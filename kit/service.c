@@ -113,14 +113,6 @@ static bool key_read(const char *dir, const char *name, const char *ending, char
     return bus_key_read(path, out, err);
 }
 
-static void on_bus_state(void *ctx UNUSED, bool is_up, const char *why)
-{
-    if (is_up)
-        log_info("session with the broker is up");
-    else
-        log_warn("session with the broker is down", LOG_S("error", why));
-}
-
 static bool bus_connect(service_t *service, error_t *err)
 {
     const service_common_t *common = &service->config.common;
@@ -138,8 +130,6 @@ static bool bus_connect(service_t *service, error_t *err)
                              .server_key = secured ? server : NULL,
                              .public_key = secured ? public : NULL,
                              .secret_key = secured ? secret : NULL,
-                             .on_state = on_bus_state,
-                             .ctx = service,
                              .observer = &service->observer};
     service->bus = bus_new(service->loop, &options, err);
     explicit_bzero(secret, sizeof secret);

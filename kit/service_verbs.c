@@ -39,8 +39,7 @@ static int markdown(const service_def_t *def)
     buf_t out = {0};
     if (!service_config_init(&config, def))
         return EX_SOFTWARE;
-    buf_printf(&out, "## %s\n\n%s\n\n", def->name, def->doc);
-    config_markdown(config.tables, config.count, &out);
+    config_section(def->name, def->doc, config.tables, config.count, &out);
     service_config_free(&config);
     return print(&out);
 }

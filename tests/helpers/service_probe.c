@@ -13,7 +13,11 @@ typedef struct {
 typedef struct {
     service_t *service;
     settings_t *settings;
+    loop_timer_t *timer;
+    bus_request_t *slow; /* being answered */
 } probe_t;
+
+#define SLOW_MS 300
 
 static const config_row_t rows[] = {
     {"MANGABUS_PROBE_GREETING", CONFIG_STR, offsetof(settings_t, greeting), "hello", 0, 0, 0, "what it says"},
@@ -22,6 +26,42 @@ static const config_row_t rows[] = {
     {"MANGABUS_PROBE_UNREADY", CONFIG_BOOL, offsetof(settings_t, unready), "no", 0, 0, 0, "never be ready"},
 };
 
+/* -- calls and messages ------------------------------------------------------------------------------ */
+/* Answers with what it was asked. */
+static void on_echo(void *app, bus_request_t *request)
+{
+    const probe_t *probe = app;
+    bus_reply(service_bus(probe->service), request, request->body);
+}
+
+static void on_slow(void *app, bus_request_t *request)
+{
+    probe_t *probe = app;
+    log_info("slow call begun");
+    probe->slow = request;
+    loop_timer_in(probe->timer, SLOW_MS);
+}
+
+static void answer_slow(void *app)
+{
+    probe_t *probe = app;
+    bus_reply(service_bus(probe->service), probe->slow, probe->slow->body);
+    probe->slow = NULL;
+}
+
+/* The body says what becomes of it. */
+static void on_message(void *app, bus_delivery_t *delivery)
+{
+    const probe_t *probe = app;
+    mp_reader_t reader = mp_reader(delivery->body);
+    bytes_t word;
+    if (mp_get_str(&reader, &word) && bytes_eq_cstr(word, "good"))
+        bus_ack(service_bus(probe->service), delivery);
+    else
+        bus_reject(service_bus(probe->service), delivery, "it is not good");
+}
+
+/* -- life ---------------------------------------------------------------------------------------------- */
 static void *start(service_t *service, void *settings, error_t *err)
 {
     settings_t *s = settings;
@@ -30,9 +70,18 @@ static void *start(service_t *service, void *settings, error_t *err)
         return NULL;
     }
     probe_t *probe = calloc(1, sizeof *probe);
-    if (probe)
-        *probe = (probe_t){service, s};
+    if (!probe)
+        return NULL;
+    *probe = (probe_t){.service = service, .settings = s};
+    probe->timer = loop_timer_new(service_loop(service), answer_slow, probe);
     return probe;
+}
+
+static void stop(void *app)
+{
+    probe_t *probe = app;
+    loop_timer_end(&probe->timer);
+    free(probe);
 }
 
 static bool is_ready(void *app, const char **why)
@@ -48,19 +97,16 @@ static void on_http(void *app, http_request_t *request)
     http_respond_text(request, 200, "text/plain", probe->settings->greeting);
 }
 
-/* Answers with what it was asked. */
-static void on_echo(void *app, bus_request_t *request)
-{
-    const probe_t *probe = app;
-    bus_reply(service_bus(probe->service), request, request->body);
-}
-
-static const service_call_t calls[] = {{.method = "probe.echo", .fn = on_echo}};
+static const service_call_t calls[] = {
+    {.method = "probe.echo", .fn = on_echo},
+    {.method = "probe.slow", .fn = on_slow},
+};
+static const service_queue_t queues[] = {{.queue = "plain", .fn = on_message}};
 static const pg_migration_t migrations[] = {{1, "begin", "CREATE TABLE probes (id int PRIMARY KEY)"}};
 
 int main(int argc, char **argv)
 {
-    /* PROBE_DATABASE: with a database; PROBE_PORT: the default port. */
+    /* PROBE_DATABASE: with a database; PROBE_QUEUE: consume one; PROBE_PORT: the default port. */
     const char *port = getenv("PROBE_PORT");
     service_def_t def = {
         .name = "test-probe",
@@ -70,11 +116,13 @@ int main(int argc, char **argv)
         .settings_bytes = sizeof(settings_t),
         .calls = calls,
         .call_count = ARRAY_LEN(calls),
+        .queues = queues,
+        .queue_count = getenv("PROBE_QUEUE") ? ARRAY_LEN(queues) : 0,
         .migrations = getenv("PROBE_DATABASE") ? migrations : NULL,
         .migration_count = ARRAY_LEN(migrations),
         .start = start,
         .is_ready = is_ready,
-        .stop = free,
+        .stop = stop,
         .on_http = on_http,
     };
     return service_main(&def, argc, argv);

@@ -195,3 +195,63 @@ def test_without_its_database_it_ends_with_69(database):
     done = run(env={"PROBE_DATABASE": "1", **database.env, "PGPORT": "1", "MANGABUS_PG_WAIT": "100ms"})
     assert done.returncode == 69
     assert "Connection refused" in done.stderr
+
+
+# ---- with a broker ------------------------------------------------------------------------------------
+@pytest.fixture
+def served(start, broker):
+    """A probe with a session, ready."""
+    probe = Probe(start, {"MANGABUS_ENDPOINT": broker.endpoint, "PROBE_QUEUE": "1"})
+    wait_until(lambda: probe.ready()[0] == 200, "the probe to be ready")
+    return probe
+
+
+def metric(probe, line):
+    return re.search(rf"^{re.escape(line)} (\S+)$", http_get(f"{probe.url}/metrics")[1], re.MULTILINE)
+
+
+def test_with_a_session_it_is_ready_and_healthcheck_says_yes(served):
+    assert served.ready() == (200, {"status": "ready"})
+    done = run("healthcheck", env={"MANGABUS_HTTP": f"127.0.0.1:{served.port}"})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert metric(served, "mangabus_bus_up")[1] == "1"
+
+
+def test_calls_are_answered_and_counted(served, client):
+    assert client.call("probe.echo", {"text": "在庫"}) == {"text": "在庫"}
+    assert metric(served, 'mangabus_served_total{method="probe.echo",status="OK"}')[1] == "1"
+    assert metric(served, 'mangabus_served_seconds_count{method="probe.echo"}')[1] == "1"
+
+
+def test_what_became_of_messages_is_counted(served, client):
+    for word in ("good", "bad", "good"):
+        client.send("plain", word)
+    wait_until(lambda: metric(served, 'mangabus_deliveries_total{queue="plain",outcome="rejected"}'), "the rejected one")
+    wait_until(lambda: metric(served, 'mangabus_deliveries_total{queue="plain",outcome="acked"}')[1] == "2", "the acked")
+
+
+def test_a_broker_that_goes_is_noticed_and_one_that_comes_back_too(served, broker, client):
+    client.close()
+    broker.kill()
+    wait_until(lambda: served.ready()[0] == 503, "the loss to be noticed")
+    broker.start()
+    wait_until(lambda: served.ready()[0] == 200, "the session to come back")
+    assert broker.client().call("probe.echo", 7) == 7
+
+
+def test_sigterm_lets_a_call_finish_and_takes_no_new_one(served, client):
+    number = client.call_begin("probe.slow", "kept")
+    served.process.wait_for_line("slow call begun")
+    served.process.signal(15)
+    served.process.wait_for_line('"message":"draining"')
+    assert client.call_end(number)[0] == ["kept"]
+    assert served.process.wait() == 0
+    assert served.process.log().count("slow call begun") == 1
+
+
+def test_one_that_does_not_finish_in_time_is_left_behind(start, broker, client):
+    probe = Probe(start, {"MANGABUS_ENDPOINT": broker.endpoint, "MANGABUS_DRAIN": "10ms"})
+    wait_until(lambda: probe.ready()[0] == 200, "the probe to be ready")
+    client.call_begin("probe.slow", "lost")
+    probe.process.wait_for_line("slow call begun")
+    assert probe.process.stop() == 0

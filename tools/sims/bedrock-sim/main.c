@@ -80,6 +80,15 @@ static int help(void)
     return 0;
 }
 
+static int markdown(void)
+{
+    buf_t out = {0};
+    config_section("bedrock-sim", "Stands in for Amazon Bedrock's runtime.", &table, 1, &out);
+    (void)fputs(buf_cstr(&out), stdout);
+    buf_free(&out);
+    return 0;
+}
+
 /* -- healthcheck --------------------------------------------------------------------------------- */
 static bool answers(int fd, const address_t *address)
 {
@@ -167,6 +176,8 @@ int main(int argc, char **argv)
     const char *verb = argc > 1 ? argv[1] : "";
     if (strcmp(verb, "--help") == 0)
         return help();
+    if (strcmp(verb, "--config-markdown") == 0)
+        return markdown();
     if (strcmp(verb, "--version") == 0)
         return printf("bedrock-sim %s\n", MANGABUS_VERSION) < 0;
     if (argc > 2 || (*verb && strcmp(verb, "healthcheck") != 0)) {

@@ -80,6 +80,16 @@ static int help(void)
     return 0;
 }
 
+static int markdown(void)
+{
+    buf_t out = {0};
+    config_section("erp-sim", "Stands in for the legacy ERP (SOAP), the order system and the payment gateway.", &table,
+                   1, &out);
+    (void)fputs(buf_cstr(&out), stdout);
+    buf_free(&out);
+    return 0;
+}
+
 /* -- healthcheck ------------------------------------------------------------------------------------------- */
 typedef struct {
     loop_t *loop;
@@ -176,6 +186,8 @@ int main(int argc, char **argv)
     const char *verb = argc > 1 ? argv[1] : NULL;
     if (verb && strcmp(verb, "--help") == 0)
         return help();
+    if (verb && strcmp(verb, "--config-markdown") == 0)
+        return markdown();
     if (verb && strcmp(verb, "--version") == 0)
         return printf("erp-sim %s\n", MANGABUS_VERSION) < 0;
     if (argc > 2 || (verb && strcmp(verb, "healthcheck") != 0)) {
