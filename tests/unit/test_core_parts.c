@@ -1,0 +1,177 @@
+/* test_core_parts.c: roles, and the map, heap and deduplication window against the simplest that could work. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+
+#include "broker/core/dedup.h"
+#include "broker/core/heap.h"
+#include "broker/core/map.h"
+#include "broker/core/memory.h"
+#include "broker/core/role.h"
+#include "tests/lib/random.h"
+
+#define THINGS 500
+#define ROUNDS 100000
+
+/* -- map ------------------------------------------------------------------------------------------------- */
+static bool value_is(const void *ctx, uint32_t value, const void *key)
+{
+    return ((const uint64_t *)ctx)[value] == *(const uint64_t *)key;
+}
+
+static void a_map_finds_what_is_in_and_nothing_else(void **state)
+{
+    (void)state;
+    uint64_t keys[THINGS + 1] = {0};
+    bool in[THINGS + 1] = {0};
+    random_t random = {1};
+    map_t map = {0};
+    for (uint32_t i = 1; i <= THINGS; i++)
+        keys[i] = random_below(&random, 1 << 20) << 10 | i;
+    for (int round = 0; round < ROUNDS; round++) {
+        uint32_t i = 1 + (uint32_t)random_below(&random, THINGS);
+        uint32_t hash = (uint32_t)(keys[i] & 63); /* crowded on purpose */
+        assert_int_equal(map_find(&map, hash, value_is, keys, &keys[i]), in[i] ? i : 0);
+        if (in[i])
+            map_drop(&map, hash, i);
+        else
+            map_add(&map, hash, i);
+        in[i] = !in[i];
+    }
+    map_free(&map);
+}
+
+/* -- heap ------------------------------------------------------------------------------------------------ */
+typedef struct {
+    int64_t due[THINGS + 1];
+    uint32_t place[THINGS + 1];
+} timers_t;
+
+static bool before(const void *ctx, uint32_t a, uint32_t b)
+{
+    const timers_t *t = ctx;
+    return t->due[a] != t->due[b] ? t->due[a] < t->due[b] : a < b;
+}
+
+static uint32_t *place(void *ctx, uint32_t id)
+{
+    return &((timers_t *)ctx)->place[id];
+}
+
+static uint32_t earliest(const timers_t *t)
+{
+    uint32_t best = 0;
+    for (uint32_t i = 1; i <= THINGS; i++)
+        if (t->place[i] && (!best || before(t, i, best)))
+            best = i;
+    return best;
+}
+
+static void a_heap_has_the_earliest_on_top(void **state)
+{
+    (void)state;
+    static const heap_kind_t kind = {before, place};
+    timers_t timers = {0};
+    random_t random = {2};
+    heap_t heap;
+    heap_init(&heap, &kind, &timers);
+    for (int round = 0; round < ROUNDS / 10; round++) {
+        uint32_t i = 1 + (uint32_t)random_below(&random, THINGS);
+        if (random_below(&random, 3)) {
+            timers.due[i] = (int64_t)random_below(&random, 1000);
+            heap_set(&heap, i);
+        } else {
+            heap_drop(&heap, i);
+        }
+        assert_int_equal(heap_top(&heap), earliest(&timers));
+    }
+    heap_free(&heap);
+}
+
+/* -- deduplication ----------------------------------------------------------------------------------------- */
+static void a_key_is_known_for_its_window_exactly(void **state)
+{
+    (void)state;
+    enum { WINDOW = 1000 };
+    struct {
+        uint64_t record;
+        int64_t at;
+    } last[THINGS] = {0};
+    random_t random = {3};
+    dedup_t dedup = {0};
+    int64_t now = 5000;
+    for (uint64_t record = 1; record < ROUNDS; record++) {
+        char text[32];
+        now += (int64_t)random_below(&random, 20);
+        uint64_t i = random_below(&random, THINGS);
+        (void)snprintf(text, sizeof text, "key-%llu-%.*s", (unsigned long long)i, (int)(i % 9), "aaaaaaaaa");
+        uint64_t known = last[i].record && last[i].at >= now - WINDOW ? last[i].record : 0;
+        assert_int_equal(dedup_find(&dedup, bytes_cstr(text), now - WINDOW), known);
+        if (known)
+            continue;
+        dedup_add(&dedup, bytes_cstr(text), record, now, now - WINDOW);
+        last[i].record = record;
+        last[i].at = now;
+    }
+    dedup_free(&dedup);
+}
+
+/* -- roles ------------------------------------------------------------------------------------------------ */
+static void a_role_allows_names_and_prefixes_and_nothing_else(void **state)
+{
+    (void)state;
+    error_t err = {0};
+    roles_t *roles = roles_parse(BYTES_LIT("{\"a\":{\"publish\":[\"bus\",\"x-*\"],\"observe\":true},\"b\":{}}"), &err);
+    assert_non_null(roles);
+    const role_t *a = roles_find(roles, BYTES_LIT("a")), *b = roles_find(roles, BYTES_LIT("b"));
+    assert_non_null(b);
+    assert_true(role_allows(a, ROLE_PUBLISH, BYTES_LIT("bus")));
+    assert_true(role_allows(a, ROLE_PUBLISH, BYTES_LIT("x-1")));
+    assert_false(role_allows(a, ROLE_PUBLISH, BYTES_LIT("bus2")));
+    assert_false(role_allows(a, ROLE_PUBLISH, BYTES_LIT("*")));
+    assert_false(role_allows(a, ROLE_SEND, BYTES_LIT("bus")));
+    assert_true(role_may_observe(a) && !role_is_admin(a) && !role_may_observe(b));
+    assert_null(roles_find(roles, BYTES_LIT("c")));
+    assert_true(role_is_admin(role_all()) && role_allows(role_all(), ROLE_PERMITS, BYTES_LIT("any")));
+    roles_free(&roles);
+    assert_null(roles);
+}
+
+static void wrong_roles_are_refused_with_the_place(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *json, *says;
+    } cases[] = {
+        {"[]", "object"},
+        {"{\"a\":1}", "object"},
+        {"{\"a\":{\"fly\":[]}}", "\"fly\""},
+        {"{\"a\":{\"send\":\"q\"}}", "\"send\""},
+        {"{\"a\":{\"send\":[\"a*b\"]}}", "star"},
+        {"{\"a\":{\"admin\":1}}", "\"admin\""},
+        {"{\"a\":{\"send\":[],\"send\":[]}}", "twice"},
+        {"{\"a\":{},\"a\":{}}", "distinct"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        error_t err = {0};
+        assert_null(roles_parse(bytes_cstr(cases[i].json), &err));
+        if (!strstr(err.message, strcmp(cases[i].says, "star") == 0 ? "at most one *" : cases[i].says))
+            fail_msg("%s: %s", cases[i].json, err.message);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_map_finds_what_is_in_and_nothing_else),
+        cmocka_unit_test(a_heap_has_the_earliest_on_top),
+        cmocka_unit_test(a_key_is_known_for_its_window_exactly),
+        cmocka_unit_test(a_role_allows_names_and_prefixes_and_nothing_else),
+        cmocka_unit_test(wrong_roles_are_refused_with_the_place),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
