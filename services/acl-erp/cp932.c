@@ -4,14 +4,11 @@
 #include <errno.h>
 #include <iconv.h>
 #include <stdlib.h>
-#include <uninorm.h>
 
 #include "proto/utf8.h"
 
 #define NO_ICONV ((iconv_t)-1)
 #define SEQUENCE_MAX_BYTES 4
-#define COMPATIBILITY_FIRST 0xF900u
-#define COMPATIBILITY_LAST 0xFAFFu
 
 struct cp932 {
     iconv_t to_cp932, to_utf8;
@@ -140,38 +137,4 @@ bool cp932_read(cp932_t *codec, bytes_t cp932, buf_t *out, error_t *err)
         }
     }
     return true;
-}
-
-/* -- normal form --------------------------------------------------------------------------------------- */
-static bool is_compatibility(const uint8_t *sequence, size_t len)
-{
-    uint32_t c = len == 3 ? code_point(sequence, len) : 0;
-    return c >= COMPATIBILITY_FIRST && c <= COMPATIBILITY_LAST;
-}
-
-static void run_normalise(bytes_t run, buf_t *out)
-{
-    size_t len = 0;
-    uint8_t *normal = run.len ? u8_normalize(UNINORM_NFC, run.data, run.len, NULL, &len) : NULL;
-    if (normal)
-        buf_append(out, normal, len);
-    else
-        buf_append_bytes(out, run);
-    free(normal);
-}
-
-void text_normalise(bytes_t utf8, buf_t *out)
-{
-    size_t run = 0;
-    for (size_t i = 0, n; i < utf8.len; i += n) {
-        n = utf8_sequence(utf8.data + i, utf8.len - i);
-        n = n ? n : 1;
-        if (!is_compatibility(utf8.data + i, n))
-            continue;
-        run_normalise(bytes_from(utf8.data + run, i - run), out);
-        buf_append(out, utf8.data + i, n);
-        run = i + n;
-    }
-    if (utf8.len)
-        run_normalise(bytes_from(utf8.data + run, utf8.len - run), out);
 }

@@ -26,8 +26,4 @@ MUST_USE bool cp932_write_xml(cp932_t *codec, bytes_t utf8, buf_t *out, error_t 
 /* Appends CP932 as UTF-8. False (DATA_LOSS, with the offset) when a byte is none of CP932; `out` is then as it was. */
 MUST_USE bool cp932_read(cp932_t *codec, bytes_t cp932, buf_t *out, error_t *err);
 
-/* Appends UTF-8 in NFC, but U+F900..U+FAFF as they are: NFC would replace 神 and 都 in the names of people. Broken
- * UTF-8 is appended unchanged. */
-void text_normalise(bytes_t utf8, buf_t *out);
-
 #endif

@@ -3,7 +3,7 @@
  * Reading decodes the bytes as CP932 whatever the document declares (UTF-8 only where it says UTF-8), refuses a
  * DOCTYPE, loads nothing, expands no entity of the document's, and takes a fault for a fault whatever the HTTP status.
  * The result is the body's flat shape: records (StockItem, CatalogItem) with fields, and single values. Texts are
- * UTF-8 in the arena, trimmed, normalised (text_normalise).
+ * UTF-8 in the arena, trimmed, in NFC as text_nfc has it.
  *
  * Source: W3C SOAP 1.1 §4, 1.2 part 1 §5; OASIS WSS UsernameToken profile 1.0. Nothing here blocks. */
 #ifndef ACL_ERP_SOAP_H

@@ -1,6 +1,7 @@
 /* soap_read.c: one pass over the document with libxml2's reader, after the bytes became UTF-8. */
 #include <libxml/xmlreader.h>
 
+#include "kit/text.h"
 #include "services/acl-erp/soap.h"
 
 #define PROLOG_BYTES 256 /* where an XML declaration may stand */
@@ -55,7 +56,7 @@ static bytes_t trimmed(bytes_t text)
 static bool text_take(parse_t *parse, bytes_t *out)
 {
     buf_clear(&parse->normal);
-    text_normalise(trimmed(buf_bytes(&parse->text)), &parse->normal);
+    text_nfc(&parse->normal, trimmed(buf_bytes(&parse->text)));
     buf_clear(&parse->text);
     return keep(parse, buf_bytes(&parse->normal), out);
 }

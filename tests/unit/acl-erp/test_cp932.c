@@ -169,27 +169,6 @@ static void a_long_text_is_read_in_pieces_without_a_seam(void **state)
     buf_free(&out);
 }
 
-static void names_keep_their_ideographs_while_the_rest_becomes_nfc(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *in, *out;
-    } cases[] = {
-        {"か\u3099", "が"},               /* decomposed, as some systems send it */
-        {"\uFA19\uFA26", "\uFA19\uFA26"}, /* 神 and 都 of names: NFC would replace them */
-        {"か\u3099\uFA19か\u3099", "が\uFA19が"},
-        {"\u212B", "\u00C5"},
-        {"", ""},
-        {"plain", "plain"},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        buf_t out = {0};
-        text_normalise(bytes_cstr(cases[i].in), &out);
-        assert_string_equal(buf_cstr(&out), cases[i].out);
-        buf_free(&out);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -200,7 +179,6 @@ int main(void)
         cmocka_unit_test(what_is_no_cp932_is_refused_with_its_place_and_leaves_nothing),
         cmocka_unit_test(what_xml_cannot_carry_is_refused),
         cmocka_unit_test(a_long_text_is_read_in_pieces_without_a_seam),
-        cmocka_unit_test(names_keep_their_ideographs_while_the_rest_becomes_nfc),
     };
     return cmocka_run_group_tests(tests, codec_make, codec_end);
 }

@@ -79,6 +79,13 @@ static void references_and_cdata_are_text_and_entities_of_xml_too(void **state)
     assert_true(field_is(&f->reply.items[0], "T", "a❤b❤<<ソ>&"));
 }
 
+static void texts_are_nfc_but_for_the_ideographs_of_names(void **state)
+{
+    fixture_t *f = *state;
+    assert_true(reads(f, BODY("<inv:R><inv:I><inv:T>&#x304B;&#x3099;&#xFA19;</inv:T></inv:I></inv:R>")));
+    assert_true(field_is(&f->reply.items[0], "T", "が\uFA19"));
+}
+
 static void utf8_is_read_where_the_document_says_so(void **state)
 {
     fixture_t *f = *state;
@@ -240,6 +247,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_declared_shift_jis_is_read_as_cp932, fixture_make, fixture_end),
         cmocka_unit_test_setup_teardown(references_and_cdata_are_text_and_entities_of_xml_too, fixture_make,
                                         fixture_end),
+        cmocka_unit_test_setup_teardown(texts_are_nfc_but_for_the_ideographs_of_names, fixture_make, fixture_end),
         cmocka_unit_test_setup_teardown(utf8_is_read_where_the_document_says_so, fixture_make, fixture_end),
         cmocka_unit_test_setup_teardown(a_fault_of_soap_1_1_is_a_fault, fixture_make, fixture_end),
         cmocka_unit_test_setup_teardown(a_fault_of_soap_1_2_is_a_fault, fixture_make, fixture_end),
