@@ -196,14 +196,14 @@ static bool open_keys(front_t *f, error_t *err)
 
 static bool open_output(front_t *f, error_t *err)
 {
-    outbox_sink_t sink = {.frame = send_frame, .deliver = send_delivery, .ctx = f};
+    gate_sink_t sink = {.frame = send_frame, .deliver = send_delivery, .ctx = f};
     f->router = router_new(f->loop, f->zmq, (size_t)f->options->max_frame_bytes, front_on_frames, f, err);
     if (!f->router)
         return false;
-    f->outbox = outbox_new(&sink);
+    f->gate = gate_new(&sink);
     f->deliver = deliver_new(f->core, f->journal, (size_t)f->options->max_frame_bytes);
     f->msg = malloc(sizeof *f->msg);
-    return (f->outbox && f->deliver && f->msg) || no_memory(err);
+    return (f->gate && f->deliver && f->msg) || no_memory(err);
 }
 
 static bool open_loop(front_t *f, error_t *err)
@@ -223,7 +223,7 @@ static bool open_observer(front_t *f, error_t *err)
     observe_subject_t subject = {.core = f->core,
                                  .journal = f->journal,
                                  .router = f->router,
-                                 .outbox = f->outbox,
+                                 .gate = f->gate,
                                  .deliver = f->deliver,
                                  .zap = f->zap,
                                  .now_us = now_us,
@@ -270,11 +270,11 @@ static void on_stop_look(void *ctx)
     journal_stats_t stats;
     front_settle(f);
     journal_stats(f->journal, &stats);
-    bool is_done = outbox_count(f->outbox) == 0 && stats.pending_records == 0 && router_stalled_bytes(f->router) == 0;
+    bool is_done = gate_count(f->gate) == 0 && stats.pending_records == 0 && router_stalled_bytes(f->router) == 0;
     if (!is_done && clock_mono_us() < f->stop_by_mono_us)
         return;
     if (!is_done)
-        log_warn("stopping with frames left", LOG_I("count", outbox_count(f->outbox)));
+        log_warn("stopping with frames left", LOG_I("count", gate_count(f->gate)));
     loop_stop(f->loop);
 }
 
@@ -322,7 +322,7 @@ static void close_all(front_t *f)
     zap_close(&f->zap);
     if (f->zmq)
         zmq_ctx_term(f->zmq);
-    outbox_free(&f->outbox);
+    gate_free(&f->gate);
     deliver_free(&f->deliver);
     access_close(&f->access);
     keyring_free(&f->keyring);

@@ -1,6 +1,6 @@
 /* front.h: the broker as a process: sockets, clock and disk around the pure core.
  *
- *     frames -> core_step -> records to the journal, frames to the outbox -> sync -> frames leave
+ *     frames -> core_step -> records to the journal, frames to the gate -> sync -> frames leave
  *
  * One thread; the journal has a writer of its own. A turn drains what has arrived (bounded), gives it to the core,
  * appends all records that came of it, commits once, and lets go what the disk has: group commit without a timer. */

@@ -5,8 +5,8 @@
 #include "broker/access.h"
 #include "broker/deliver.h"
 #include "broker/front.h"
+#include "broker/gate.h"
 #include "broker/observe.h"
-#include "broker/outbox.h"
 #include "broker/router.h"
 #include "broker/zap.h"
 
@@ -31,7 +31,7 @@ typedef struct {
     core_t *core;
     journal_t *journal;
     loop_watch_t *journal_watch;
-    outbox_t *outbox;
+    gate_t *gate;
     deliver_t *deliver;
     observe_t *observe;
     core_effects_t effects;
@@ -59,7 +59,7 @@ typedef struct {
 int64_t front_now_us(const front_t *front);
 /* One input to the core; what follows is done by front_settle. */
 void front_step(front_t *front, core_input_t *input);
-/* Does all that the core asked for: journal, outbox, scans; then commits and sends what may go. */
+/* Does all that the core asked for: journal, gate, scans; then commits and sends what may go. */
 void front_settle(front_t *front);
 /* Takes and serves what has arrived. */
 void front_on_frames(void *ctx, int events);

@@ -70,7 +70,7 @@ static void dispatch(front_t *f, const core_out_t *out)
     case CORE_OUT_FRAME:
     case CORE_OUT_DELIVER:
     case CORE_OUT_RESULT:
-        outbox_put(f->outbox, out, &f->effects, journal_synced(f->journal));
+        gate_put(f->gate, out, &f->effects, journal_synced(f->journal));
         break;
     case CORE_OUT_SCAN:
         front_scan_put(f, &(front_scan_t){.scan = out->scan.scan,
@@ -100,7 +100,7 @@ static void commit(front_t *f)
     if (f->has_failed)
         return;
     observe_journal(f->observe);
-    outbox_flush(f->outbox, journal_synced(f->journal));
+    gate_flush(f->gate, journal_synced(f->journal));
 }
 
 static void feed_gone(front_t *f)

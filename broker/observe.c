@@ -97,7 +97,7 @@ static void collect_journal(observe_t *o)
 
 static void collect_output(observe_t *o)
 {
-    set(o, "mangabus_broker_outbox_frames", "Frames waiting for a sync.", outbox_count(o->subject.outbox));
+    set(o, "mangabus_broker_waiting_frames", "Frames waiting for a sync.", gate_count(o->subject.gate));
     set(o, "mangabus_broker_stalled_bytes", "Bytes waiting for peers that do not read.",
         router_stalled_bytes(o->subject.router));
     count(o, "mangabus_broker_cut_off_total", "Connections given up because they did not read.",

@@ -4,8 +4,8 @@
 
 #include "broker/core/core.h"
 #include "broker/deliver.h"
+#include "broker/gate.h"
 #include "broker/journal/journal.h"
-#include "broker/outbox.h"
 #include "broker/router.h"
 #include "broker/zap.h"
 #include "kit/loop.h"
@@ -17,7 +17,7 @@ typedef struct {
     const core_t *core;
     const journal_t *journal;
     const router_t *router;
-    const outbox_t *outbox;
+    const gate_t *gate;
     const deliver_t *deliver;
     const zap_t *zap;
     int64_t (*now_us)(void *ctx);        /* the broker's clock */

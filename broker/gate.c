@@ -1,5 +1,5 @@
-/* outbox.c: one queue, and two counters a peer that say what may not be overtaken. */
-#include "broker/outbox.h"
+/* gate.c: one queue, and two counters a peer that say what may not be overtaken. */
+#include "broker/gate.h"
 
 #include <stdlib.h>
 
@@ -16,16 +16,16 @@ typedef struct waiting {
     uint64_t data[];           /* the frame; or items and extras */
 } waiting_t;
 
-struct outbox {
-    outbox_sink_t sink;
+struct gate {
+    gate_sink_t sink;
     waiting_t *head, **tail;
     size_t count;
     uint32_t waiting[COUNTERS], welcomes[COUNTERS];
 };
 
-outbox_t *outbox_new(const outbox_sink_t *sink)
+gate_t *gate_new(const gate_sink_t *sink)
 {
-    outbox_t *o = calloc(1, sizeof *o);
+    gate_t *o = calloc(1, sizeof *o);
     if (!o)
         return NULL;
     o->sink = *sink;
@@ -33,10 +33,10 @@ outbox_t *outbox_new(const outbox_sink_t *sink)
     return o;
 }
 
-void outbox_free(outbox_t **outbox)
+void gate_free(gate_t **gate)
 {
-    outbox_t *o = *outbox;
-    *outbox = NULL;
+    gate_t *o = *gate;
+    *gate = NULL;
     if (!o)
         return;
     while (o->head) {
@@ -47,9 +47,9 @@ void outbox_free(outbox_t **outbox)
     free(o);
 }
 
-size_t outbox_count(const outbox_t *outbox)
+size_t gate_count(const gate_t *gate)
 {
-    return outbox->count;
+    return gate->count;
 }
 
 /* -- what may overtake --------------------------------------------------------------------------- */
@@ -68,7 +68,7 @@ static bool overtakes(uint64_t verb)
     }
 }
 
-static bool must_wait(const outbox_t *o, uint64_t peer, uint64_t after, uint64_t verb, uint64_t synced)
+static bool must_wait(const gate_t *o, uint64_t peer, uint64_t after, uint64_t verb, uint64_t synced)
 {
     size_t at = peer % COUNTERS;
     if (after > synced)
@@ -77,7 +77,7 @@ static bool must_wait(const outbox_t *o, uint64_t peer, uint64_t after, uint64_t
 }
 
 /* -- waiting ------------------------------------------------------------------------------------- */
-static void enqueue(outbox_t *o, waiting_t *w)
+static void enqueue(gate_t *o, waiting_t *w)
 {
     size_t at = w->request.peer % COUNTERS;
     *o->tail = w;
@@ -108,7 +108,7 @@ static deliver_request_t request_of(const core_out_t *out, const core_effects_t 
                                .extras = effects->bytes.data};
 }
 
-static void wait_with_frame(outbox_t *o, const core_out_t *out, bytes_t frame, bool is_welcome)
+static void wait_with_frame(gate_t *o, const core_out_t *out, bytes_t frame, bool is_welcome)
 {
     waiting_t *w = waiting_new(out, frame.len);
     w->is_frame = true;
@@ -118,7 +118,7 @@ static void wait_with_frame(outbox_t *o, const core_out_t *out, bytes_t frame, b
     enqueue(o, w);
 }
 
-static void wait_with_items(outbox_t *o, const core_out_t *out, const core_effects_t *effects)
+static void wait_with_items(gate_t *o, const core_out_t *out, const core_effects_t *effects)
 {
     deliver_request_t from = request_of(out, effects);
     size_t extra_bytes = 0, items_bytes = from.count * sizeof *from.items;
@@ -142,7 +142,7 @@ static void wait_with_items(outbox_t *o, const core_out_t *out, const core_effec
 }
 
 /* -- in and out ---------------------------------------------------------------------------------- */
-static void put_frame(outbox_t *o, const core_out_t *out, const core_effects_t *effects, uint64_t synced)
+static void put_frame(gate_t *o, const core_out_t *out, const core_effects_t *effects, uint64_t synced)
 {
     bytes_t frame = bytes_from(effects->bytes.data + out->frame.at, out->frame.len);
     uint64_t verb = 0, seq = 0;
@@ -153,19 +153,19 @@ static void put_frame(outbox_t *o, const core_out_t *out, const core_effects_t *
         o->sink.frame(o->sink.ctx, out->peer, frame);
 }
 
-void outbox_put(outbox_t *outbox, const core_out_t *out, const core_effects_t *effects, uint64_t synced)
+void gate_put(gate_t *gate, const core_out_t *out, const core_effects_t *effects, uint64_t synced)
 {
     if (out->kind == CORE_OUT_FRAME) {
-        put_frame(outbox, out, effects, synced);
-    } else if (must_wait(outbox, out->peer, out->after, (uint64_t)out->deliver.verb, synced)) {
-        wait_with_items(outbox, out, effects);
+        put_frame(gate, out, effects, synced);
+    } else if (must_wait(gate, out->peer, out->after, (uint64_t)out->deliver.verb, synced)) {
+        wait_with_items(gate, out, effects);
     } else {
         deliver_request_t request = request_of(out, effects);
-        outbox->sink.deliver(outbox->sink.ctx, &request);
+        gate->sink.deliver(gate->sink.ctx, &request);
     }
 }
 
-static waiting_t *dequeue(outbox_t *o)
+static waiting_t *dequeue(gate_t *o)
 {
     waiting_t *w = o->head;
     size_t at = w->request.peer % COUNTERS;
@@ -178,14 +178,14 @@ static waiting_t *dequeue(outbox_t *o)
     return w;
 }
 
-void outbox_flush(outbox_t *outbox, uint64_t synced)
+void gate_flush(gate_t *gate, uint64_t synced)
 {
-    while (outbox->head && outbox->head->after <= synced) {
-        waiting_t *w = dequeue(outbox);
+    while (gate->head && gate->head->after <= synced) {
+        waiting_t *w = dequeue(gate);
         if (w->is_frame)
-            outbox->sink.frame(outbox->sink.ctx, w->request.peer, bytes_from(w->data, w->frame_bytes));
+            gate->sink.frame(gate->sink.ctx, w->request.peer, bytes_from(w->data, w->frame_bytes));
         else
-            outbox->sink.deliver(outbox->sink.ctx, &w->request);
+            gate->sink.deliver(gate->sink.ctx, &w->request);
         free(w);
     }
 }

@@ -1,4 +1,4 @@
-/* test_outbox.c: each test is one sentence about what may leave when. */
+/* test_gate.c: each test is one sentence about what may leave when. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,11 +8,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "broker/outbox.h"
+#include "broker/gate.h"
 
 typedef struct {
     char left[512]; /* "peer:VERB " of everything that left */
-    outbox_t *outbox;
+    gate_t *gate;
     core_effects_t effects;
 } fixture_t;
 
@@ -42,9 +42,9 @@ static int set_up(void **state)
 {
     static fixture_t f;
     memset(&f, 0, sizeof f);
-    outbox_sink_t sink = {.frame = on_frame, .deliver = on_deliver, .ctx = &f};
-    f.outbox = outbox_new(&sink);
-    assert_non_null(f.outbox);
+    gate_sink_t sink = {.frame = on_frame, .deliver = on_deliver, .ctx = &f};
+    f.gate = gate_new(&sink);
+    assert_non_null(f.gate);
     *state = &f;
     return 0;
 }
@@ -52,7 +52,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     fixture_t *f = *state;
-    outbox_free(&f->outbox);
+    gate_free(&f->gate);
     core_effects_free(&f->effects);
     return 0;
 }
@@ -66,7 +66,7 @@ static void put_frame(fixture_t *f, uint64_t peer, uint64_t after, wire_verb_t v
     msg.verb = verb;
     wire_encode(&f->effects.bytes, &msg);
     out.frame.len = f->effects.bytes.len - out.frame.at;
-    outbox_put(f->outbox, &out, &f->effects, synced);
+    gate_put(f->gate, &out, &f->effects, synced);
     core_effects_clear(&f->effects); /* what waits was copied */
 }
 
@@ -78,7 +78,7 @@ static void put_deliver(fixture_t *f, uint64_t peer, uint64_t after, uint64_t re
     out.deliver.verb = WIRE_DELIVER;
     out.deliver.count = 2;
     buf_append_cstr(&effects.bytes, "xabc");
-    outbox_put(f->outbox, &out, &effects, synced);
+    gate_put(f->gate, &out, &effects, synced);
     memset(items, 0xee, sizeof items);
     buf_free(&effects.bytes);
 }
@@ -90,7 +90,7 @@ static void what_waits_for_nothing_leaves_at_once(void **state)
     put_frame(f, 1, 5, WIRE_SENT, 5);
     put_deliver(f, 2, 4, 40, 5);
     assert_string_equal(f->left, "1:PONG 1:SENT 2:DELIVER*2@40abc ");
-    assert_int_equal(outbox_count(f->outbox), 0);
+    assert_int_equal(gate_count(f->gate), 0);
 }
 
 static void what_the_disk_does_not_have_yet_waits_for_it(void **state)
@@ -98,11 +98,11 @@ static void what_the_disk_does_not_have_yet_waits_for_it(void **state)
     fixture_t *f = *state;
     put_frame(f, 1, 6, WIRE_PUBLISHED, 5);
     put_deliver(f, 2, 7, 40, 5);
-    outbox_flush(f->outbox, 5);
+    gate_flush(f->gate, 5);
     assert_string_equal(f->left, "");
-    outbox_flush(f->outbox, 6);
+    gate_flush(f->gate, 6);
     assert_string_equal(f->left, "1:PUBLISHED ");
-    outbox_flush(f->outbox, 9);
+    gate_flush(f->gate, 9);
     assert_string_equal(f->left, "1:PUBLISHED 2:DELIVER*2@40abc ");
 }
 
@@ -125,7 +125,7 @@ static void nothing_overtakes_a_waiting_welcome_of_its_peer(void **state)
     put_frame(f, 1, 0, WIRE_SERVED, 5);
     put_frame(f, 2, 0, WIRE_PONG, 5);
     assert_string_equal(f->left, "2:PONG ");
-    outbox_flush(f->outbox, 6);
+    gate_flush(f->gate, 6);
     assert_string_equal(f->left, "2:PONG 1:WELCOME 1:PONG 1:SERVED ");
     put_frame(f, 1, 0, WIRE_PONG, 6);
     assert_string_equal(f->left, "2:PONG 1:WELCOME 1:PONG 1:SERVED 1:PONG ");
@@ -138,7 +138,7 @@ static void unsubscribed_does_not_overtake_a_waiting_delivery(void **state)
     put_frame(f, 1, 0, WIRE_UNSUBSCRIBED, 5);
     put_frame(f, 2, 0, WIRE_UNSUBSCRIBED, 5);
     assert_string_equal(f->left, "2:UNSUBSCRIBED ");
-    outbox_flush(f->outbox, 6);
+    gate_flush(f->gate, 6);
     assert_string_equal(f->left, "2:UNSUBSCRIBED 1:DELIVER*2@40abc 1:UNSUBSCRIBED ");
 }
 
@@ -148,9 +148,9 @@ static void frames_of_one_peer_leave_in_order_though_one_could_go_earlier(void *
     put_frame(f, 1, 8, WIRE_PUBLISHED, 5);
     put_frame(f, 1, 4, WIRE_SETTLED, 5);
     assert_string_equal(f->left, "");
-    outbox_flush(f->outbox, 7);
+    gate_flush(f->gate, 7);
     assert_string_equal(f->left, "");
-    outbox_flush(f->outbox, 8);
+    gate_flush(f->gate, 8);
     assert_string_equal(f->left, "1:PUBLISHED 1:SETTLED ");
 }
 
