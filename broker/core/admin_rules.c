@@ -1,9 +1,7 @@
 /* admin_rules.c: looking at rules and topology, and applying a new one. */
-#include <openssl/sha.h>
-#include <stdio.h>
-
 #include "broker/core/admin.h"
 #include "broker/core/queue.h"
+#include "broker/core/sha256.h"
 #include "broker/core/topology.h"
 #include "proto/envelope.h"
 #include "proto/json.h"
@@ -117,17 +115,9 @@ bool admin_topology_show(core_t *core, const admin_request_t *request UNUSED, bu
     return true;
 }
 
-static void sha256_hex(bytes_t text, char out[2 * SHA256_DIGEST_LENGTH + 1])
-{
-    uint8_t digest[SHA256_DIGEST_LENGTH];
-    SHA256(text.data, text.len, digest);
-    for (size_t i = 0; i < sizeof digest; i++)
-        (void)snprintf(out + 2 * i, 3, "%02x", digest[i]);
-}
-
 bool admin_topology_apply(core_t *core, const admin_request_t *request, buf_t *out, error_t *err)
 {
-    char sha256[2 * SHA256_DIGEST_LENGTH + 1];
+    char sha256[SHA256_HEX_BYTES];
     topology_change_t change = {.sha256 = sha256};
     mp_reader_t r = mp_reader(request->body);
     uint32_t count;

@@ -12,6 +12,7 @@
 #include "broker/core/map.h"
 #include "broker/core/memory.h"
 #include "broker/core/role.h"
+#include "broker/core/sha256.h"
 #include "tests/lib/random.h"
 
 #define THINGS 500
@@ -164,6 +165,32 @@ static void wrong_roles_are_refused_with_the_place(void **state)
     }
 }
 
+/* -- SHA-256 ---------------------------------------------------------------------------------------------- */
+static void the_digest_is_what_others_compute(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t len; /* of so many letters a */
+        const char *hex;
+    } cases[] = {
+        {0, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
+        {3, "9834876dcfb05cb167a5c24953eba58c4ac89b1adf57f28f2f9d09af107ee8f0"},
+        {55, "9f4390f8d30c2dd92ec9f095b65e2b9ae9b0a925a5258e241c9f1e910f734318"},
+        {56, "b35439a4ac6f0948b6d6f9e3c6af0f5f590ce20f1bde7090ef7970686ec6738a"},
+        {63, "7d3e74a05d7db15bce4ad9ec0658ea98e3f06eeecf16b4c6fff2da457ddc2f34"},
+        {64, "ffe054fe7ae0cb6dc65c3af9b61d5209f439851db43d0ba5997337df154668eb"},
+        {119, "31eba51c313a5c08226adf18d4a359cfdfd8d2e816b13f4af952f7ea6584dcfb"},
+        {120, "2f3d335432c70b580af0e8e1b3674a7c020d683aa5f73aaaedfdc55af904c21c"},
+        {1000, "41edece42d63e8d9bf515a9ba6932e1c20cbc9f5a5d134645adb5db1b9737ea3"},
+    };
+    char text[1000], hex[SHA256_HEX_BYTES];
+    memset(text, 'a', sizeof text);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        sha256_hex(bytes_from(text, cases[i].len), hex);
+        assert_string_equal(hex, cases[i].hex);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -171,6 +198,7 @@ int main(void)
         cmocka_unit_test(a_heap_has_the_earliest_on_top),
         cmocka_unit_test(a_key_is_known_for_its_window_exactly),
         cmocka_unit_test(a_role_allows_names_and_prefixes_and_nothing_else),
+        cmocka_unit_test(the_digest_is_what_others_compute),
         cmocka_unit_test(wrong_roles_are_refused_with_the_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
