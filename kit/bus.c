@@ -203,7 +203,9 @@ static bool init_memory(bus_t *bus, error_t *err)
     bus->drain_timer = loop_timer_new(bus->loop, on_drain_over, bus);
     bool has_maps = bus_map_init(&bus->asks_by_seq) && bus_map_init(&bus->subs_by_number) &&
                     bus_map_init(&bus->calls_by_number) && bus_map_init(&bus->works_by_identity);
-    return bus->in && bus->out && bus->flush && bus->drain_timer && has_maps ? true : bus_no_memory(err);
+    return bus->in && bus->out && bus->flush && bus->drain_timer && has_maps && bus_serve_init(bus)
+               ? true
+               : bus_no_memory(err);
 }
 
 /* A call's identity is (instance, number): beginning at the clock, an instance name that is used twice does not

@@ -2,6 +2,7 @@
  *
  *     bus.c           life, state, draining, and the flush that ends a turn of the loop
  *     bus_link.c      the socket: connect, HELLO, heartbeats, back-off, frames in and out
+ *     bus_monitor.c   what ZeroMQ says about the connection
  *     bus_dispatch.c  what a frame from the broker sets off
  *     bus_publish.c   events and messages on their way out
  *     bus_listen.c    subscriptions, deliveries, credit
@@ -40,6 +41,7 @@
 #define BUS_VISIBILITY_MS 30000      /* when the broker did not say; SQS's default */
 #define BUS_REMEMBER_MS 15000        /* how long an answer that was sent is kept for a caller that asks again */
 #define BUS_REMEMBER_MAX_BYTES ((size_t)8 << 20)
+#define BUS_REJOIN_MS 1000 /* after a restart of the broker: for callers to ask again before pieces are sent */
 #define BUS_LOG_MAX_BYTES ((size_t)4 << 20) /* sent chunks of one request, kept for the same reason */
 
 /* -- numbers to entries (bus_map.c) ---------------------------------------------------------------- */
@@ -200,6 +202,7 @@ struct bus_work { /* a call answered here; `request` comes first: the handler ho
     uint64_t first_kept; /* number of the oldest piece in `pieces` */
     uint64_t next_chunk;
     uint64_t unread_bytes; /* sent and not yet given back by REPLY_CREDIT */
+    int64_t rejoin_us;     /* nothing is sent before, monotonic */
     loop_timer_t *timer;
     void (*on_cancel)(void *ctx, bus_request_t *request);
     void *on_cancel_ctx;
@@ -244,6 +247,8 @@ struct bus {
     void *zmq;
     void *socket;
     loop_watch_t *watch;
+    void *monitor;
+    loop_watch_t *monitor_watch;
     bus_state_t state;
     unsigned attempts;
     int64_t up_us, sent_us, heard_us;
@@ -290,8 +295,10 @@ struct bus {
     struct bus_works recent; /* answered, oldest first */
     size_t recent_bytes;
     bus_map_t works_by_identity;
-    uint64_t methods_sent; /* SERVE frames of this session; 0: none yet */
+    size_t method_count;
     bool serve_due;
+    char served_broker[WIRE_NAME_MAX_BYTES + 1]; /* whom the calls in `works` came from */
+    loop_timer_t *rejoin;
 
     struct bus_queries queries;
 
@@ -328,6 +335,14 @@ void bus_link_flush(bus_t *bus);
 void bus_link_welcomed(bus_t *bus, const wire_welcome_t *welcome);
 /* Closes the socket, tells every part, and tries again after the back-off. */
 void bus_link_lost(bus_t *bus, const char *why);
+
+/* Reads what has come, up to a bound. */
+void bus_link_drain(bus_t *bus);
+
+/* -- bus_monitor.c ------------------------------------------------------------------------------------- */
+/* For bus->socket, before it connects. False when it cannot be had; bus_monitor_close is due in any case. */
+MUST_USE bool bus_monitor_open(bus_t *bus);
+void bus_monitor_close(bus_t *bus);
 
 /* -- bus_dispatch.c ------------------------------------------------------------------------------------ */
 void bus_dispatch(bus_t *bus, bytes_t frame);
@@ -371,6 +386,7 @@ void bus_call_reply(bus_t *bus, const wire_reply_t *reply);
 void bus_call_refused(bus_t *bus, uint64_t number, const error_t *err);
 void bus_call_end(bus_t *bus, const error_t *err);
 
+MUST_USE bool bus_serve_init(bus_t *bus);
 void bus_serve_up(bus_t *bus);
 void bus_serve_flush(bus_t *bus);
 void bus_serve_call(bus_t *bus, const wire_call_t *call);

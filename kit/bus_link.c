@@ -13,7 +13,7 @@
 
 #define US_PER_MS 1000
 #define RECONNECT_MS 100
-#define RECONNECT_MAX_MS 1000
+#define RECONNECT_MAX_MS 500
 
 /* -- socket ------------------------------------------------------------------------------------------------ */
 static bool set_int(void *socket, int option, int value)
@@ -49,6 +49,7 @@ static void drop_outbox(bus_t *bus)
 
 static void close_socket(bus_t *bus)
 {
+    bus_monitor_close(bus);
     if (bus->watch)
         loop_watch_end(&bus->watch);
     if (bus->socket)
@@ -62,7 +63,8 @@ static void on_readable(void *ctx, int events);
 static bool open_socket(bus_t *bus, error_t *err)
 {
     bus->socket = zmq_socket(bus->zmq, ZMQ_DEALER);
-    if (bus->socket && set_options(bus, bus->socket) && zmq_connect(bus->socket, bus->endpoint) == 0)
+    if (bus->socket && set_options(bus, bus->socket) && bus_monitor_open(bus) &&
+        zmq_connect(bus->socket, bus->endpoint) == 0)
         bus->watch = loop_watch_zmq(bus->loop, bus->socket, on_readable, bus);
     if (bus->watch)
         return true;
@@ -134,7 +136,7 @@ static bool take_frame(bus_t *bus)
     return again;
 }
 
-static void drain(bus_t *bus)
+void bus_link_drain(bus_t *bus)
 {
     const void *socket = bus->socket;
     for (int i = 0; i < BUS_TURN_FRAMES && bus->socket && bus->socket == socket; i++)
@@ -145,7 +147,7 @@ static void drain(bus_t *bus)
 static void on_readable(void *ctx, int events)
 {
     (void)events;
-    drain(ctx);
+    bus_link_drain(ctx);
 }
 
 /* -- session ----------------------------------------------------------------------------------------------- */
@@ -300,7 +302,7 @@ static void on_beat(void *ctx)
 {
     bus_t *bus = ctx;
     if (bus->state == BUS_UP)
-        drain(bus);
+        bus_link_drain(bus);
     if (bus->state == BUS_UP) {
         beat_up(bus);
         bus_serve_forget_old(bus);

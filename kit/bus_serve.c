@@ -29,6 +29,9 @@ bool bus_serve(bus_t *bus, const char *method, uint64_t capacity, bus_request_fn
         return false;
     if (find_method(bus, bytes_cstr(method)))
         return error_set(err, STATUS_ALREADY_EXISTS, NULL, "%s is served already", method);
+    if (bus->method_count == FIELDS_LIST_MAX)
+        return error_set(err, STATUS_RESOURCE_EXHAUSTED, NULL, "one process serves %d methods at most",
+                         FIELDS_LIST_MAX);
     bus_method_t *entry = malloc(sizeof *entry);
     char *name = strdup(method);
     if (!entry || !name) {
@@ -38,6 +41,7 @@ bool bus_serve(bus_t *bus, const char *method, uint64_t capacity, bus_request_fn
     }
     *entry = (bus_method_t){.name = name, .capacity = capacity ? capacity : SERVE_CAPACITY, .fn = fn, .ctx = ctx};
     TAILQ_INSERT_TAIL(&bus->methods, entry, link);
+    bus->method_count++;
     bus->serve_due = true;
     bus_flush_soon(bus);
     return true;
@@ -52,26 +56,18 @@ static void send_serve(bus_t *bus, wire_serve_t *frame)
     frame->methods.count = frame->running.count = 0;
 }
 
-static void add_running(bus_t *bus, wire_serve_t *frame, const struct bus_works *works)
+/* All pieces that are kept are sent again, so the oldest of them is the next: the broker leaves out what it had. */
+static void add_running(wire_serve_t *frame, const bus_work_t *work)
 {
-    const bus_work_t *work;
-    for (work = TAILQ_FIRST(works); work; work = TAILQ_NEXT(work, link)) {
-        if (frame->running.count == FIELDS_LIST_MAX)
-            send_serve(bus, frame);
-        const bus_piece_t *last = TAILQ_LAST(&work->pieces, bus_pieces);
+    if (frame->running.count < FIELDS_LIST_MAX)
         frame->running.items[frame->running.count++] =
-            (wire_running_entry_t){.caller = work->request.caller,
-                                   .number = work->number,
-                                   .chunk = work->answered && last ? last->chunk : work->next_chunk};
-    }
+            (wire_running_entry_t){.caller = work->request.caller, .number = work->number, .chunk = work->first_kept};
 }
 
 static void add_methods(bus_t *bus, wire_serve_t *frame)
 {
     const bus_method_t *method;
     for (method = TAILQ_FIRST(&bus->methods); method; method = TAILQ_NEXT(method, link)) {
-        if (frame->methods.count == FIELDS_LIST_MAX)
-            send_serve(bus, frame);
         frame->methods.items[frame->methods.count++] =
             (wire_serve_entry_t){.method = bytes_cstr(method->name), .capacity = bus->draining ? 0 : method->capacity};
     }
@@ -213,7 +209,7 @@ static void send_pieces(bus_t *bus, bus_work_t *work)
 {
     bus_piece_t *piece;
     for (piece = TAILQ_FIRST(&work->pieces); piece; piece = TAILQ_NEXT(piece, link)) {
-        if (bus->state != BUS_UP)
+        if (bus->state != BUS_UP || clock_mono_us() < work->rejoin_us)
             return;
         if (piece->sent)
             continue;
@@ -403,7 +399,34 @@ void bus_serve_credit(bus_t *bus, const wire_reply_credit_t *credit)
 }
 
 /* -- sessions --------------------------------------------------------------------------------------------- */
-/* What was answered lately is announced too: the last piece may have been lost with the link. */
+static void send_again(bus_work_t *work, int64_t rejoin_us)
+{
+    for (bus_piece_t *piece = TAILQ_FIRST(&work->pieces); piece; piece = TAILQ_NEXT(piece, link))
+        piece->sent = false;
+    work->unread_bytes = 0;
+    work->rejoin_us = rejoin_us;
+}
+
+/* A restarted broker has forgotten who asked: pieces that come before the caller asked again would be lost. */
+static int64_t rejoin_time(bus_t *bus)
+{
+    bool is_same = bytes_eq_cstr(bus->welcome.broker, bus->served_broker);
+    bool is_first = bus->served_broker[0] == '\0';
+    (void)bytes_to_cstr(bus->welcome.broker, bus->served_broker, sizeof bus->served_broker);
+    return is_same || is_first ? 0 : clock_mono_us() + (int64_t)BUS_REJOIN_MS * US_PER_MS;
+}
+
+static void send_all_pieces(void *ctx)
+{
+    bus_t *bus = ctx;
+    for (bus_work_t *work = TAILQ_FIRST(&bus->works); work; work = TAILQ_NEXT(work, link))
+        send_pieces(bus, work);
+    for (bus_work_t *work = TAILQ_FIRST(&bus->recent); work; work = TAILQ_NEXT(work, link))
+        send_pieces(bus, work);
+}
+
+/* What was answered lately is announced too: the last piece may have been lost with the link. The broker takes
+ * the first SERVE of a connection for the whole truth, so all is in one frame, the newest of the answered. */
 void bus_serve_up(bus_t *bus)
 {
     bus_serve_forget_old(bus);
@@ -411,18 +434,27 @@ void bus_serve_up(bus_t *bus)
     if (TAILQ_EMPTY(&bus->methods))
         return;
     wire_serve_t *frame = &bus->out->serve;
+    int64_t rejoin_us = rejoin_time(bus);
     frame->methods.count = frame->running.count = 0;
     add_methods(bus, frame);
-    add_running(bus, frame, &bus->works);
-    add_running(bus, frame, &bus->recent);
-    send_serve(bus, frame);
-    bus_work_t *work;
-    for (work = TAILQ_FIRST(&bus->works); work; work = TAILQ_NEXT(work, link)) {
-        work->unread_bytes = 0;
-        send_pieces(bus, work);
+    for (bus_work_t *work = TAILQ_FIRST(&bus->works); work; work = TAILQ_NEXT(work, link)) {
+        send_again(work, rejoin_us);
+        add_running(frame, work);
     }
-    for (work = TAILQ_FIRST(&bus->recent); work; work = TAILQ_NEXT(work, link))
-        send_pieces(bus, work);
+    for (bus_work_t *work = TAILQ_LAST(&bus->recent, bus_works); work; work = TAILQ_PREV(work, bus_works, link)) {
+        send_again(work, rejoin_us);
+        add_running(frame, work);
+    }
+    send_serve(bus, frame);
+    if (rejoin_us)
+        loop_timer_at(bus->rejoin, rejoin_us);
+    send_all_pieces(bus);
+}
+
+bool bus_serve_init(bus_t *bus)
+{
+    bus->rejoin = loop_timer_new(bus->loop, send_all_pieces, bus);
+    return bus->rejoin != NULL;
 }
 
 void bus_serve_drain(bus_t *bus)
@@ -433,6 +465,8 @@ void bus_serve_drain(bus_t *bus)
 
 void bus_serve_end(bus_t *bus)
 {
+    if (bus->rejoin)
+        loop_timer_end(&bus->rejoin);
     while (!TAILQ_EMPTY(&bus->works))
         free_work(bus, TAILQ_FIRST(&bus->works));
     while (!TAILQ_EMPTY(&bus->recent))

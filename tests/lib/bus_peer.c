@@ -3,9 +3,12 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <zmq.h>
 
 #define TICK_MS 1
+#define BIND_TRIES 200
+#define BIND_WAIT_US 5000
 
 static void must(bool ok, const char *what)
 {
@@ -185,23 +188,45 @@ void peer_greet(peer_t *peer, const wire_welcome_t *welcome)
 }
 
 /* -- life -------------------------------------------------------------------------------------------- */
+static void open_socket(peer_t *peer, const char *address)
+{
+    int linger = 0;
+    size_t len = sizeof peer->endpoint;
+    peer->socket = zmq_socket(peer->zmq, ZMQ_ROUTER);
+    must(peer->socket && zmq_setsockopt(peer->socket, ZMQ_LINGER, &linger, sizeof linger) == 0, "no socket");
+    int rc = zmq_bind(peer->socket, address);
+    for (int i = 0; rc != 0 && i < BIND_TRIES; i++) { /* the old one is closed behind our back */
+        (void)usleep(BIND_WAIT_US);
+        rc = zmq_bind(peer->socket, address);
+    }
+    must(rc == 0 && zmq_getsockopt(peer->socket, ZMQ_LAST_ENDPOINT, peer->endpoint, &len) == 0, "cannot bind");
+    peer->watch = loop_watch_zmq(peer->loop, peer->socket, on_frame, peer);
+    must(peer->watch, "no memory");
+}
+
+static void close_socket(peer_t *peer)
+{
+    loop_watch_end(&peer->watch);
+    zmq_close(peer->socket);
+}
+
+void peer_restart(peer_t *peer)
+{
+    char address[sizeof peer->endpoint];
+    memcpy(address, peer->endpoint, sizeof address);
+    close_socket(peer);
+    open_socket(peer, address);
+}
+
 void peer_start(peer_t *peer)
 {
     *peer = (peer_t){.loop = loop_new(NULL), .zmq = zmq_ctx_new(), .msg = malloc(sizeof(wire_msg_t))};
     TAILQ_INIT(&peer->frames);
-    peer->socket = zmq_socket(peer->zmq, ZMQ_ROUTER);
-    int linger = 0, mandatory = 0;
-    size_t len = sizeof peer->endpoint;
-    must(peer->loop && peer->msg && peer->socket, "no memory");
-    must(zmq_setsockopt(peer->socket, ZMQ_LINGER, &linger, sizeof linger) == 0 &&
-             zmq_setsockopt(peer->socket, ZMQ_ROUTER_MANDATORY, &mandatory, sizeof mandatory) == 0 &&
-             zmq_bind(peer->socket, "tcp://127.0.0.1:*") == 0 &&
-             zmq_getsockopt(peer->socket, ZMQ_LAST_ENDPOINT, peer->endpoint, &len) == 0,
-         "cannot bind");
-    peer->watch = loop_watch_zmq(peer->loop, peer->socket, on_frame, peer);
+    must(peer->loop && peer->zmq && peer->msg, "no memory");
+    open_socket(peer, "tcp://127.0.0.1:*");
     peer->tick = loop_timer_new(peer->loop, on_tick, peer);
     peer->timeout = loop_timer_new(peer->loop, on_timeout, peer);
-    must(peer->watch && peer->tick && peer->timeout, "no memory");
+    must(peer->tick && peer->timeout, "no memory");
 }
 
 void peer_stop(peer_t *peer)
@@ -210,10 +235,9 @@ void peer_stop(peer_t *peer)
     free(peer->taken);
     free(peer->msg);
     buf_free(&peer->out);
-    loop_watch_end(&peer->watch);
+    close_socket(peer);
     loop_timer_end(&peer->tick);
     loop_timer_end(&peer->timeout);
-    zmq_close(peer->socket);
     zmq_ctx_term(peer->zmq);
     loop_free(&peer->loop);
 }

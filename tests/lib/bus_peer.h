@@ -35,6 +35,8 @@ typedef struct {
 /* Ends the test's process on failure, as do all of these. */
 void peer_start(peer_t *peer);
 void peer_stop(peer_t *peer);
+/* Breaks every connection and is there again, at the same address. */
+void peer_restart(peer_t *peer);
 /* Answers PING by itself. Runs the loop until a frame of that verb is there, and takes it; earlier frames of
  * other verbs stay. Valid until the next take. */
 const wire_msg_t *peer_take(peer_t *peer, wire_verb_t verb);

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "kit/clock.h"
 #include "kit/log.h"
 #include "proto/attrs.h"
 #include "proto/envelope.h"
@@ -154,6 +155,17 @@ static void three_silent_heartbeats_are_the_end_of_a_session(void **state)
     assert_true(bus_is_up(f->bus)); /* its PINGs are answered */
     f->peer.deaf = true;
     assert_true(bytes_eq_cstr(peer_take(&f->peer, WIRE_HELLO)->hello.resume, "first"));
+}
+
+static void a_broken_connection_is_noticed_at_once(void **state)
+{
+    fixture_t *f = *state;
+    wire_welcome_t welcome = peer_welcome("first");
+    begin(f, NULL, &welcome);
+    int64_t began_ms = clock_mono_ms();
+    peer_restart(&f->peer);
+    assert_true(bytes_eq_cstr(peer_take(&f->peer, WIRE_HELLO)->hello.resume, "first"));
+    assert_in_range(clock_mono_ms() - began_ms, 0, 1900); /* before the first heartbeat */
 }
 
 static void a_ping_is_answered_with_its_number(void **state)
@@ -469,6 +481,7 @@ int main(void)
         TEST(a_refused_greeting_is_told_and_tried_again),
         TEST(a_lost_session_is_resumed_by_its_token),
         TEST(three_silent_heartbeats_are_the_end_of_a_session),
+        TEST(a_broken_connection_is_noticed_at_once),
         TEST(a_ping_is_answered_with_its_number),
         TEST(what_cannot_be_read_is_left_out),
         TEST(its_end_says_bye_and_cancels_what_is_open),

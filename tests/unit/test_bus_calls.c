@@ -376,7 +376,9 @@ static void a_caller_that_asks_again_gets_the_rest(void **state)
     assert_int_equal(frame->running.count, 1);
     assert_true(bytes_eq_cstr(frame->running.items[0].caller, "asker-000002"));
     assert_int_equal(frame->running.items[0].number, 9);
-    assert_int_equal(frame->running.items[0].chunk, 2);
+    assert_int_equal(frame->running.items[0].chunk, 0); /* all is kept, and comes again */
+    expect_reply(f, 0, false, "ab");
+    expect_reply(f, 1, false, "cd");
     ask(f, 9, 1, 5000);
     expect_reply(f, 1, false, "cd");
     bus_reply(f->bus, f->request[0], BYTES_LIT("!"));
@@ -384,6 +386,25 @@ static void a_caller_that_asks_again_gets_the_rest(void **state)
     ask(f, 9, 2, 5000); /* the last piece was lost as well */
     expect_reply(f, 2, true, "!");
     assert_int_equal(f->requests, 1);
+}
+
+static void after_a_restart_of_the_broker_an_answer_waits_for_its_caller(void **state)
+{
+    fixture_t *f = *state;
+    begin(f, 1 << 20);
+    serve(f);
+    ask(f, 9, 0, 5000);
+    peer_until(&f->peer, &f->requests, 1);
+    bus_reply(f->bus, f->request[0], BYTES_LIT("x"));
+    expect_reply(f, 0, true, "x");
+    peer_error(&f->peer, 0, STATUS_UNAUTHENTICATED, "NO_SESSION", "who are you");
+    wire_welcome_t welcome = peer_welcome("t");
+    welcome.broker = BYTES_LIT("mangabus-broker-000002");
+    peer_greet(&f->peer, &welcome);
+    assert_int_equal(peer_take(&f->peer, WIRE_SERVE)->serve.running.count, 1);
+    peer_for(&f->peer, 100);
+    assert_false(peer_has(&f->peer, WIRE_REPLY));
+    expect_reply(f, 0, true, "x");
 }
 
 static void a_cancelled_request_is_told_once_and_may_still_be_answered(void **state)
@@ -509,6 +530,7 @@ int main(void)
         TEST(a_failure_is_answered_with_its_error),
         TEST(chunks_wait_for_the_reply_window),
         TEST(a_caller_that_asks_again_gets_the_rest),
+        TEST(after_a_restart_of_the_broker_an_answer_waits_for_its_caller),
         TEST(a_cancelled_request_is_told_once_and_may_still_be_answered),
         TEST(a_request_whose_deadline_passes_is_cancelled),
         TEST(what_is_not_served_is_answered_unimplemented),

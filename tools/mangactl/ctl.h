@@ -23,7 +23,7 @@ enum {
 };
 
 #define CTL_PATH_BYTES 4096
-#define CTL_CONNECT_MS 4000 /* patience for a session; more than one lost greeting would take */
+#define CTL_CONNECT_MS 2500 /* patience for a session */
 #define CTL_ASK_MS 5000     /* patience for an answer about the broker */
 
 typedef struct ctl ctl_t;

@@ -109,7 +109,7 @@ static int unreachable(ctl_t *ctl)
     if (ctl->interrupted)
         return ctl_complain(ctl, CTL_TRY_AGAIN, "interrupted");
     if (ctl->why[0])
-        return ctl_complain(ctl, CTL_UNREACHABLE, "the broker at %s refuses: %s", ctl->endpoint, ctl->why);
+        return ctl_complain(ctl, CTL_UNREACHABLE, "no session with the broker at %s: %s", ctl->endpoint, ctl->why);
     return ctl_complain(ctl, CTL_UNREACHABLE,
                         "cannot reach the broker at %s: is it running%s? Start it with make demo, or name another by "
                         "MANGABUS_ENDPOINT",
