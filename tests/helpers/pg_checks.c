@@ -9,7 +9,8 @@
 #include <cmocka.h>
 
 #include "kit/clock.h"
-#include "kit/pg.h"
+#include "kit/inbox.h"
+#include "proto/attrs.h"
 
 #define SCHEMA "checks"
 
@@ -27,7 +28,7 @@ typedef struct {
 
 static const pg_migration_t migrations[] = {
     {1, "things", "CREATE TABLE things (id int PRIMARY KEY, body bytea, note text); INSERT INTO things VALUES (1)"},
-    {2, "more", "ALTER TABLE things ADD COLUMN extra int DEFAULT 5"},
+    {2, "more", "ALTER TABLE things ADD COLUMN extra int DEFAULT 5; " INBOX_TABLE_SQL},
     {3, "broken", "CREATE TABLE half (id int); SELECT no_such_function()"},
 };
 
@@ -365,6 +366,80 @@ static void the_pool_ends_everything_once_and_transactions_may_outlive_it(void *
     assert_int_equal(f->done, 5);
 }
 
+/* -- inbox ---------------------------------------------------------------------------------------- */
+static void on_noted(void *ctx, bool first, const error_t *err)
+{
+    fixture_t *f = ctx;
+    assert_null(err);
+    (void)snprintf(f->order + strlen(f->order), sizeof f->order - strlen(f->order), "%s", first ? "1" : "0");
+    seen(f);
+}
+
+/* Notes the delivery in a transaction of its own. */
+static void note(fixture_t *f, const char *consumer, const bus_delivery_t *delivery, bool commit)
+{
+    pg_tx_t *tx = pg_begin(f->pg);
+    inbox_note(tx, consumer, delivery, on_noted, f);
+    if (commit) {
+        pg_tx_commit(tx, on_done, f);
+        run(f, 2);
+    } else {
+        run(f, 1);
+        pg_tx_rollback(tx);
+    }
+}
+
+static void a_message_is_first_once(void **state)
+{
+    fixture_t *f = *state;
+    const bus_delivery_t delivery = {.record = 42, .ingest_us = 1700000000000000};
+    note(f, "a", &delivery, true);
+    assert_string_equal(f->order, "1+");
+    note(f, "a", &delivery, true);
+    assert_string_equal(f->order, "0+");
+    note(f, "b", &delivery, true); /* another consumer */
+    assert_string_equal(f->order, "1+");
+    note(f, "a", &(bus_delivery_t){.record = 42, .ingest_us = 1800000000000000}, true); /* a journal begun anew */
+    assert_string_equal(f->order, "1+");
+}
+
+static void a_replay_is_first_again(void **state)
+{
+    fixture_t *f = *state;
+    buf_t attrs = {0};
+    attrs_writer_t writer = attrs_begin(&attrs);
+    attrs_put_str(&writer, ATTR_REPLAY_NAME, BYTES_LIT("monday"));
+    assert_true(attrs_end(&writer, NULL));
+    bus_delivery_t delivery = {.record = 43, .ingest_us = 1};
+    note(f, "a", &delivery, true);
+    delivery.attrs = buf_bytes(&attrs);
+    note(f, "a", &delivery, true);
+    assert_string_equal(f->order, "1+");
+    note(f, "a", &delivery, true);
+    assert_string_equal(f->order, "0+");
+    buf_free(&attrs);
+}
+
+static void what_is_rolled_back_was_not_there(void **state)
+{
+    fixture_t *f = *state;
+    const bus_delivery_t delivery = {.record = 44, .ingest_us = 1};
+    note(f, "a", &delivery, false);
+    assert_string_equal(f->order, "1");
+    note(f, "a", &delivery, true);
+    assert_string_equal(f->order, "1+");
+}
+
+static void old_notes_are_forgotten(void **state)
+{
+    fixture_t *f = *state;
+    (void)ask(f, "INSERT INTO inbox VALUES ('old', 1, 1, '', now() - interval '31 days')");
+    inbox_prune(f->pg, 30, on_done, f);
+    run(f, 1);
+    assert_string_equal(ask(f, "SELECT count(*) FROM inbox WHERE consumer = 'old'"), "0");
+    assert_string_equal(ask(f, "SELECT count(*) > 0 FROM inbox"), "t");
+}
+
 /* -- migrations ---------------------------------------------------------------------------------- */
 static void migrating_again_changes_nothing(void **state)
 {
@@ -440,6 +515,10 @@ int main(void)
         PG_TEST(without_a_server_a_query_waits_no_longer_than_its_time),
         PG_TEST(a_host_name_is_resolved),
         PG_TEST(the_pool_ends_everything_once_and_transactions_may_outlive_it),
+        PG_TEST(a_message_is_first_once),
+        PG_TEST(a_replay_is_first_again),
+        PG_TEST(what_is_rolled_back_was_not_there),
+        PG_TEST(old_notes_are_forgotten),
         PG_TEST(migrating_again_changes_nothing),
         PG_TEST(a_broken_migration_leaves_nothing_behind),
         PG_TEST(an_older_program_is_refused),
