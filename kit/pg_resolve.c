@@ -13,9 +13,10 @@
 #define HOSTS_MAX 16
 #define ADDRESSES_MAX 8 /* of one name */
 
-/* The loop and the thread share it; whoever lets go last frees it. The thread writes before it tells. */
+/* The loop and the thread share it; whoever lets go last frees it. The thread writes, then says `done`. */
 typedef struct {
     atomic_int owners;
+    atomic_bool done;
     int event_fd;
     char *hosts, *ports;
     buf_t host, hostaddr, port;
@@ -112,6 +113,7 @@ static void *resolver(void *ctx)
     shared_t *shared = ctx;
     uint64_t one = 1;
     resolve_all(shared);
+    atomic_store_explicit(&shared->done, true, memory_order_release);
     if (write(shared->event_fd, &one, sizeof one) < 0)
         abort(); /* a counter of one cannot overflow */
     shared_release(shared);
@@ -124,6 +126,8 @@ static void on_resolved(void *ctx, int events UNUSED)
     pg_resolve_t *resolve = ctx;
     shared_t *shared = resolve->shared;
     error_t err = {0};
+    if (!atomic_load_explicit(&shared->done, memory_order_acquire))
+        return;
     loop_watch_end(&resolve->watch);
     if (shared->error || shared->host.failed || shared->hostaddr.failed || shared->port.failed) {
         (void)error_set(&err, STATUS_UNAVAILABLE, NULL, "the database's host name cannot be resolved: %s",
