@@ -87,10 +87,8 @@ static const char *labels(const report_t *report, const char *key, const char *v
 {
     buf_clear(out);
     metrics_label(out, "model", bytes_cstr(report->model->id));
-    if (key) {
-        buf_append_byte(out, ',');
+    if (key)
         metrics_label(out, key, bytes_cstr(value));
-    }
     return buf_cstr(out);
 }
 
