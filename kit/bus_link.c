@@ -224,8 +224,9 @@ void bus_link_welcomed(bus_t *bus, const wire_welcome_t *welcome)
     loop_timer_every(bus->beat, (int64_t)(bus->welcome.heartbeat_ms + 1) / 2);
     if (!resumed)
         bus_settle_forget(bus);
-    log_info("the bus is up", LOG_B("peer", bus->welcome.broker), LOG_I("session", bus->welcome.session),
-             LOG_S("endpoint", bus->endpoint));
+    if (!bus->on_state)
+        log_info("the bus is up", LOG_B("peer", bus->welcome.broker), LOG_I("session", bus->welcome.session),
+                 LOG_S("endpoint", bus->endpoint));
     bus_serve_up(bus);
     bus_listen_up(bus, resumed);
     bus_call_up(bus);
@@ -264,7 +265,7 @@ void bus_link_lost(bus_t *bus, const char *why)
     loop_timer_off(bus->beat);
     loop_timer_in(bus->retry, backoff_ms(bus));
     bus->attempts++;
-    if (is_news)
+    if (is_news && !bus->on_state)
         log_warn("the bus is down", LOG_S("error", bus->why), LOG_S("endpoint", bus->endpoint));
     bus_settle_lost(bus);
     bus_listen_lost(bus);

@@ -34,7 +34,7 @@ static bool pong(peer_t *peer, bytes_t frame)
 
 static void keep(peer_t *peer, bytes_t frame)
 {
-    peer_frame_t *kept = malloc(sizeof *kept + frame.len);
+    peer_frame_t *kept = calloc(1, sizeof *kept + frame.len);
     must(kept, "no memory");
     kept->len = frame.len;
     memcpy(kept->data, frame.data, frame.len);
