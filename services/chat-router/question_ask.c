@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "kit/log.h"
 #include "proto/msgpack.h"
 #include "services/chat-router/question_internal.h"
 
@@ -245,14 +246,26 @@ static bool may_retry(const ask_t *ask, status_t code)
            left_us >= QUESTION_RETRY_MIN_MS * US_PER_MS;
 }
 
+/* A reply that breaks the contract is no reply: "there is nothing" must not come of it. */
+static bool reply_holds(const ask_t *ask)
+{
+    const schema_call_t *call = schema_find_call(bytes_cstr(ask->method));
+    error_t err = {0};
+    if (ask->reply.data && call && schema_validate(call->response, ask->reply, &err))
+        return true;
+    log_warn("a reply breaks the contract", LOG_S("method", ask->method), LOG_S("error", err.message));
+    return false;
+}
+
 static void reply_take(ask_t *ask, const bus_reply_t *reply)
 {
     question_t *q = ask->question;
     uint32_t count;
     ask->reply = question_keep(q, reply->body);
-    ask_end(ask, ask->reply.data ? ASK_OK : ASK_FAILED, ask->reply.data ? STATUS_OK : STATUS_RESOURCE_EXHAUSTED);
-    hop_close(ask, reply->worker, ask->attempts > 1 ? "second attempt" : NULL);
-    const hop_t *hops = hops_of(q, ask->reply, &count);
+    bool holds = reply_holds(ask);
+    ask_end(ask, holds ? ASK_OK : ASK_FAILED, holds ? STATUS_OK : STATUS_INTERNAL);
+    hop_close(ask, reply->worker, !holds ? "broken reply" : ask->attempts > 1 ? "second attempt" : NULL);
+    const hop_t *hops = holds ? hops_of(q, ask->reply, &count) : NULL;
     if (hops)
         hops_insert(ask, &(hop_list_t){.items = hops, .count = count});
 }

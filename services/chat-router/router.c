@@ -33,6 +33,7 @@ static void on_collect(void *ctx)
     router_t *router = ctx;
     metric_set(router->kept_entries, (double)swr_cache_stats(router->kept)->entries);
     metric_set(router->running, (double)router->flight_count);
+    metric_set(router->waiting, (double)router->asker_count);
 }
 
 static void metrics_make(router_t *router)
@@ -47,6 +48,7 @@ static void metrics_make(router_t *router)
     router->booked = metrics_counter(m, "mangabus_chat_ledger_total", "", "model calls booked into the ledger");
     router->kept_entries = metrics_gauge(m, "mangabus_chat_cache_entries", "", "answers kept");
     router->running = metrics_gauge(m, "mangabus_chat_questions", "", "questions being answered");
+    router->waiting = metrics_gauge(m, "mangabus_chat_askers", "", "requests that wait for an answer");
     metrics_on_collect(m, on_collect, router);
 }
 

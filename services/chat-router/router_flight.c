@@ -178,6 +178,8 @@ static void port_done(void *ctx, question_t *question)
 /* -- askers --------------------------------------------------------------------------------------------- */
 void asker_free(asker_t *asker)
 {
+    if (asker->flight)
+        asker->flight->router->asker_count--;
     buf_free(&asker->text);
     buf_free(&asker->remember);
     free(asker);
@@ -207,6 +209,7 @@ void flight_join(flight_t *flight, asker_t *asker)
         at = &(*at)->next;
     *at = asker;
     asker->flight = flight;
+    flight->router->asker_count++;
     bus_request_on_cancel(asker->request, on_cancel, asker);
     if (flight->kind == QUESTION_CHAT)
         chunk_send(asker, question_answer(flight->question));

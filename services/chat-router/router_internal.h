@@ -43,9 +43,9 @@ struct router {
     router_settings_t settings;
     swr_cache_t *kept, *remembered;
     flight_t *flights;
-    size_t flight_count;
+    size_t flight_count, asker_count;
     loop_timer_t *prune_timer;
-    metric_t *seconds, *evicted, *write_failures, *booked, *kept_entries, *running;
+    metric_t *seconds, *evicted, *write_failures, *booked, *kept_entries, *running, *waiting;
 };
 
 /* -- desk_take.c … router.c -------------------------------------------------------------------------- */
