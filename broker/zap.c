@@ -31,7 +31,7 @@ typedef struct {
 /* False when nothing is there. Parts beyond those known, and the end of long ones, are passed over. */
 static bool receive(void *socket, request_t *request)
 {
-    uint8_t passed_over[PART_BYTES];
+    uint8_t passed_over[PART_BYTES] = {0};
     int more = 1;
     size_t more_bytes = sizeof more;
     for (request->count = 0; more;) {

@@ -24,7 +24,7 @@ typedef enum {
     FIELD_U64,
     FIELD_I64,
     FIELD_BOOL,
-    FIELD_STR,  /* bytes_t, UTF-8 (checked when decoding) */
+    FIELD_STR,  /* bytes_t, UTF-8 without NUL (checked when decoding): names become C strings */
     FIELD_BIN,  /* bytes_t */
     FIELD_MAP,  /* bytes_t: one whole msgpack map, or empty (encoded as nil) for none; checked to be well formed */
     FIELD_BODY, /* bytes_t: length in the header, content behind it */

@@ -89,6 +89,7 @@ BAD_FRAMES = {
     "a negative unsigned": msgpack.packb([NUMBERS["PING"], 1, -7]),
     "a map that is text": msgpack.packb([NUMBERS["QUEUE"], 1, "list", "", "args", 0]),
     "text that is not UTF-8": b"\x94\x21\x01\xa2\xff\xfe\x00",
+    "text with a NUL": msgpack.packb([NUMBERS["HELLO"], 1, 1, "test-\0"]),
     "a body longer than the frame": msgpack.packb([NUMBERS["QUEUE"], 1, "list", "", None, 1000]),
     "bytes behind the last body": encode("PING", 1, number=7) + b"x",
     "a list with too many entries": msgpack.packb([NUMBERS["SETTLE"], 1, [[b"", 1, 0, ""]] * 257]),
