@@ -69,7 +69,7 @@ static void nfc_append(buf_t *out, const uint8_t *text, size_t len)
 void text_nfc(buf_t *out, bytes_t text)
 {
     size_t from = 0;
-    if (!bytes_is_utf8(text, NULL))
+    if (text.len == 0 || !bytes_is_utf8(text, NULL))
         return;
     for (size_t at = 0; at < text.len;) {
         ucs4_t c;
