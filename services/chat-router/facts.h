@@ -8,9 +8,10 @@
 #include "proto/contract.h"
 #include "services/chat-router/intent.h"
 
-#define FACTS_BOOKS_MAX 5  /* books an answer speaks of */
-#define FACTS_HITS_MAX 5   /* near things it may name */
-#define FACTS_ORDERS_MAX 3 /* orders it speaks of */
+#define FACTS_BOOKS_MAX 5   /* books an answer speaks of */
+#define FACTS_HITS_MAX 45   /* near things; with the books, what an answer may cite */
+#define FACTS_HITS_WANTED 5 /* of them, when nobody said how many */
+#define FACTS_ORDERS_MAX 3  /* orders it speaks of */
 
 /* Parts that could not be had: the names in `degraded` and in FACT missing. */
 typedef enum {

@@ -9,6 +9,7 @@
 
 #define AUTO_FAST_CHARS 50 /* shorter questions go to the fast model, unless the customer prefers */
 #define US_PER_MS 1000
+#define LIKENESS_MORE 20 /* volumes of the very book come first, and are passed over */
 
 /* -- making ------------------------------------------------------------------------------------------ */
 static bool input_keep(question_t *q, const question_input_t *input)
@@ -26,7 +27,12 @@ static bool input_keep(question_t *q, const question_input_t *input)
     if (trace && input->trace)
         *trace = *input->trace;
     q->input.trace = input->trace ? trace : NULL;
-    for (size_t i = 0; i < input->hop_count && i < CONTRACT_HOPS_MAX; i++)
+    static const char *const names[] = {CALL_CHAT_SEND, CALL_SEARCH_ANSWER, CALL_RECOMMEND};
+    q->hops[q->hop_count++] = (hop_t){.service = BYTES_LIT("chat-router"),
+                                      .operation = bytes_cstr(names[input->kind]),
+                                      .has_depth = true,
+                                      .has_start_us = true};
+    for (size_t i = 0; i < input->hop_count && q->hop_count < CONTRACT_HOPS_MAX && i < CONTRACT_HOPS_MAX; i++)
         q->hops[q->hop_count++] = input->hops[i];
     q->input.hops = NULL;
     return isbns && trace && q->input.model_preference.data;
@@ -35,7 +41,9 @@ static bool input_keep(question_t *q, const question_input_t *input)
 static void facts_begin(question_t *q)
 {
     const mention_t *m = &q->meaning.mention;
-    q->facts = (facts_t){.language = q->meaning.language,
+    unsigned missing = q->facts.missing;
+    q->facts = (facts_t){.missing = missing,
+                         .language = q->meaning.language,
                          .intent = q->meaning.intent,
                          .question = q->input.text,
                          .title = m->title,
@@ -167,13 +175,8 @@ static bool understand_step(question_t *q)
     }
     if (ask_runs(q, ASK_CLASSIFY))
         return false;
-    unsigned missing = q->facts.missing;
-    facts_begin(q);
-    q->facts.missing = missing;
     classify_take(q);
-    unsigned now_missing = q->facts.missing;
     facts_begin(q);
-    q->facts.missing = now_missing;
     q->state = Q_RECALL;
     return true;
 }
@@ -226,9 +229,7 @@ void question_recall(question_t *q, bool ok, const question_recalled_t *book)
             m->has_volume = true;
             m->volume = book->volume;
         }
-        unsigned missing = q->facts.missing;
         facts_begin(q);
-        q->facts.missing = missing;
     }
     question_move(q);
 }
@@ -269,7 +270,10 @@ static void stock_ask_many(question_t *q)
 
 static void stock_ask(question_t *q)
 {
-    if (q->asks[ASK_STOCK].state != ASK_IDLE || q->facts.line_count)
+    bool is_priced = q->meaning.intent == INTENT_PRICE;
+    for (size_t i = 0; i < q->facts.book_count; i++)
+        is_priced &= q->facts.books[i]->has_price_jpy;
+    if (q->asks[ASK_STOCK].state != ASK_IDLE || q->facts.line_count || (is_priced && q->facts.book_count))
         return;
     if (q->facts.book_count == 1)
         stock_ask_one(q, q->facts.books[0]->isbn);
@@ -383,20 +387,19 @@ static bool needs_no_facts(const question_t *q)
 }
 
 /* A recommendation by likeness to books asks the search once the catalogue has said what they are. */
-static bool likeness_begun(question_t *q)
+static void likeness_begin(question_t *q)
 {
     const book_t *book = q->facts.book_count ? q->facts.books[0] : NULL;
     if (q->meaning.intent != INTENT_RECOMMEND || !book || q->asks[ASK_SEARCH].state != ASK_IDLE)
-        return false;
+        return;
     search_query_request_t request = {.text = book->title};
     buf_t body = {0};
     error_t err;
-    SCHEMA_SET(&request, limit, (int64_t)(q->input.limit ? q->input.limit : FACTS_HITS_MAX) + 10);
+    SCHEMA_SET(&request, limit, (int64_t)(q->input.limit ? q->input.limit : FACTS_HITS_WANTED) + LIKENESS_MORE);
     if (search_query_request_pack(&body, &request, &err))
         ask_start(q, ASK_SEARCH, CALL_SEARCH_QUERY, &body,
                   ask_budget_ms(q, QUESTION_RESOLVE_MS, QUESTION_RESOLVE_PERCENT));
     buf_free(&body);
-    return ask_runs(q, ASK_SEARCH);
 }
 
 static bool resolve_step(question_t *q)
@@ -410,13 +413,12 @@ static bool resolve_step(question_t *q)
         ask_drop(q, ASK_SEARCH, "not needed");
         return orders_step(q);
     }
-    if (wants_stock(q) && q->meaning.mention.isbn[0] && q->asks[ASK_STOCK].state == ASK_IDLE)
+    if (q->meaning.intent == INTENT_INVENTORY && q->meaning.mention.isbn[0] && q->asks[ASK_STOCK].state == ASK_IDLE)
         stock_ask_one(q, bytes_cstr(q->meaning.mention.isbn));
     if (!resolve_is_done(q))
         return false;
     resolve_take(q);
-    if (likeness_begun(q))
-        return false;
+    likeness_begin(q);
     q->state = Q_SCAN;
     return true;
 }
@@ -428,6 +430,10 @@ static bool scan_step(question_t *q)
         scan_start(q);
     if (ask_runs(q, ASK_SCAN) || ask_runs(q, ASK_SUMMARY) || scan_go_on(q))
         return false;
+    /* Only a book that is not known yet is worth waiting for the search. */
+    if (ask_runs(q, ASK_SEARCH) && !(wants_stock(q) && q->facts.book_count))
+        return false;
+    search_take(q);
     q->state = Q_GATHER;
     return true;
 }
@@ -544,6 +550,7 @@ static void result_take(question_t *q)
     r->facts = &q->facts;
     r->missing = q->facts.missing;
     r->is_personal |= r->used_history;
+    q->hops[0].duration_us = q->ports.now_us(q->ports.ctx) - q->input.start_us;
     r->hops = q->hops;
     r->hop_count = q->hop_count;
 }

@@ -22,6 +22,8 @@
 #define QUESTION_CLASSIFY_PERCENT 30
 #define QUESTION_HISTORY_MS 200
 #define QUESTION_HISTORY_PERCENT 20
+#define QUESTION_CATALOG_MS 400 /* it answers in a few; with it gone, the ERP's pages need the time */
+#define QUESTION_CATALOG_PERCENT 20
 #define QUESTION_RESOLVE_MS 700
 #define QUESTION_RESOLVE_PERCENT 35
 #define QUESTION_SCAN_MS 1300
@@ -62,7 +64,7 @@ typedef struct {
     bytes_list_t isbns;                            /* QUESTION_RECOMMEND: by likeness to these */
     bool has_language;
     language_t language;
-    size_t limit;                  /* books wanted; 0: FACTS_HITS_MAX */
+    size_t limit;                  /* books wanted; 0: FACTS_HITS_WANTED */
     int64_t start_us, deadline_us; /* monotonic */
     const trace_t *trace;          /* may be NULL */
     const hop_t *hops;             /* that were made before: the cache's */

@@ -7,6 +7,7 @@
 #include "services/chat-router/question_internal.h"
 
 #define US_PER_MS 1000
+#define HOP_DEPTH_MAX 14 /* of a nested one: the contract's bound, less our two levels */
 
 int64_t question_left_ms(const question_t *q)
 {
@@ -64,7 +65,7 @@ static int64_t since_start_us(const question_t *q, int64_t at_us)
 
 void hop_own(question_t *q, const char *operation, int64_t start_us, const char *detail)
 {
-    hop_t *hop = hop_add(q, BYTES_LIT("chat-router"), bytes_cstr(operation), 0);
+    hop_t *hop = hop_add(q, BYTES_LIT("chat-router"), bytes_cstr(operation), 1);
     if (!hop)
         return;
     hop->duration_us = q->ports.now_us(q->ports.ctx) - start_us;
@@ -97,7 +98,7 @@ static void hop_open(ask_t *ask)
 {
     question_t *q = ask->question;
     ask->hop = q->hop_count;
-    hop_t *hop = hop_add(q, service_of(ask->method), bytes_cstr(ask->method), 0);
+    hop_t *hop = hop_add(q, service_of(ask->method), bytes_cstr(ask->method), 1);
     if (hop)
         SCHEMA_SET(hop, start_us, since_start_us(q, ask->start_us));
 }
@@ -116,22 +117,34 @@ static void hop_close(ask_t *ask, bytes_t worker, const char *detail)
         SCHEMA_SET(hop, detail, question_keep(q, bytes_cstr(detail)));
 }
 
-/* The steps that the answerer reports, one deeper, behind the call that caused them. */
-static void hops_insert(ask_t *ask, const hop_list_t *nested)
+/* Many begin their list with the call itself: that is the hop which stands here already. */
+static bool is_same_hop(const hop_t *hop, const hop_t *nested)
+{
+    return (!nested->has_depth || nested->depth == 0) && bytes_eq(hop->service, nested->service) &&
+           bytes_eq(hop->operation, nested->operation);
+}
+
+/* The steps that the answerer reports, below the call that caused them. */
+static void hops_insert(ask_t *ask, const hop_t *nested, size_t count)
 {
     question_t *q = ask->question;
-    size_t room = CONTRACT_HOPS_MAX - q->hop_count, at = ask->hop + 1;
-    size_t count = nested->count < room ? nested->count : room;
-    if (count == 0 || ask->hop >= CONTRACT_HOPS_MAX)
+    if (ask->hop >= CONTRACT_HOPS_MAX || count == 0)
         return;
+    bool is_same = is_same_hop(&q->hops[ask->hop], &nested[0]);
+    if (is_same && nested[0].has_detail)
+        SCHEMA_SET(&q->hops[ask->hop], detail, nested[0].detail);
+    nested += is_same;
+    count -= is_same;
+    size_t room = CONTRACT_HOPS_MAX - q->hop_count, at = ask->hop + 1;
+    count = count < room ? count : room;
     memmove(&q->hops[at + count], &q->hops[at], (q->hop_count - at) * sizeof(hop_t));
     for (size_t i = 0; i < ASK_COUNT; i++)
         if (q->asks[i].state == ASK_RUNNING && q->asks[i].hop > ask->hop)
             q->asks[i].hop += count;
     for (size_t i = 0; i < count; i++) {
         hop_t *hop = &q->hops[at + i];
-        *hop = nested->items[i];
-        SCHEMA_SET(hop, depth, (hop->has_depth ? hop->depth : 0) + 1);
+        *hop = nested[i];
+        SCHEMA_SET(hop, depth, (hop->has_depth ? hop->depth : 0) + (is_same ? 1 : 2));
         if (hop->has_start_us)
             hop->start_us += since_start_us(q, ask->start_us);
     }
@@ -152,7 +165,8 @@ static const hop_t *hops_of(question_t *q, bytes_t reply, uint32_t *count)
         return NULL;
     hop_t *hops = arena_array(&q->arena, declared + 1, sizeof(*hops));
     while (hops && declared-- && mp_get_raw(&reader, &one))
-        if (hop_unpack(one, &q->arena, &hops[*count], NULL) && (!hops[*count].has_depth || hops[*count].depth < 15))
+        if (hop_unpack(one, &q->arena, &hops[*count], NULL) &&
+            (!hops[*count].has_depth || hops[*count].depth < HOP_DEPTH_MAX))
             (*count)++;
     return hops;
 }
@@ -267,7 +281,7 @@ static void reply_take(ask_t *ask, const bus_reply_t *reply)
     hop_close(ask, reply->worker, !holds ? "broken reply" : ask->attempts > 1 ? "second attempt" : NULL);
     const hop_t *hops = holds ? hops_of(q, ask->reply, &count) : NULL;
     if (hops)
-        hops_insert(ask, &(hop_list_t){.items = hops, .count = count});
+        hops_insert(ask, hops, count);
 }
 
 static void on_reply(void *ctx, const bus_reply_t *reply)

@@ -85,8 +85,9 @@ bytes_t question_keep(question_t *q, bytes_t bytes);
 void resolve_start(question_t *q);
 /* True when it is known which book is meant, or that none can be found by asking on. */
 bool resolve_is_done(const question_t *q);
-/* Takes what came into the facts. */
+/* Takes what came into the facts: the catalogue's answer, and the search's. */
 void resolve_take(question_t *q);
+void search_take(question_t *q);
 void scan_start(question_t *q);
 /* Looks through the page that came; true when another one is on its way. */
 bool scan_go_on(question_t *q);

@@ -16,7 +16,7 @@ static void catalog_ask(question_t *q, ask_kind_t kind, const catalog_get_reques
     buf_t body = {0};
     error_t err;
     if (catalog_get_request_pack(&body, request, &err))
-        ask_start(q, kind, CALL_CATALOG_GET, &body, ask_budget_ms(q, QUESTION_RESOLVE_MS, QUESTION_RESOLVE_PERCENT));
+        ask_start(q, kind, CALL_CATALOG_GET, &body, ask_budget_ms(q, QUESTION_CATALOG_MS, QUESTION_CATALOG_PERCENT));
     else
         q->asks[kind].state = ASK_FAILED;
     buf_free(&body);
@@ -44,7 +44,7 @@ static void search_ask(question_t *q, bytes_t text)
     const mention_t *m = mention_of(q);
     bool wants_book = q->meaning.intent == INTENT_INVENTORY || q->meaning.intent == INTENT_PRICE;
     search_query_request_t request = {.text = text};
-    size_t limit = q->input.limit ? q->input.limit : FACTS_HITS_MAX;
+    size_t limit = q->input.limit ? q->input.limit : FACTS_HITS_WANTED;
     SCHEMA_SET(&request, limit, (int64_t)limit + 1); /* one more: the book that likeness is sought to */
     if (wants_book && m->has_volume) {
         request.has_filters = true;
@@ -83,7 +83,8 @@ void resolve_start(question_t *q)
         book_ask(q);
     else if (q->meaning.intent == INTENT_RECOMMEND && q->input.isbns.count)
         catalog_ask_isbns(q, q->input.isbns);
-    else if (!ask_runs(q, ASK_SEARCH) && !ask_ok(q, ASK_SEARCH) && q->input.text.len)
+    else if ((q->meaning.intent == INTENT_SEARCH || q->meaning.intent == INTENT_RECOMMEND) &&
+             q->asks[ASK_SEARCH].state == ASK_IDLE && q->input.text.len)
         search_ask(q, q->input.text);
 }
 
@@ -217,7 +218,8 @@ static void hits_take(question_t *q)
 {
     const mention_t *m = mention_of(q);
     bool wants_book = q->meaning.intent == INTENT_INVENTORY || q->meaning.intent == INTENT_PRICE;
-    size_t limit = q->input.limit && q->input.limit < FACTS_HITS_MAX ? q->input.limit : FACTS_HITS_MAX;
+    size_t wanted_count = q->input.limit ? q->input.limit : FACTS_HITS_WANTED;
+    size_t limit = wanted_count < FACTS_HITS_MAX ? wanted_count : FACTS_HITS_MAX;
     search_query_response_t response;
     buf_t wanted = {0};
     text_key(&wanted, m->title);
@@ -241,25 +243,28 @@ static void hits_take(question_t *q)
 
 bool resolve_is_done(const question_t *q)
 {
-    bool is_wanted = q->meaning.intent == INTENT_INVENTORY || q->meaning.intent == INTENT_PRICE;
+    bool wants_book = q->meaning.intent == INTENT_INVENTORY || q->meaning.intent == INTENT_PRICE;
     if (ask_runs(q, ASK_CATALOG) || ask_runs(q, ASK_CATALOG_WHOLE))
         return false;
-    /* What the catalogue has, the search need not find. */
-    bytes_t items;
-    bool has_items =
-        ask_ok(q, ASK_CATALOG) && mp_map_find(q->asks[ASK_CATALOG].reply, "items", &items) && items.len > 1;
-    return (is_wanted && has_items) || !ask_runs(q, ASK_SEARCH);
+    /* Who wants a book does not wait for the search: the ERP's pages are read meanwhile. */
+    return wants_book || !ask_runs(q, ASK_SEARCH);
 }
 
 void resolve_take(question_t *q)
 {
     catalog_take(q);
-    if (q->facts.book_count && q->meaning.intent != INTENT_RECOMMEND && q->meaning.intent != INTENT_SEARCH)
-        ask_drop(q, ASK_SEARCH, "not needed: the catalogue has it");
-    hits_take(q);
-    if (q->asks[ASK_CATALOG].state == ASK_FAILED)
+    if (ask_failed(q, ASK_CATALOG))
         q->facts.missing |= PART_CATALOG;
-    if (q->asks[ASK_SEARCH].state == ASK_FAILED && q->asks[ASK_SEARCH].status != STATUS_CANCELLED)
+}
+
+void search_take(question_t *q)
+{
+    bool wants_book = q->meaning.intent == INTENT_INVENTORY || q->meaning.intent == INTENT_PRICE;
+    bool is_known = wants_book && q->facts.book_count > 0;
+    if (is_known)
+        ask_drop(q, ASK_SEARCH, "not needed: the book is known");
+    hits_take(q);
+    if (ask_failed(q, ASK_SEARCH) && !is_known && q->asks[ASK_SEARCH].status != STATUS_CANCELLED)
         q->facts.missing |= PART_SEARCH;
 }
 

@@ -6,7 +6,7 @@
 
 #include "services/chat-router/question.h"
 
-#define REPORT_TAGS_MAX 16
+#define REPORT_TAGS_MAX 64
 
 typedef struct {
     bytes_t session_id, message_id;

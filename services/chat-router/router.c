@@ -256,7 +256,7 @@ static void hop_make(desk_t *desk, const char *detail)
     desk->hop = (hop_t){.service = BYTES_LIT("chat-router"),
                         .operation = BYTES_LIT("cache"),
                         .duration_us = clock_mono_us() - desk->asker->start_us};
-    SCHEMA_SET(&desk->hop, depth, 0);
+    SCHEMA_SET(&desk->hop, depth, 1);
     SCHEMA_SET(&desk->hop, start_us, 0);
     SCHEMA_SET(&desk->hop, detail, bytes_cstr(detail));
 }
@@ -266,10 +266,16 @@ static bool kept_pack(desk_t *desk, bytes_t body, int64_t age_us, buf_t *out, ch
     const asker_t *asker = desk->asker;
     chat_send_response_t kept;
     error_t err;
-    report_head_t head = {bytes_cstr(asker->session_id), bytes_cstr(asker->message_id),
-                          (clock_mono_us() - asker->start_us) / US_PER_MS};
+    int64_t took_us = clock_mono_us() - asker->start_us;
+    report_head_t head = {bytes_cstr(asker->session_id), bytes_cstr(asker->message_id), took_us / US_PER_MS};
+    const hop_t hops[] = {{.service = BYTES_LIT("chat-router"),
+                           .operation = BYTES_LIT(CALL_CHAT_SEND),
+                           .duration_us = took_us,
+                           .has_depth = true,
+                           .has_start_us = true},
+                          desk->hop};
     return chat_send_response_unpack(body, &desk->arena, &kept, NULL) &&
-           report_again(&kept, &head, age_us / US_PER_MS, &desk->hop, 1, out, &err) &&
+           report_again(&kept, &head, age_us / US_PER_MS, hops, ARRAY_LEN(hops), out, &err) &&
            chat_send_response_unpack(buf_bytes(out), &desk->arena, response, NULL);
 }
 

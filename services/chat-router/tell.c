@@ -7,7 +7,8 @@
 
 #define MS_PER_MINUTE 60000
 #define MS_PER_HOUR (60 * MS_PER_MINUTE)
-#define LIST_MAX 3 /* near things named in one sentence */
+#define FOUND_MAX 5 /* books named as found */
+#define LIST_MAX 3  /* near things named in one sentence */
 
 static bool is_ja(const facts_t *facts)
 {
@@ -247,7 +248,7 @@ static void found_tell(const facts_t *facts, buf_t *out)
         buf_append_cstr(out, count ? (is_ja(facts) ? "、" : ", ") : "");
         book_put(facts, facts->books[i], out);
     }
-    for (size_t i = 0; i < facts->hit_count; i++, count++) {
+    for (size_t i = 0; i < facts->hit_count && count < FOUND_MAX; i++, count++) {
         buf_append_cstr(out, count ? (is_ja(facts) ? "、" : ", ") : "");
         name_put(facts, facts->hits[i]->title, facts->hits[i]->has_volume, facts->hits[i]->volume, out);
     }

@@ -22,7 +22,8 @@ QUESTION = "ワンピース 42巻の在庫はありますか？"
 ENGLISH = "Is Volume 42 of One Piece in stock?"
 FINAL = {"inference_id": "inf-1", "text": "", "model_id": "fake-haiku", "stop_reason": "end_turn",
          "usage": {"input_tokens": 100, "output_tokens": 20}, "cost_usd_micros": 50, "latency_ms": 7,
-         "hops": [{"service": "bedrock", "operation": "InvokeModelWithResponseStream", "duration_us": 5000, "depth": 0,
+         "hops": [{"service": "fake-backend", "operation": "fm.invoke", "duration_us": 5100, "depth": 0, "start_us": 0},
+                  {"service": "bedrock", "operation": "InvokeModelWithResponseStream", "duration_us": 5000, "depth": 1,
                    "start_us": 100}]}
 
 pytestmark = pytest.mark.timeout(120)
@@ -208,11 +209,12 @@ def test_the_model_gets_the_facts_and_the_question(house):
 def test_hops_say_where_the_time_went_and_nest(house):
     hops = house.answer()["hops"]
     steps = [(h["operation"], h.get("depth")) for h in hops]
-    assert steps[:2] == [("cache", 0), ("intent", 0)]
-    at = steps.index(("erp.stock.get", 0))
-    assert steps[at + 1] == ("GetStock", 1)
-    assert steps[steps.index(("fm.invoke", 0)) + 1] == ("InvokeModelWithResponseStream", 1)
-    assert [h["start_us"] for h in hops if h["depth"] == 0] == sorted(h["start_us"] for h in hops if h["depth"] == 0)
+    assert steps[:3] == [("chat.send", 0), ("cache", 1), ("intent", 1)]
+    assert steps[steps.index(("erp.stock.get", 1)) + 1] == ("GetStock", 2)
+    assert steps[steps.index(("fm.invoke", 1)) + 1] == ("InvokeModelWithResponseStream", 2)
+    assert steps.count(("fm.invoke", 1)) == 1, "the callee's own hop is the one that stands there already"
+    assert [h["start_us"] for h in hops if h["depth"] == 1] == sorted(h["start_us"] for h in hops if h["depth"] == 1)
+    assert all(hops[0]["duration_us"] >= h["duration_us"] for h in hops if h["depth"] == 1)
     assert {h["service"] for h in hops} >= {"chat-router", "fake-backend", "erp-sim", "bedrock"}
 
 
@@ -323,7 +325,7 @@ def test_the_same_question_is_answered_from_the_cache_in_any_spelling_and_sessio
     assert again["cached"] and again["cache_age_ms"] >= 0 and again["session_id"] == "s2"
     assert again["answer"] == first["answer"] == "".join(chunks)
     assert house.backends.count("fm.invoke") == 1
-    assert [(h["operation"], h["detail"]) for h in again["hops"]] == [("cache", "hit")]
+    assert [(h["operation"], h.get("detail")) for h in again["hops"]] == [("chat.send", None), ("cache", "hit")]
 
 
 def test_another_volume_is_another_question(house):
