@@ -7,7 +7,8 @@
 #include "services/chat-router/mention.h"
 #include "services/chat-router/wording.h"
 
-#define INTENT_SURE 0.6 /* from here on no model is asked */
+#define INTENT_SURE 0.6        /* from here on no model is asked */
+#define INTENT_CHOICE_SURE 0.5 /* below, a model's choice is not taken either: the text is searched for */
 
 typedef enum {
     INTENT_INVENTORY,

@@ -3,8 +3,10 @@
 
 #include <stdlib.h>
 
+#include "kit/log.h"
 #include "kit/prompt.h"
 #include "proto/json.h"
+#include "proto/msgpack.h"
 #include "services/chat-router/question_internal.h"
 
 #define AUTO_FAST_CHARS 50 /* shorter questions go to the fast model, unless the customer prefers */
@@ -137,8 +139,10 @@ static void choice_take(question_t *q, bytes_t choice)
     mention_t *m = &q->meaning.mention;
     bytes_t name, title;
     intent_t intent;
+    double confidence = 1.0;
     buf_t text = {0}, part = {0};
-    if (mp_map_str(choice, "intent", &name) && intent_from_name(name, &intent))
+    (void)!mp_map_double(choice, "confidence", &confidence);
+    if (confidence >= INTENT_CHOICE_SURE && mp_map_str(choice, "intent", &name) && intent_from_name(name, &intent))
         q->meaning.intent = intent;
     if (m->title.len == 0 && mp_map_str(choice, "title", &title) && wording_fold(q->input.text, &text) &&
         wording_fold(title, &part) && part.len && memmem(text.data, text.len, part.data, part.len))
@@ -147,18 +151,30 @@ static void choice_take(question_t *q, bytes_t choice)
     buf_free(&part);
 }
 
+/* Models like to wrap what they were asked for: the object is what lies between the outer braces. */
+static bytes_t json_in(bytes_t text)
+{
+    const uint8_t *start = text.len ? memchr(text.data, '{', text.len) : NULL;
+    const uint8_t *end = text.len ? memrchr(text.data, '}', text.len) : NULL;
+    return start && end > start ? bytes_from(start, (size_t)(end - start) + 1) : text;
+}
+
 static void classify_take(question_t *q)
 {
     fm_invoke_response_t response;
     buf_t choice = {0};
+    error_t err = {0};
     bool ok =
         ask_ok(q, ASK_CLASSIFY) && fm_invoke_response_unpack(q->asks[ASK_CLASSIFY].reply, &q->arena, &response, NULL);
     if (ok)
         usage_add(q, &response);
-    if (ok && json_to_msgpack(response.text, NULL, &choice, NULL))
+    if (ok && json_to_msgpack(json_in(response.text), NULL, &choice, &err)) {
         choice_take(q, buf_bytes(&choice));
-    else
+    } else {
         q->facts.missing |= PART_INTENT;
+        if (ok)
+            log_warn("a model's choice of intent cannot be read", LOG_S("error", err.message));
+    }
     buf_free(&choice);
 }
 
@@ -528,6 +544,8 @@ static void model_take(question_t *q)
         usage_add(q, &response);
         if (q->answer.len == 0) /* one that does not stream */
             question_say(q, response.text);
+        if (bytes_eq_cstr(response.stop_reason, "max_tokens") && q->answer.len)
+            question_say(q, BYTES_LIT("…")); /* it was cut: let nobody take it for whole */
     }
     if (!ok)
         q->facts.missing |= PART_MODEL;

@@ -18,8 +18,8 @@
 #include "services/chat-router/facts.h"
 
 /* Budgets: at most this long, and at most this part of what is left. */
-#define QUESTION_CLASSIFY_MS 700
-#define QUESTION_CLASSIFY_PERCENT 30
+#define QUESTION_CLASSIFY_MS 1300 /* forty tokens or so */
+#define QUESTION_CLASSIFY_PERCENT 45
 #define QUESTION_HISTORY_MS 200
 #define QUESTION_HISTORY_PERCENT 20
 #define QUESTION_CATALOG_MS 400 /* it answers in a few; with it gone, the ERP's pages need the time */
