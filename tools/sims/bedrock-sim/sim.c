@@ -120,7 +120,7 @@ static int hex_digit(char c)
 }
 
 /* The model id between /model/ and the operation, decoded. False when the path is of another form. */
-static bool path_read(const char *raw, char id[MODEL_ID_BYTES], const char **operation)
+static bool path_read(const char *raw, char id[MODEL_ID_BYTES], bytes_t *operation)
 {
     static const char lead[] = "/model/";
     if (strncmp(raw, lead, sizeof lead - 1) != 0)
@@ -133,8 +133,10 @@ static bool path_read(const char *raw, char id[MODEL_ID_BYTES], const char **ope
         at += low >= 0 ? 3 : 1;
     }
     id[len] = '\0';
-    *operation = at + 1;
-    return *at == '/' && len > 0;
+    if (*at != '/' || len == 0)
+        return false;
+    *operation = bytes_from(at + 1, strcspn(at + 1, "?"));
+    return true;
 }
 
 /* -- is there room ------------------------------------------------------------------------------- */
@@ -255,16 +257,16 @@ static void exchange_begin(sim_t *sim, http_request_t *request, const model_t *m
 static void model_handle(sim_t *sim, http_request_t *request)
 {
     char id[MODEL_ID_BYTES];
-    const char *operation;
+    bytes_t operation;
     error_t err;
     sim->stats.requests++;
     if (!path_read(http_request_raw_path(request), id, &operation)) {
         sim_refuse(sim, request, 404, "UnknownOperationException", "There is no such operation.");
         return;
     }
-    bool is_stream = strcmp(operation, "invoke-with-response-stream") == 0;
+    bool is_stream = bytes_eq_cstr(operation, "invoke-with-response-stream");
     const model_t *model = model_find(bytes_cstr(id));
-    if (!is_stream && strcmp(operation, "invoke") != 0)
+    if (!is_stream && !bytes_eq_cstr(operation, "invoke"))
         sim_refuse(sim, request, 404, "UnknownOperationException", "There is no such operation here.");
     else if (strcmp(http_request_method(request), "POST") != 0)
         sim_refuse(sim, request, 405, "UnknownOperationException", "Use POST.");
