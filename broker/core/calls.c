@@ -407,6 +407,14 @@ void calls_cancel(core_t *core, session_t *session, const wire_msg_t *msg)
     call_forget(core, call);
 }
 
+/* Credit for a call that is over is no mistake: the final reply and it crossed. */
+void calls_credit(core_t *core, session_t *session, const wire_msg_t *msg)
+{
+    call_t *call = call_find(core, msg->reply_credit.caller, msg->reply_credit.number);
+    if (call && call->session == session->id && call->state == CALL_RUNNING)
+        workers_credit(core, call, msg->reply_credit.bytes);
+}
+
 void calls_lose_caller(core_t *core, session_t *session)
 {
     while (session->calls_made) {

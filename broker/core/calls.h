@@ -22,6 +22,7 @@ void calls_free(core_t *core);
 /* Verbs. */
 void calls_handle(core_t *core, session_t *session, const wire_msg_t *msg);
 void calls_cancel(core_t *core, session_t *session, const wire_msg_t *msg);
+void calls_credit(core_t *core, session_t *session, const wire_msg_t *msg); /* hands REPLY_CREDIT to the worker */
 
 /* The caller's session ends: its calls are cancelled. */
 void calls_lose_caller(core_t *core, session_t *session);

@@ -171,6 +171,8 @@ static void dispatch(core_t *core, session_t *session, const wire_msg_t *msg)
         return workers_reply(core, session, msg);
     case WIRE_CANCEL:
         return calls_cancel(core, session, msg);
+    case WIRE_REPLY_CREDIT:
+        return calls_credit(core, session, msg);
     case WIRE_PING:
         return pong(core, session, msg);
     case WIRE_PONG:
@@ -184,7 +186,6 @@ static void dispatch(core_t *core, session_t *session, const wire_msg_t *msg)
         return admin_handle(core, session, msg);
     case WIRE_RECEIVE:
     case WIRE_PERMIT:
-    case WIRE_REPLY_CREDIT:
         return refuse_unimplemented(core, session, msg);
     default:
         return refuse_direction(core, session, msg);

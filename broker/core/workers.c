@@ -79,6 +79,14 @@ void workers_stop(core_t *core, call_t *call, const char *reason)
     run_drop(core, call);
 }
 
+void workers_credit(core_t *core, const call_t *call, uint64_t bytes)
+{
+    const session_t *worker = session_at(core, call->worker);
+    const wire_reply_credit_t credit = {.caller = bytes_cstr(call->caller), .number = call->number, .bytes = bytes};
+    if (worker)
+        effects_frame(core->out, worker->peer, 0, WIRE_REPLY_CREDIT, 0, &credit);
+}
+
 /* -- dispatch -------------------------------------------------------------------------------------- */
 /* Fewest running calls; of equals, the next in turn. NULL when all are full. */
 static serve_t *serve_choose(core_t *core, method_t *method)

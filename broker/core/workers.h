@@ -16,6 +16,8 @@ bool workers_any(const core_t *core, const method_t *method);
 
 /* Takes a running call from its worker; tells it with CANCEL when `reason` is not NULL. */
 void workers_stop(core_t *core, call_t *call, const char *reason);
+/* Tells the worker of a running call that it may send so much more. */
+void workers_credit(core_t *core, const call_t *call, uint64_t bytes);
 
 /* The connection is lost: its services end, what it runs is unsure. */
 void workers_disconnect(core_t *core, session_t *session);

@@ -120,6 +120,27 @@ def test_a_stream_comes_in_order_chunk_by_chunk(client, worker):
     assert client.call_end(number)[0] == [*range(20), "end"]
 
 
+def test_reply_credit_reaches_the_worker(client, worker):
+    number = client.call_begin("echo", stream=True)
+    call = worker.next_call()
+    worker.reply(call, "a", chunk=0, final=False)
+    client.reply_of(number)
+    client.tell("REPLY_CREDIT", caller=client.name, number=number, bytes=1000)
+    credit = worker.next("REPLY_CREDIT")
+    assert credit["number"] == number and credit["bytes"] == 1000
+    worker.reply(call, "b", chunk=1)
+    client.call_end(number)
+    client.tell("REPLY_CREDIT", caller=client.name, number=number, bytes=1000)  # too late, and no mistake
+    client.nothing("ERROR")
+
+
+def test_nobody_gives_credit_for_the_call_of_another(broker, client, worker):
+    number = client.call_begin("echo", stream=True)
+    worker.next_call()
+    broker.client().tell("REPLY_CREDIT", caller=client.name, number=number, bytes=1000)
+    worker.nothing("REPLY_CREDIT")
+
+
 def test_a_worker_that_leaves_hands_an_idempotent_call_to_another(broker, client):
     first = broker.client()
     first.serve("job")
