@@ -28,7 +28,7 @@ cp932_t *cp932_new(error_t *err)
             return self;
     }
     (void)error_set(err, STATUS_INTERNAL, NULL,
-                    "this system cannot convert CP932 (is gconv's IBM943 family installed?)");
+                    "this system's C library cannot convert CP932: install its gconv modules");
     cp932_free(&self);
     return NULL;
 }

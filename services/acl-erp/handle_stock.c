@@ -226,7 +226,8 @@ static void note_hop(stock_op_t *op, const coalescer_result_t *result)
             return;
     if (result->batch_isbns)
         op_hop(&op->op, "erp", "GetBatchStockLevels", result->sent_us, result->done_us,
-               op_text(&op->op, "%zu books in the call%s", result->batch_isbns, result->err ? ", failed" : ""));
+               op_text(&op->op, "%zu book%s in the call%s", result->batch_isbns, result->batch_isbns == 1 ? "" : "s",
+                       result->err ? ", failed" : ""));
 }
 
 static void book_told(void *ctx, const char *isbn, const coalescer_result_t *result)

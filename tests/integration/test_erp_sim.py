@@ -1,10 +1,12 @@
 """erp-sim as a client of any make sees it: SOAP in CP932, fifty a second, faults; REST of the two other systems."""
+import re
 import socket
 import threading
 import time
 
 import pytest
 from lib.erp import DIGEST, INVENTORY, ONE_PIECE_42, SOAP_11, SOAP_12, ErpSim, envelope, isbn, username_token
+from lib.paths import ROOT, is_sanitized
 from lib.wait import http_get
 
 
@@ -292,6 +294,30 @@ def test_a_file_of_works_is_sold_too(start, tmp_path):
     sim = ErpSim(start, {"MANGABUS_SIM_CATALOGUE": works})
     item, = sim.ask("GetProduct", ("ISBN", isbn(1000 * 250 + 1))).items
     assert (item["Title"], item["Authors"], item["ReleaseDate"]) == ("恋する❤①", "髙橋ヒロシ", "20081120")
+
+
+REAL_WORKS = ROOT.parent / "shared/data/madb-works.tsv"
+
+
+@pytest.mark.skipif(not REAL_WORKS.exists(), reason=f"{REAL_WORKS} is not here")
+def test_thirty_thousand_works_are_served_from_little_memory(start):
+    sim = ErpSim(start, {"MANGABUS_SIM_CATALOGUE": REAL_WORKS, "MANGABUS_SIM_RATE": "10000"})
+    stats = sim.stats()
+    assert stats["works"] > 30_000 and stats["volumes"] > 100_000
+    met, titles, after = 0, set(), ""
+    while True:
+        page = sim.ask("GetCatalogPage", ("AfterISBN", after), ("PageSize", 500))
+        met += len(page.items)
+        titles |= {item["Title"] for item in page.items}
+        if page.values["HasMore"] == "0":
+            break
+        assert page.items[0]["ISBN"] > after
+        after = page.items[-1]["ISBN"]
+    assert met == stats["volumes"]
+    rows = [line.split("\t") for line in REAL_WORKS.read_text(encoding="utf-8").splitlines()[1:]]
+    assert {row[1] for row in rows if "❤" in row[1] or "①" in row[1] or "ソ" in row[1]} <= titles
+    memory_kib = int(re.search(r"VmRSS:\s+(\d+)", open(f"/proc/{sim.process.pid}/status", encoding="ascii").read())[1])
+    assert is_sanitized() or memory_kib < 64 * 1024
 
 
 @pytest.mark.parametrize("env", [{"MANGABUS_SIM_CATALOGUE": "/nonexistent.tsv"}, {"MANGABUS_SIM_RATE": "0"},
