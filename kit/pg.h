@@ -32,6 +32,12 @@ typedef struct {
 #define PG_TEXT(s) ((pg_param_t){.value = bytes_cstr(s)})
 #define PG_BYTES(b) ((pg_param_t){.value = (b), .binary = true})
 #define PG_STR(b) ((pg_param_t){.value = (b)}) /* text from a slice */
+/* A number, as text that lives as long as the block in which this stands. */
+#define PG_I64_BYTES 24
+#define PG_I64(number) pg_param_i64((char[PG_I64_BYTES]){0}, number)
+pg_param_t pg_param_i64(char text[PG_I64_BYTES], int64_t number);
+pg_param_t pg_param_text(bytes_t text);         /* an empty slice is the empty text, whatever its data */
+pg_param_t pg_param_text_or_null(bytes_t text); /* an empty slice is NULL */
 
 /* `result` is NULL when `err` is not; it is cleared after the call. err->aws is the SQLSTATE. */
 typedef void (*pg_done_fn)(void *ctx, const PGresult *result, const error_t *err);

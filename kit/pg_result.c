@@ -1,8 +1,28 @@
-/* pg_result.c: reading results, and PostgreSQL's errors in the house's terms. */
+/* pg_result.c: parameters as text, reading results, and PostgreSQL's errors in the house's terms. */
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "kit/pg_internal.h"
 
+/* -- parameters ---------------------------------------------------------------------------------- */
+pg_param_t pg_param_i64(char text[PG_I64_BYTES], int64_t number)
+{
+    (void)snprintf(text, PG_I64_BYTES, "%" PRId64, number);
+    return PG_TEXT(text);
+}
+
+pg_param_t pg_param_text(bytes_t text)
+{
+    return text.data ? PG_STR(text) : PG_TEXT("");
+}
+
+pg_param_t pg_param_text_or_null(bytes_t text)
+{
+    return text.len ? PG_STR(text) : PG_NULL;
+}
+
+/* -- results ------------------------------------------------------------------------------------- */
 bytes_t pg_text(const PGresult *result, int row, int column)
 {
     if (PQgetisnull(result, row, column))

@@ -175,7 +175,7 @@ static void query_part_append(buf_t *out, bytes_t part)
 
 static bool query_append(buf_t *out, const char *query, error_t *err)
 {
-    bytes_t parts[QUERY_PARTS_MAX];
+    bytes_t parts[QUERY_PARTS_MAX] = {0};
     buf_t encoded = {0};
     size_t starts[QUERY_PARTS_MAX + 1], count = 0;
     for (const char *p = query ? query : ""; *p;) {

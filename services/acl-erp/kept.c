@@ -378,15 +378,13 @@ static kept_query_t *query_new(kept_t *kept, kept_kind_t kind, const bytes_t *ke
 
 static void query_send(kept_query_t *query)
 {
-    char kind[16];
     buf_t array = {0};
-    (void)snprintf(kind, sizeof(kind), "%d", (int)query->kind);
     for (size_t i = 0; i < query->count; i++) {
         buf_append_byte(&array, i ? ',' : '{');
         array_text(&array, query->keys[i]);
     }
     buf_append_byte(&array, '}');
-    const pg_param_t params[] = {PG_TEXT(kind), PG_STR(buf_bytes(&array))};
+    const pg_param_t params[] = {PG_I64(query->kind), PG_STR(buf_bytes(&array))};
     pg_query(query->kept->pg, read_sql, params, 2, found, query);
     buf_free(&array);
 }

@@ -1,13 +1,9 @@
 /* store.c: one statement for each write, so that each is one transaction. */
 #include "services/chat-router/store.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "kit/log.h"
-
-#define NUMBER_BYTES 24
 
 const pg_migration_t store_migrations[] = {
     {.version = 1,
@@ -36,17 +32,6 @@ const pg_migration_t store_migrations[] = {
 };
 const size_t store_migration_count = ARRAY_LEN(store_migrations);
 
-static pg_param_t text_or_null(bytes_t text)
-{
-    return text.len ? PG_STR(text) : PG_NULL;
-}
-
-static pg_param_t number(char out[NUMBER_BYTES], int64_t value)
-{
-    (void)snprintf(out, NUMBER_BYTES, "%" PRId64, value);
-    return PG_TEXT(out);
-}
-
 static void on_written(void *ctx, const PGresult *result, const error_t *err)
 {
     (void)result;
@@ -60,25 +45,24 @@ static void on_written(void *ctx, const PGresult *result, const error_t *err)
 
 void store_write_message(pg_t *pg, const store_message_t *m, metric_t *failures)
 {
-    char volume[NUMBER_BYTES], in[NUMBER_BYTES], out[NUMBER_BYTES], cost[NUMBER_BYTES], latency[NUMBER_BYTES];
     const pg_param_t params[] = {
         PG_STR(m->session_id),
         PG_STR(m->message_id),
-        text_or_null(m->user_id),
+        pg_param_text_or_null(m->user_id),
         PG_STR(m->text),
         PG_STR(m->answer),
         PG_STR(m->language),
         PG_STR(m->intent),
-        text_or_null(m->title),
-        m->has_volume ? number(volume, m->volume) : PG_NULL,
-        text_or_null(m->isbn),
+        pg_param_text_or_null(m->title),
+        m->has_volume ? PG_I64(m->volume) : PG_NULL,
+        pg_param_text_or_null(m->isbn),
         PG_TEXT(m->cached ? "t" : "f"),
-        text_or_null(m->degraded),
-        text_or_null(m->model_id),
-        number(in, m->input_tokens),
-        number(out, m->output_tokens),
-        number(cost, m->cost_usd_micros),
-        number(latency, m->latency_ms),
+        pg_param_text_or_null(m->degraded),
+        pg_param_text_or_null(m->model_id),
+        PG_I64(m->input_tokens),
+        PG_I64(m->output_tokens),
+        PG_I64(m->cost_usd_micros),
+        PG_I64(m->latency_ms),
     };
     /* A message that is there already counts no second time. */
     pg_query(
@@ -123,7 +107,7 @@ void store_recall(pg_t *pg, bytes_t session_id, bytes_t user_id, store_recall_fn
         return;
     }
     *recall = (recall_t){fn, ctx};
-    const pg_param_t params[] = {PG_STR(session_id), text_or_null(user_id)};
+    const pg_param_t params[] = {PG_STR(session_id), pg_param_text_or_null(user_id)};
     /* Another customer's words are not this one's history, whatever session they name. */
     pg_query(pg,
              "SELECT title, volume, isbn FROM (SELECT title, volume, isbn, asked_at FROM messages"
@@ -157,21 +141,19 @@ void store_book(pg_t *pg, uint64_t record, bytes_t replay_name, const inference_
         return;
     }
     *booking = (booking_t){fn, ctx};
-    char at[NUMBER_BYTES], in[NUMBER_BYTES], out[NUMBER_BYTES], ms[NUMBER_BYTES], first[NUMBER_BYTES],
-        cost[NUMBER_BYTES];
     const pg_param_t params[] = {
-        number(at, (int64_t)record),
-        PG_STR(replay_name.data ? replay_name : bytes_cstr("")),
+        PG_I64((int64_t)record),
+        pg_param_text(replay_name),
         PG_STR(i->inference_id),
         i->has_session_id ? PG_STR(i->session_id) : PG_NULL,
         PG_STR(i->model_id),
         PG_STR(i->status),
         i->has_purpose ? PG_STR(i->purpose) : PG_NULL,
-        number(in, i->metrics.input_tokens),
-        number(out, i->metrics.output_tokens),
-        number(ms, i->metrics.latency_ms),
-        i->metrics.has_first_token_ms ? number(first, i->metrics.first_token_ms) : PG_NULL,
-        number(cost, i->metrics.cost_usd_micros),
+        PG_I64(i->metrics.input_tokens),
+        PG_I64(i->metrics.output_tokens),
+        PG_I64(i->metrics.latency_ms),
+        i->metrics.has_first_token_ms ? PG_I64(i->metrics.first_token_ms) : PG_NULL,
+        PG_I64(i->metrics.cost_usd_micros),
         i->has_fallback_from ? PG_STR(i->fallback_from) : PG_NULL,
         i->has_error ? PG_STR(i->error) : PG_NULL,
         PG_STR(i->timestamp),
@@ -187,8 +169,7 @@ void store_book(pg_t *pg, uint64_t record, bytes_t replay_name, const inference_
 
 void store_prune(pg_t *pg, int64_t older_than_ms, metric_t *failures)
 {
-    char age[NUMBER_BYTES];
-    const pg_param_t params[] = {number(age, older_than_ms)};
+    const pg_param_t params[] = {PG_I64(older_than_ms)};
     pg_query(pg,
              "WITH age AS (SELECT now() - $1::bigint * interval '1 millisecond' AS limit),"
              " m AS (DELETE FROM messages WHERE asked_at < (SELECT age.limit FROM age)),"

@@ -1,11 +1,8 @@
 /* jobs.c: the table of jobs. */
 #include "services/fm-invoker/jobs.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
-#define NUMBER_BYTES 24
 #define LEASE_SQL "now() + interval '150 seconds'"
 _Static_assert(JOBS_LEASE_MS == 150000, "LEASE_SQL says the same");
 
@@ -104,12 +101,12 @@ static void update(app_t *app, const char *sql, const pg_param_t *params, int co
 
 void jobs_complete(app_t *app, bytes_t job_id, const inference_result_t *result, jobs_done_fn fn, void *ctx)
 {
-    char input[NUMBER_BYTES], output[NUMBER_BYTES], cost[NUMBER_BYTES];
-    (void)snprintf(input, sizeof input, "%" PRId64, result->input_tokens);
-    (void)snprintf(output, sizeof output, "%" PRId64, result->output_tokens);
-    (void)snprintf(cost, sizeof cost, "%" PRId64, result->cost_usd_micros);
-    const pg_param_t params[] = {PG_STR(job_id), PG_STR(result->text), PG_TEXT(result->model_id),
-                                 PG_TEXT(input), PG_TEXT(output),      PG_TEXT(cost)};
+    const pg_param_t params[] = {PG_STR(job_id),
+                                 PG_STR(result->text),
+                                 PG_TEXT(result->model_id),
+                                 PG_I64(result->input_tokens),
+                                 PG_I64(result->output_tokens),
+                                 PG_I64(result->cost_usd_micros)};
     update(app,
            "UPDATE jobs SET status = 'completed', text = $2, model_id = $3, input_tokens = $4, output_tokens = $5,"
            " cost_usd_micros = $6, error = NULL, lease_until = NULL, updated_at = now()"

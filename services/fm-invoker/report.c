@@ -205,10 +205,7 @@ static void save(app_t *app)
     *saving = (saving_t){app, app->unsaved_cost, budget_day(clock_wall_us())};
     app->saving = true;
     app->unsaved_cost = 0;
-    char day[24], amount[24];
-    (void)snprintf(day, sizeof day, "%" PRId64, saving->day);
-    (void)snprintf(amount, sizeof amount, "%" PRId64, saving->amount);
-    const pg_param_t params[] = {PG_TEXT(day), PG_TEXT(amount)};
+    const pg_param_t params[] = {PG_I64(saving->day), PG_I64(saving->amount)};
     pg_query(app->pg,
              "INSERT INTO budget (day, spent_usd_micros) VALUES (" DAY_SQL ", $2) ON CONFLICT (day) DO UPDATE "
              "SET spent_usd_micros = budget.spent_usd_micros + excluded.spent_usd_micros RETURNING spent_usd_micros",
@@ -233,9 +230,7 @@ static void on_loaded(void *ctx, const PGresult *result, const error_t *err)
 
 void report_budget_load(app_t *app)
 {
-    char day[24];
-    (void)snprintf(day, sizeof day, "%" PRId64, budget_day(clock_wall_us()));
-    const pg_param_t params[] = {PG_TEXT(day)};
+    const pg_param_t params[] = {PG_I64(budget_day(clock_wall_us()))};
     pg_query(app->pg, "SELECT spent_usd_micros FROM budget WHERE day = " DAY_SQL, params, ARRAY_LEN(params), on_loaded,
              app);
 }

@@ -137,6 +137,27 @@ static void parameters_and_results_keep_every_byte(void **state)
     run(f, 1);
 }
 
+static void see_kinds_of_nothing(void *ctx, const PGresult *result, const error_t *err)
+{
+    assert_null(err);
+    assert_int_equal(pg_i64(result, 0, 0, 0), INT64_MIN);
+    assert_int_equal(pg_i64(result, 0, 1, 0), 42);
+    assert_true(pg_bool(result, 0, 2));
+    assert_true(pg_bool(result, 0, 3));
+    assert_true(pg_bool(result, 0, 4));
+    seen(ctx);
+}
+
+static void an_empty_text_and_null_are_told_apart(void **state)
+{
+    fixture_t *f = *state;
+    const pg_param_t params[] = {PG_I64(INT64_MIN), PG_I64(42), pg_param_text(BYTES_NONE),
+                                 pg_param_text_or_null(BYTES_LIT("")), pg_param_text_or_null(BYTES_LIT("x"))};
+    pg_query(f->pg, "SELECT $1::int8, $2::int8, $3::text = '', $4::text IS NULL, $5::text = 'x'", params,
+             ARRAY_LEN(params), see_kinds_of_nothing, f);
+    run(f, 1);
+}
+
 static void an_error_has_its_sqlstate_and_our_code(void **state)
 {
     fixture_t *f = *state;
@@ -498,6 +519,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         PG_TEST(a_query_that_was_asked_before_the_connection_is_up_is_answered),
         PG_TEST(parameters_and_results_keep_every_byte),
+        PG_TEST(an_empty_text_and_null_are_told_apart),
         PG_TEST(an_error_has_its_sqlstate_and_our_code),
         PG_TEST(text_with_a_nul_is_refused_and_never_inside_the_call),
         PG_TEST(text_that_is_no_utf8_is_refused_by_the_server),
