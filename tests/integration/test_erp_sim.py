@@ -169,13 +169,13 @@ def test_the_services_own_token_is_taken_too(start):
 
 # ---- rate and time ------------------------------------------------------------------------------------------
 def test_the_fifty_first_in_a_second_is_refused(sim):
-    answers = [sim.ask("GetStockLevel", ("ISBN", ONE_PIECE_42)) for _ in range(60)]
-    first_fifty = answers[:50]
-    assert all(answer.status == 200 for answer in first_fifty)
-    refused = [answer for answer in answers if answer.status == 503]
-    assert refused and all((answer.fault, answer.side) == ("E503", "Server") for answer in refused)
-    stats = sim.stats()["erp"]
-    assert stats["max_in_a_second"] == 50 and stats["refused"] == len(refused)
+    statuses = sim.hurry(envelope("GetProduct", ("ISBN", ONE_PIECE_42)), 2000)
+    assert statuses[:50] == [200] * 50 and statuses[-1] == 503
+    refused = sim.stats()["erp"]
+    assert refused["max_in_a_second"] == 50 and refused["refused"] == 1
+    sim.control(rate=1)
+    answer = sim.ask("GetProduct", ("ISBN", ONE_PIECE_42))
+    assert (answer.status, answer.fault, answer.side) == (503, "E503", "Server")
 
 
 def test_many_clients_for_two_seconds_get_no_more_than_fifty_in_any_second(sim):
@@ -191,7 +191,7 @@ def test_many_clients_for_two_seconds_get_no_more_than_fifty_in_any_second(sim):
         thread.start()
     for thread in threads:
         thread.join()
-    assert 100 <= len(admitted) <= 150
+    assert 50 < len(admitted) <= 150
     assert sim.stats()["erp"]["max_in_a_second"] == 50
 
 

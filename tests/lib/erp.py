@@ -81,6 +81,17 @@ class ErpSim:
         finally:
             connection.close()
 
+    def hurry(self, body, count):
+        """The HTTP statuses of so many requests, one after the other on one connection, until one is refused."""
+        connection, statuses = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20), []
+        while len(statuses) < count and 503 not in statuses:
+            connection.request("POST", "/soap/inventory", body, {"Content-Type": SHIFT_JIS})
+            answer = connection.getresponse()
+            answer.read()
+            statuses.append(answer.status)
+        connection.close()
+        return statuses
+
     def post(self, body, content_type=SHIFT_JIS):
         return Answer(*self.http("POST", "/soap/inventory", body, {"Content-Type": content_type, "SOAPAction": '""'}))
 
