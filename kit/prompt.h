@@ -25,12 +25,12 @@
 #define PROMPT_TASK_ANSWER "answer"
 #define PROMPT_TASK_CLASSIFY "classify"
 
-/* Kinds of facts; in brackets the keys, all optional but the first. */
+/* Kinds of facts; behind each its keys, all optional. */
 #define PROMPT_FACT_STOCK                                                                                              \
-    "stock" /* isbn title volume warehouse status quantity price_jpy restock_date eta_days stale_minutes */
-#define PROMPT_FACT_PRICE "price" /* isbn title volume price_jpy */
+    "stock" /* isbn title title_en volume warehouse status quantity price_jpy restock_date eta_days stale_minutes */
+#define PROMPT_FACT_PRICE "price" /* isbn title title_en volume price_jpy */
 #define PROMPT_FACT_BOOK                                                                                               \
-    "book" /* isbn title volume title_en creators publisher genres synopsis price_jpy published_on score */
+    "book" /* isbn title title_en volume creators publisher genres synopsis price_jpy published_on score */
 #define PROMPT_FACT_ORDER "order"     /* order_id status ordered_on eta_days total_jpy items */
 #define PROMPT_FACT_POLICY "policy"   /* topic text: what the shop says about shipping, returns, payment, … */
 #define PROMPT_FACT_MISSING "missing" /* what: stock, search, orders, … could not be asked in time */

@@ -44,9 +44,9 @@ static void embedding_free(embedding_t *self)
 static bool reply_pack(embedding_t *self, int64_t cost, buf_t *body, error_t *err)
 {
     int64_t duration_us = clock_mono_us() - self->start_us;
-    hop_t hops[2] = {
-        {.service = BYTES_LIT("fm-invoker"), .operation = BYTES_LIT(CALL_FM_EMBED)},
-        {.service = bytes_cstr(provider_name(self->app->provider)), .operation = BYTES_LIT("InvokeModel")}};
+    hop_t hops[2] = {{.service = BYTES_LIT("fm-invoker"), .operation = BYTES_LIT(CALL_FM_EMBED)},
+                     {.service = bytes_cstr(provider_name(self->app->provider)),
+                      .operation = bytes_cstr(provider_embed_operation(self->app->provider))}};
     for (int64_t i = 0; i < 2; i++) {
         hops[i].duration_us = duration_us;
         SCHEMA_SET(&hops[i], depth, i);
@@ -63,13 +63,8 @@ static bool reply_pack(embedding_t *self, int64_t cost, buf_t *body, error_t *er
     return fm_embed_response_pack(body, &response, err);
 }
 
-static void finish(embedding_t *self)
+static void account(embedding_t *self, int64_t cost)
 {
-    int64_t cost = price_cost(&self->model->price, self->tokens, 0);
-    buf_t body = {0};
-    report_settle(self->app, self->reserved, cost);
-    if (!self->has_failed && !reply_pack(self, cost, &body, &self->err))
-        self->has_failed = true;
     report_call(self->app, &(report_t){.inference_id = self->id,
                                        .purpose = self->ask.has_purpose ? self->ask.purpose : BYTES_LIT("embed"),
                                        .model = self->model,
@@ -79,6 +74,17 @@ static void finish(embedding_t *self)
                                        .latency_us = clock_mono_us() - self->start_us,
                                        .first_token_us = -1,
                                        .trace = &self->request->trace});
+}
+
+static void finish(embedding_t *self)
+{
+    int64_t cost = price_cost(&self->model->price, self->tokens, 0);
+    buf_t body = {0};
+    report_settle(self->app, self->reserved, cost);
+    if (!self->has_failed && !reply_pack(self, cost, &body, &self->err))
+        self->has_failed = true;
+    if (self->next_text > 0) /* something went to the model */
+        account(self, cost);
     if (self->has_failed)
         bus_fail(self->app->bus, self->request, &self->err);
     else

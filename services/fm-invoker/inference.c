@@ -99,8 +99,8 @@ static int64_t first_token_us(const inference_t *self)
     return self->first_us ? self->first_us - self->start_us : -1;
 }
 
-/* One model has been asked and has ended. Returns what it cost. */
-static int64_t attempt_account(inference_t *self, const chat_progress_t *used, const error_t *err)
+/* One model has been asked and has ended. */
+static void attempt_account(inference_t *self, const chat_progress_t *used, const error_t *err)
 {
     app_t *app = self->app;
     int64_t now_us = clock_mono_us(), cost = price_cost(&self->model->price, used->input_tokens, used->output_tokens);
@@ -123,7 +123,6 @@ static int64_t attempt_account(inference_t *self, const chat_progress_t *used, c
                              .first_token_us = self->first_us ? self->first_us - self->attempt_us : -1,
                              .trace = self->ask.trace};
     report_call(app, &report);
-    return cost;
 }
 
 static void finish(inference_t *self, const chat_progress_t *used, const error_t *err)
@@ -202,9 +201,12 @@ static void on_done(void *ctx, const provider_chat_end_t *end)
     if (self->is_too_long) {
         (void)error_set(&own, STATUS_DATA_LOSS, NULL, "the model wrote more than %d bytes", INFERENCE_TEXT_MAX_BYTES);
         err = &own;
+    } else if (self->text.failed) {
+        (void)error_set(&own, STATUS_RESOURCE_EXHAUSTED, NULL, "out of memory for the answer");
+        err = &own;
     }
     tokens_take(self, &used);
-    hop_add(self, provider_name(self->app->provider), "InvokeModelWithResponseStream", self->attempt_us, 1,
+    hop_add(self, provider_name(self->app->provider), provider_chat_operation(self->app->provider), self->attempt_us, 1,
             self->model->id);
     attempt_account(self, &used, err);
     if (!err || !fall_back(self, err))

@@ -3,8 +3,7 @@
 
 #include <stdlib.h>
 
-#define LEASE_SQL "now() + interval '150 seconds'"
-_Static_assert(JOBS_LEASE_MS == 150000, "LEASE_SQL says the same");
+#define LEASE_SQL "now() + $2::bigint * interval '1 millisecond'"
 
 const pg_migration_t fm_migrations[] = {
     {1, "budget and jobs",
@@ -50,6 +49,11 @@ static void on_claimed(void *ctx, const PGresult *result, const error_t *err)
     claiming.fn(claiming.ctx, claim, err);
 }
 
+int64_t jobs_lease_ms(const app_t *app)
+{
+    return app->settings->timeout_ms + JOBS_LEASE_MARGIN_MS;
+}
+
 void jobs_claim(app_t *app, bytes_t job_id, jobs_claimed_fn fn, void *ctx)
 {
     claiming_t *claiming = calloc(1, sizeof *claiming);
@@ -60,7 +64,7 @@ void jobs_claim(app_t *app, bytes_t job_id, jobs_claimed_fn fn, void *ctx)
         return;
     }
     *claiming = (claiming_t){fn, ctx};
-    const pg_param_t params[] = {PG_STR(job_id)};
+    const pg_param_t params[] = {PG_STR(job_id), PG_I64(jobs_lease_ms(app))};
     pg_query(app->pg,
              "WITH taken AS ("
              "  INSERT INTO jobs (job_id, status, lease_until) VALUES ($1, 'processing', " LEASE_SQL ")"

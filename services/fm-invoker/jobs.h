@@ -4,7 +4,7 @@
 
 #include "services/fm-invoker/inference.h"
 
-#define JOBS_LEASE_MS 150000 /* beyond the longest model call with its fallback */
+#define JOBS_LEASE_MARGIN_MS 30000 /* beyond the longest time of a model call */
 
 extern const pg_migration_t fm_migrations[];
 extern const size_t fm_migration_count;
@@ -19,6 +19,8 @@ typedef enum {
 typedef void (*jobs_claimed_fn)(void *ctx, claim_t claim, const error_t *err);
 typedef void (*jobs_done_fn)(void *ctx, const error_t *err);
 
+/* How long a lease holds. */
+int64_t jobs_lease_ms(const app_t *app);
 /* Takes the lease of a job; makes the row when the message came from elsewhere. */
 void jobs_claim(app_t *app, bytes_t job_id, jobs_claimed_fn fn, void *ctx);
 void jobs_complete(app_t *app, bytes_t job_id, const inference_result_t *result, jobs_done_fn fn, void *ctx);

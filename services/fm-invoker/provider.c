@@ -97,6 +97,16 @@ const char *provider_name(const provider_t *provider)
     return provider->is_openai ? "openai" : "bedrock";
 }
 
+const char *provider_chat_operation(const provider_t *provider)
+{
+    return provider->is_openai ? "chat.completions" : "InvokeModelWithResponseStream";
+}
+
+const char *provider_embed_operation(const provider_t *provider)
+{
+    return provider->is_openai ? "embeddings" : "InvokeModel";
+}
+
 bool provider_is_ready(const provider_t *provider, const char **why)
 {
     if (provider->is_openai || aws_credentials(provider->aws, NULL))

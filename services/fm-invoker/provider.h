@@ -77,6 +77,9 @@ MUST_USE provider_t *provider_new(const provider_options_t *options, error_t *er
 void provider_free(provider_t **provider);
 
 const char *provider_name(const provider_t *provider); /* "bedrock", "openai" */
+/* What is asked for, in the provider's words. */
+const char *provider_chat_operation(const provider_t *provider);
+const char *provider_embed_operation(const provider_t *provider);
 /* False with *why while it cannot be asked at all (no credentials yet). */
 bool provider_is_ready(const provider_t *provider, const char **why);
 uint32_t provider_embed_batch(const provider_t *provider);

@@ -49,7 +49,7 @@ static void on_completed(void *ctx, const error_t *err)
 {
     work_t *self = ctx;
     if (err) { /* the lease runs out by itself */
-        release(self, JOBS_LEASE_MS, err->message);
+        release(self, jobs_lease_ms(self->app), err->message);
         return;
     }
     bus_ack(self->app->bus, self->delivery);
@@ -67,7 +67,7 @@ static void on_failed(void *ctx, const error_t *err)
 static void on_requeued(void *ctx, const error_t *err)
 {
     work_t *self = ctx;
-    release(self, err ? JOBS_LEASE_MS : self->retry_ms, self->err.message);
+    release(self, err ? jobs_lease_ms(self->app) : self->retry_ms, self->err.message);
 }
 
 /* The model could not be asked, or did not answer. */
