@@ -1,4 +1,4 @@
-/* question_internal.h: the insides of a question, shared by its three sources. */
+/* question_internal.h: the insides of a question, shared by its sources. */
 #ifndef CHAT_ROUTER_QUESTION_INTERNAL_H
 #define CHAT_ROUTER_QUESTION_INTERNAL_H
 
@@ -57,9 +57,7 @@ struct question {
     facts_t facts;
     bytes_t scan_cursor;
     int scan_pages;
-    const book_t *scan_prefix; /* a book whose title begins with the one asked for */
     buf_t answer;
-    bool has_told;
     bool is_moving; /* inside question_move: what happens meanwhile is seen by its loop */
     question_result_t result;
 };
@@ -88,9 +86,26 @@ bool resolve_is_done(const question_t *q);
 /* Takes what came into the facts: the catalogue's answer, and the search's. */
 void resolve_take(question_t *q);
 void search_take(question_t *q);
+void likeness_begin(question_t *q);
 void scan_start(question_t *q);
 /* Looks through the page that came; true when another one is on its way. */
 bool scan_go_on(question_t *q);
+
+/* -- question_understand.c, question_gather.c, question_answer.c: steps: true when the state has changed ---- */
+bool understand_step(question_t *q);
+bool recall_step(question_t *q);
+bool orders_step(question_t *q);
+bool gather_step(question_t *q);
+bool answer_step(question_t *q);
+/* Tokens and money of a model's reply, into the result. */
+void usage_add(question_t *q, const fm_invoke_response_t *response);
+void stock_ask_one(question_t *q, bytes_t isbn);
+/* It is about a certain book: its stock or its price. */
+bool question_wants_book(const question_t *q);
+/* It is answered without asking anybody. */
+bool question_needs_no_facts(const question_t *q);
+/* Facts as far as the meaning gives them; what is missing stays missing. */
+void facts_begin(question_t *q);
 
 /* -- question.c -------------------------------------------------------------------------------------- */
 void question_move(question_t *q);

@@ -4,6 +4,7 @@
 #include "services/chat-router/question_internal.h"
 
 #define CATALOG_LIMIT 50
+#define LIKENESS_MORE 20 /* volumes of the very book come first, and are passed over */
 
 static const mention_t *mention_of(const question_t *q)
 {
@@ -42,7 +43,9 @@ static void catalog_ask_isbns(question_t *q, bytes_list_t isbns)
 static void search_ask(question_t *q, bytes_t text)
 {
     const mention_t *m = mention_of(q);
-    bool wants_book = q->meaning.intent == INTENT_INVENTORY || q->meaning.intent == INTENT_PRICE;
+    bool wants_book = question_wants_book(q);
+    if (q->asks[ASK_SEARCH].state != ASK_IDLE)
+        return; /* begun while a model was asked what is wanted */
     search_query_request_t request = {.text = text};
     size_t limit = q->input.limit ? q->input.limit : FACTS_HITS_WANTED;
     SCHEMA_SET(&request, limit, (int64_t)limit + 1); /* one more: the book that likeness is sought to */
@@ -78,7 +81,7 @@ static void book_ask(question_t *q)
 
 void resolve_start(question_t *q)
 {
-    bool wants_book = q->meaning.intent == INTENT_INVENTORY || q->meaning.intent == INTENT_PRICE;
+    bool wants_book = question_wants_book(q);
     if (wants_book)
         book_ask(q);
     else if (q->meaning.intent == INTENT_RECOMMEND && q->input.isbns.count)
@@ -217,7 +220,7 @@ static void hit_add(question_t *q, const search_hit_t *hit, size_t limit)
 static void hits_take(question_t *q)
 {
     const mention_t *m = mention_of(q);
-    bool wants_book = q->meaning.intent == INTENT_INVENTORY || q->meaning.intent == INTENT_PRICE;
+    bool wants_book = question_wants_book(q);
     size_t wanted_count = q->input.limit ? q->input.limit : FACTS_HITS_WANTED;
     size_t limit = wanted_count < FACTS_HITS_MAX ? wanted_count : FACTS_HITS_MAX;
     search_query_response_t response;
@@ -243,7 +246,7 @@ static void hits_take(question_t *q)
 
 bool resolve_is_done(const question_t *q)
 {
-    bool wants_book = q->meaning.intent == INTENT_INVENTORY || q->meaning.intent == INTENT_PRICE;
+    bool wants_book = question_wants_book(q);
     if (ask_runs(q, ASK_CATALOG) || ask_runs(q, ASK_CATALOG_WHOLE))
         return false;
     /* Who wants a book does not wait for the search: the ERP's pages are read meanwhile. */
@@ -257,9 +260,25 @@ void resolve_take(question_t *q)
         q->facts.missing |= PART_CATALOG;
 }
 
+/* A recommendation by likeness to books asks the search once the catalogue has said what they are. */
+void likeness_begin(question_t *q)
+{
+    const book_t *book = q->facts.book_count ? q->facts.books[0] : NULL;
+    if (q->meaning.intent != INTENT_RECOMMEND || !book || q->asks[ASK_SEARCH].state != ASK_IDLE)
+        return;
+    search_query_request_t request = {.text = book->title};
+    buf_t body = {0};
+    error_t err;
+    SCHEMA_SET(&request, limit, (int64_t)(q->input.limit ? q->input.limit : FACTS_HITS_WANTED) + LIKENESS_MORE);
+    if (search_query_request_pack(&body, &request, &err))
+        ask_start(q, ASK_SEARCH, CALL_SEARCH_QUERY, &body,
+                  ask_budget_ms(q, QUESTION_RESOLVE_MS, QUESTION_RESOLVE_PERCENT));
+    buf_free(&body);
+}
+
 void search_take(question_t *q)
 {
-    bool wants_book = q->meaning.intent == INTENT_INVENTORY || q->meaning.intent == INTENT_PRICE;
+    bool wants_book = question_wants_book(q);
     bool is_known = wants_book && q->facts.book_count > 0;
     if (is_known)
         ask_drop(q, ASK_SEARCH, "not needed: the book is known");
