@@ -31,7 +31,7 @@
 #define PROMPT_FACT_PRICE "price" /* isbn title title_en volume price_jpy */
 #define PROMPT_FACT_BOOK                                                                                               \
     "book" /* isbn title title_en volume creators publisher genres synopsis price_jpy published_on score */
-#define PROMPT_FACT_ORDER "order"     /* order_id status ordered_on eta_days total_jpy items */
+#define PROMPT_FACT_ORDER "order"     /* order_id status ordered_on expected_on eta_days total_jpy items */
 #define PROMPT_FACT_POLICY "policy"   /* topic text: what the shop says about shipping, returns, payment, … */
 #define PROMPT_FACT_MISSING "missing" /* what: stock, search, orders, … could not be asked in time */
 #define PROMPT_FACT_NONE "none"       /* what: it was asked, and there is nothing (no such book, no such order) */

@@ -106,6 +106,8 @@ static void order_put(const prompt_fact_t *fact, buf_t *out)
                BYTES_FMT(prompt_fact_text(fact, "status")));
     if (prompt_fact_int(fact, "eta_days", -1) >= 0)
         buf_printf(out, " It should arrive in about %" PRId64 " days.", prompt_fact_int(fact, "eta_days", 0));
+    if (prompt_fact_text(fact, "expected_on").len)
+        buf_printf(out, " It should arrive on %.*s.", BYTES_FMT(prompt_fact_text(fact, "expected_on")));
     if (prompt_fact_int(fact, "total_jpy", -1) >= 0) {
         buf_append_cstr(out, " The total is ");
         price_put(prompt_fact_int(fact, "total_jpy", 0), out);
@@ -147,17 +149,21 @@ static void suggestions_put(const prompt_t *prompt, buf_t *out)
         buf_printf(out, " It is about: %.*s", BYTES_FMT(prompt_fact_text(only, "synopsis")));
 }
 
-static void topic_put(const prompt_fact_t *fact, buf_t *out)
+/* What could not be looked up, and what was and is not there. */
+static const char *topic(const prompt_fact_t *fact, bool was_asked)
 {
-    bytes_t what = prompt_fact_text(fact, "what");
-    if (bytes_eq_cstr(what, "book"))
-        buf_append_cstr(out, "matching book");
-    else if (bytes_eq_cstr(what, "stock"))
-        buf_append_cstr(out, "stock information");
-    else if (what.len)
-        buf_append_bytes(out, what);
-    else
-        buf_append_cstr(out, "information");
+    static const struct {
+        const char *what, *missing, *none;
+    } topics[] = {
+        {"stock", "stock", "stock information"},   {"price", "price", "price"},
+        {"orders", "orders", "such order"},        {"order", "order", "such order"},
+        {"search", "catalogue", "matching book"},  {"book", "catalogue", "matching book"},
+        {"catalog", "catalogue", "matching book"}, {"history", "conversation so far", "earlier conversation"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(topics); i++)
+        if (bytes_eq_cstr(prompt_fact_text(fact, "what"), topics[i].what))
+            return was_asked ? topics[i].none : topics[i].missing;
+    return "information";
 }
 
 static void other_put(const prompt_fact_t *fact, buf_t *out)
@@ -169,13 +175,9 @@ static void other_put(const prompt_fact_t *fact, buf_t *out)
     } else if (compose_is(fact, PROMPT_FACT_POLICY)) {
         buf_append_bytes(out, prompt_fact_text(fact, "text"));
     } else if (compose_is(fact, PROMPT_FACT_NONE)) {
-        buf_append_cstr(out, "I am sorry, no ");
-        topic_put(fact, out);
-        buf_append_cstr(out, " was found.");
+        buf_printf(out, "I am sorry, no %s was found.", topic(fact, true));
     } else if (compose_is(fact, PROMPT_FACT_MISSING)) {
-        buf_append_cstr(out, "I am sorry, the ");
-        topic_put(fact, out);
-        buf_append_cstr(out, " could not be looked up just now.");
+        buf_printf(out, "I am sorry, the %s could not be looked up just now.", topic(fact, false));
     }
 }
 

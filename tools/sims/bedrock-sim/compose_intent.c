@@ -33,7 +33,7 @@ static const kind_t kinds[] = {
     {{"greet", "smalltalk", "chat"}, {"こんにちは", "こんばんは", "おはよう", "hello", "good morning", "good evening"}},
 };
 
-static const char *const fallback_names[] = {"other", "general", "unknown", "none", NULL};
+static const char *const fallback_names[] = {"other", "out_of_scope", "general", "unknown", "none", NULL};
 
 static bool name_fits(bytes_t name, const char *const *parts)
 {

@@ -105,9 +105,9 @@ static void price_fact_put(const prompt_fact_t *fact, buf_t *out)
 static void order_put(const prompt_fact_t *fact, buf_t *out)
 {
     static const char *const states[][2] = {
-        {"pending", "受付中"},    {"placed", "受付済み"},   {"confirmed", "確認済み"}, {"paid", "支払い済み"},
-        {"processing", "準備中"}, {"shipped", "発送済み"},  {"delivered", "配達済み"}, {"cancelled", "キャンセル済み"},
-        {"returned", "返品済み"}, {"refunded", "返金済み"},
+        {"pending", "受付中"},           {"placed", "受付済み"},   {"confirmed", "確認済み"}, {"paid", "支払い済み"},
+        {"packed", "梱包済み"},          {"processing", "準備中"}, {"shipped", "発送済み"},   {"delivered", "配達済み"},
+        {"cancelled", "キャンセル済み"}, {"returned", "返品済み"}, {"refunded", "返金済み"},
     };
     bytes_t status = prompt_fact_text(fact, "status");
     buf_printf(out, "ご注文 %.*s は", BYTES_FMT(prompt_fact_text(fact, "order_id")));
@@ -120,6 +120,8 @@ static void order_put(const prompt_fact_t *fact, buf_t *out)
         buf_printf(out, "「%.*s」の状態です。", BYTES_FMT(status));
     if (prompt_fact_int(fact, "eta_days", -1) >= 0)
         buf_printf(out, "お届けまで約%" PRId64 "日です。", prompt_fact_int(fact, "eta_days", 0));
+    if (prompt_fact_text(fact, "expected_on").len)
+        buf_printf(out, "お届け予定日は%.*sです。", BYTES_FMT(prompt_fact_text(fact, "expected_on")));
     if (prompt_fact_int(fact, "total_jpy", -1) >= 0) {
         buf_append_cstr(out, "合計は");
         price_put(prompt_fact_int(fact, "total_jpy", 0), out);
@@ -160,15 +162,20 @@ static void suggestions_put(const prompt_t *prompt, buf_t *out)
         buf_printf(out, "内容: %.*s", BYTES_FMT(prompt_fact_text(only, "synopsis")));
 }
 
-static const char *topic(const prompt_fact_t *fact)
+/* What could not be looked up, and what was and is not there. */
+static const char *topic(const prompt_fact_t *fact, bool was_asked)
 {
-    static const char *const topics[][2] = {
-        {"stock", "在庫情報"},        {"price", "価格"},      {"orders", "注文情報"},  {"order", "注文情報"},
-        {"search", "商品の検索結果"}, {"book", "該当する本"}, {"catalog", "商品情報"}, {"history", "これまでの会話"},
+    static const struct {
+        const char *what, *missing, *none;
+    } topics[] = {
+        {"stock", "在庫情報", "在庫情報"},          {"price", "価格", "価格"},
+        {"orders", "注文情報", "該当するご注文"},   {"order", "注文情報", "該当するご注文"},
+        {"search", "商品の検索結果", "該当する本"}, {"book", "商品情報", "該当する本"},
+        {"catalog", "商品情報", "該当する本"},      {"history", "これまでの会話", "これまでの会話"},
     };
     for (size_t i = 0; i < ARRAY_LEN(topics); i++)
-        if (bytes_eq_cstr(prompt_fact_text(fact, "what"), topics[i][0]))
-            return topics[i][1];
+        if (bytes_eq_cstr(prompt_fact_text(fact, "what"), topics[i].what))
+            return was_asked ? topics[i].none : topics[i].missing;
     return "一部の情報";
 }
 
@@ -181,9 +188,9 @@ static void other_put(const prompt_fact_t *fact, buf_t *out)
     else if (compose_is(fact, PROMPT_FACT_POLICY))
         buf_append_bytes(out, prompt_fact_text(fact, "text"));
     else if (compose_is(fact, PROMPT_FACT_NONE))
-        buf_printf(out, "申し訳ございませんが、%sは見つかりませんでした。", topic(fact));
+        buf_printf(out, "申し訳ございませんが、%sは見つかりませんでした。", topic(fact, true));
     else if (compose_is(fact, PROMPT_FACT_MISSING))
-        buf_printf(out, "申し訳ございません。ただいま%sを確認できません。", topic(fact));
+        buf_printf(out, "申し訳ございません。ただいま%sを確認できません。", topic(fact, false));
 }
 
 void compose_japanese(const prompt_t *prompt, buf_t *out)
