@@ -1,4 +1,5 @@
 /* commands.c: the table of commands, and the help that comes of it. */
+#include "kit/config.h"
 #include "tools/mangactl/verbs.h"
 
 #define NEAR_ENOUGH 2
@@ -68,21 +69,45 @@ const char *commands_nearest(const char *word)
 }
 
 /* -- help ------------------------------------------------------------------------------------------ */
+/* For words alone: ctl.c reads the variables, of which options of the command line stand before some. */
+static const config_row_t variables[] = {
+    {.name = "MANGABUS_ENDPOINT", .type = CONFIG_STR, .fallback = "tcp://127.0.0.1:7447", .doc = "the broker"},
+    {.name = "MANGABUS_CURVE_DIR",
+     .type = CONFIG_STR,
+     .fallback = "",
+     .doc = "folder with server.pub, mangactl.pub and mangactl.key; empty: no encryption"},
+    {.name = "MANGABUS_STATE",
+     .type = CONFIG_STR,
+     .fallback = "/var/tmp/mangabus-$USER",
+     .doc = "local state, for doctor"},
+    {.name = "MANGABUS_LOG_LEVEL",
+     .type = CONFIG_STR,
+     .fallback = "",
+     .doc = "debug, info, warn or error: show what the bus client does; empty: nothing"},
+    {.name = "NO_COLOR", .type = CONFIG_STR, .fallback = "", .doc = "anything: no colours"},
+};
+static const config_table_t environment = {variables, ARRAY_LEN(variables)};
+
+void commands_markdown(FILE *out)
+{
+    buf_t text = {0};
+    config_section("mangactl", "The operator's tool; `mangactl --help` lists its commands.", &environment, 1, &text);
+    fputs(buf_cstr(&text), out);
+    buf_free(&text);
+}
+
 void commands_help(FILE *out)
 {
     fputs("mangactl: look into mangabus, and work on it.\n\n  mangactl COMMAND [ARGUMENT...] [--OPTION...]\n\n", out);
     for (size_t i = 0; i < ARRAY_LEN(COMMANDS); i++)
         fprintf(out, "  %-16s %s\n", COMMANDS[i]->name, COMMANDS[i]->summary);
-    fputs(
-        "\nEvery command has --help with examples, and --json.\n"
-        "Environment: MANGABUS_ENDPOINT  the broker (tcp://127.0.0.1:7447)\n"
-        "             MANGABUS_CURVE_DIR folder with server.pub, mangactl.pub and mangactl.key; empty: no encryption\n"
-        "             MANGABUS_STATE     local state, for doctor (/var/tmp/mangabus-$USER)\n"
-        "             MANGABUS_LOG_LEVEL debug, info, warn or error: show what the bus client does\n"
-        "             NO_COLOR           no colours\n"
-        "Exit codes: 0 done, 1 the answer is no, 64 wrong usage, 65 bad data, 69 unreachable, 74 disk,\n"
-        "            75 try again, 77 not allowed, 78 wrong configuration.\n",
-        out);
+    buf_t text = {0};
+    config_help(&environment, 1, &text);
+    fprintf(out, "\nEvery command has --help with examples, and --json.\n\nEnvironment:\n%s\n", buf_cstr(&text));
+    fputs("Exit codes: 0 done, 1 the answer is no, 64 wrong usage, 65 bad data, 69 unreachable, 74 disk,\n"
+          "            75 try again, 77 not allowed, 78 wrong configuration.\n",
+          out);
+    buf_free(&text);
 }
 
 static void help_options(FILE *out, const arg_table_t *table)

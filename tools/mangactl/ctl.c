@@ -315,6 +315,10 @@ int ctl_main(int argc, char *const *argv, FILE *out, FILE *err)
         fprintf(out, "mangactl %s\n", MANGABUS_VERSION);
         return CTL_OK;
     }
+    if (strcmp(argv[0], "--config-markdown") == 0) {
+        commands_markdown(out);
+        return CTL_OK;
+    }
     if (strcmp(argv[0], "help") == 0)
         return help_of(&ctl, argc - 1, argv + 1);
     int used;

@@ -113,6 +113,7 @@ const command_t *const *commands_all(size_t *count);
 const command_t *commands_find(int argc, char *const *argv, int *used);
 const arg_table_t *commands_common(void);
 void commands_help(FILE *out);
+void commands_markdown(FILE *out); /* the environment, as a section of docs/configuration.md */
 void commands_help_one(FILE *out, const command_t *command);
 /* The nearest command's name to what was typed; NULL when nothing is near. */
 const char *commands_nearest(const char *word);
