@@ -47,6 +47,7 @@ typedef struct {
     uint64_t (*call)(void *ctx, const bus_call_t *call, error_t *err); /* as bus_call */
     void (*cancel)(void *ctx, uint64_t number, const char *reason);    /* as bus_cancel */
     int64_t (*now_us)(void *ctx);                                      /* monotonic */
+    bool (*is_over)(void *ctx); /* the process ends: replies are ignored, whoever made the question frees it */
     void (*wake_at)(void *ctx, int64_t mono_us); /* question_wake then; a later call replaces an earlier one */
     /* question_recall is to follow, not from inside; false when there is no history to be had. May be NULL. */
     bool (*history)(void *ctx, bytes_t session_id);

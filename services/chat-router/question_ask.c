@@ -287,9 +287,14 @@ static void reply_take(ask_t *ask, const bus_reply_t *reply)
 static void on_reply(void *ctx, const bus_reply_t *reply)
 {
     ask_t *ask = ctx;
+    question_t *q = ask->question;
     if (ask->state != ASK_RUNNING)
         return;
     ask->number = 0;
+    if (q->ports.is_over(q->ports.ctx)) {
+        ask_end(ask, ASK_FAILED, STATUS_CANCELLED);
+        return;
+    }
     if (!reply->err) {
         reply_take(ask, reply);
     } else if (may_retry(ask, reply->err->code)) {
@@ -298,7 +303,7 @@ static void on_reply(void *ctx, const bus_reply_t *reply)
         ask_end(ask, ASK_FAILED, reply->err->code);
         hop_close(ask, reply->worker, status_name(reply->err->code));
     }
-    question_move(ask->question);
+    question_move(q);
 }
 
 static void on_chunk(void *ctx, bytes_t chunk)

@@ -22,9 +22,15 @@ static uint64_t port_call(void *ctx, const bus_call_t *call, error_t *err)
     return bus_call(bus_of(ctx), call, err);
 }
 
+static bool port_is_over(void *ctx)
+{
+    return bus_of(ctx) == NULL;
+}
+
 static void port_cancel(void *ctx, uint64_t number, const char *reason)
 {
-    bus_cancel(bus_of(ctx), number, reason);
+    if (!port_is_over(ctx))
+        bus_cancel(bus_of(ctx), number, reason);
 }
 
 static int64_t port_now_us(void *ctx)
@@ -60,7 +66,7 @@ static bool port_history(void *ctx, bytes_t session_id)
 {
     flight_t *flight = ctx;
     pg_t *pg = service_pg(flight->router->service);
-    recall_slip_t *slip = pg_is_ready(pg) ? malloc(sizeof(*slip)) : NULL;
+    recall_slip_t *slip = pg && pg_is_ready(pg) ? malloc(sizeof(*slip)) : NULL;
     if (!slip)
         return false;
     slip->flight = flight;
@@ -196,7 +202,8 @@ static void on_cancel(void *ctx, bus_request_t *request)
     if (*at)
         *at = asker->next;
     error_set(&err, STATUS_CANCELLED, NULL, "the caller no longer waits");
-    bus_fail(bus_of(flight), request, &err);
+    if (bus_of(flight))
+        bus_fail(bus_of(flight), request, &err);
     asker_free(asker);
     if (!flight->askers)
         flight_free(flight);
@@ -219,6 +226,7 @@ void flight_join(flight_t *flight, asker_t *asker)
 static const question_ports_t ports = {.call = port_call,
                                        .cancel = port_cancel,
                                        .now_us = port_now_us,
+                                       .is_over = port_is_over,
                                        .wake_at = port_wake_at,
                                        .history = port_history,
                                        .text = port_text,

@@ -89,7 +89,8 @@ static void row_write(router_t *router, const asker_t *asker, const chat_send_re
     if (response->has_cost_usd_micros)
         message.cost_usd_micros = response->cost_usd_micros;
     book_set(&message, response);
-    store_write_message(service_pg(router->service), &message, router->write_failures);
+    if (service_pg(router->service)) /* else the process ends */
+        store_write_message(service_pg(router->service), &message, router->write_failures);
     buf_free(&degraded);
 }
 

@@ -318,6 +318,42 @@ def test_the_age_of_stale_stock_is_told_even_when_the_model_does_not(empty):
     assert not empty.answer()["cached"]
 
 
+def test_it_ends_at_once_when_told_and_leaves_what_it_cannot_finish(empty):
+    empty.fake(**{**BACKENDS, "fm_invoke": silent})
+    process = empty.router(MANGABUS_DRAIN="100ms")
+    number = empty.client.call_begin("chat.send", {"text": QUESTION}, 20000, stream=True)
+    wait_until(lambda: "mangabus_chat_askers 1" in http_get(f"{process.url}/metrics")[1], "the question to be worked")
+    assert process.stop() == 0
+    with pytest.raises(BusError):
+        empty.client.call_end(number)
+
+
+def test_it_finishes_what_it_has_before_it_ends(empty):
+    release = threading.Event()
+
+    def slow(request):
+        release.wait(3)
+        return stock(request)
+
+    empty.fake(**{**BACKENDS, "erp_stock_get": slow})
+    process = empty.router()
+    number = empty.client.call_begin("chat.send", {"text": QUESTION}, 20000, stream=True)
+    wait_until(lambda: "mangabus_chat_askers 1" in http_get(f"{process.url}/metrics")[1], "the question to be worked")
+    process.signal(15)
+    release.set()
+    assert empty.client.call_end(number)[0][-1]["answer"] == "在庫は12冊ございます。"
+    assert process.wait() == 0
+
+
+def test_a_caller_that_goes_away_ends_the_work(empty):
+    backends = empty.fake(**{**BACKENDS, "fm_invoke": silent})
+    process = empty.router()
+    number = empty.client.call_begin("chat.send", {"text": QUESTION}, 20000, stream=True)
+    wait_until(lambda: backends.count("fm.invoke") == 1, "the model to be asked")
+    empty.client.cancel(number)
+    wait_until(lambda: "mangabus_chat_askers 0" in http_get(f"{process.url}/metrics")[1], "the question to be dropped")
+
+
 # ---- keeping, sharing, evicting ------------------------------------------------------------------------------
 def test_the_same_question_is_answered_from_the_cache_in_any_spelling_and_session(house):
     first = house.answer(session_id="s1")

@@ -29,7 +29,7 @@ typedef struct {
     made_t calls[CALLS_MAX];
     size_t call_count;
     const char *refused; /* a method that cannot even be sent */
-    bool has_history, history_asked;
+    bool has_history, history_asked, is_over;
     buf_t text;
     bool is_done;
     question_t *question;
@@ -65,6 +65,11 @@ static void port_cancel(void *ctx, uint64_t number, const char *reason)
 static int64_t port_now_us(void *ctx)
 {
     return ((world_t *)ctx)->now_us;
+}
+
+static bool port_is_over(void *ctx)
+{
+    return ((world_t *)ctx)->is_over;
 }
 
 static void port_wake_at(void *ctx, int64_t mono_us)
@@ -625,6 +630,18 @@ static void freeing_a_question_cancels_what_runs(void **state)
     assert_false(w->is_done);
 }
 
+static void when_the_process_ends_replies_are_ignored(void **state)
+{
+    world_t *w = *state;
+    asks(w, question);
+    size_t calls = w->call_count;
+    w->is_over = true;
+    for (size_t i = 0; i < calls; i++)
+        fails(w, w->calls[i].method, STATUS_CANCELLED);
+    assert_false(w->is_done);
+    assert_int_equal(w->call_count, calls);
+}
+
 static void hops_nest_and_say_when_they_began(void **state)
 {
     world_t *w = *state;
@@ -691,6 +708,7 @@ int main(void)
         TEST(a_models_unsure_choice_is_not_taken),
         TEST(a_volume_that_only_a_model_names_is_not_believed),
         TEST(freeing_a_question_cancels_what_runs),
+        TEST(when_the_process_ends_replies_are_ignored),
         TEST(hops_nest_and_say_when_they_began),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
