@@ -102,8 +102,15 @@ static int with_world(void **state)
 {
     world_t *w = calloc(1, sizeof(*w));
     w->now_us = 1000000;
-    w->ports =
-        (question_ports_t){port_call, port_cancel, port_now_us, port_wake_at, port_history, port_text, port_done, w};
+    w->ports = (question_ports_t){.call = port_call,
+                                  .cancel = port_cancel,
+                                  .now_us = port_now_us,
+                                  .is_over = port_is_over,
+                                  .wake_at = port_wake_at,
+                                  .history = port_history,
+                                  .text = port_text,
+                                  .done = port_done,
+                                  .ctx = w};
     arena_init(&w->arena, 0);
     *state = w;
     return 0;
