@@ -129,7 +129,7 @@ static void settle(bus_t *bus, bus_delivery_t *delivery, uint64_t action, int64_
     bus_sub_t *sub = held->sub;
     uint64_t bytes = held->bytes;
     if (bus->observer && bus->observer->settled)
-        bus->observer->settled(bus->observer->ctx, delivery->source, outcome_of(action));
+        bus->observer->settled(bus->observer->ctx, bytes_cstr(sub->target), outcome_of(action));
     bus_held_free(held);
     bus_sub_owe(sub, bytes);
 }

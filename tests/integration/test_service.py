@@ -5,6 +5,7 @@ import socket
 import subprocess
 
 import pytest
+from lib.mangabus_client import event
 from lib.paths import build_dir, patience
 from lib.process import clean_environment
 from lib.wait import http_get, wait_until
@@ -228,6 +229,14 @@ def test_what_became_of_messages_is_counted(served, client):
         client.send("plain", word)
     wait_until(lambda: metric(served, 'mangabus_deliveries_total{queue="plain",outcome="rejected"}'), "the rejected one")
     wait_until(lambda: metric(served, 'mangabus_deliveries_total{queue="plain",outcome="acked"}')[1] == "2", "the acked")
+
+
+def test_an_event_that_a_rule_brings_counts_for_its_queue(served, client):
+    client.publish("demo", event(), to="queue:plain")
+    wait_until(lambda: "mangabus_deliveries_total{" in http_get(f"{served.url}/metrics")[1], "the delivery to be counted")
+    counted = http_get(f"{served.url}/metrics")[1]
+    assert 'mangabus_deliveries_total{queue="plain",' in counted
+    assert 'queue="demo"' not in counted
 
 
 def test_a_broker_that_goes_is_noticed_and_one_that_comes_back_too(served, broker, client):
