@@ -13,8 +13,9 @@
 
 #define OURS "MANGABUS_"
 #define NAME_BYTES 256
-/* An unknown name this many edits away from a known one is taken for a slip of the pen. */
-#define NEAR_EDITS 3
+/* An unknown name this many edits away from a known one is taken for a slip of the pen; farther away it belongs to
+ * another program: all share one environment. */
+#define NEAR_EDITS 2
 
 extern char **environ;
 
@@ -156,7 +157,7 @@ static void warn_if_unknown(const char *name, const config_table_t *tables, size
     if (search.distance <= NEAR_EDITS)
         log_warn("unknown variable, ignored", LOG_S("variable", name), LOG_S("did_you_mean", search.nearest));
     else
-        log_warn("unknown variable, ignored", LOG_S("variable", name));
+        log_debug("not a variable of this program", LOG_S("variable", name));
 }
 
 static void warn_unknown(const config_table_t *tables, size_t count)

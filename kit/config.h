@@ -2,8 +2,9 @@
  *
  * The table fills a struct, writes `--help` and the rows of docs/configuration.md, and refuses what is
  * wrong, naming the variable, the value (never a secret's) and what would be right. A variable NAME_FILE is
- * read from the file it names where the row says CONFIG_SECRET (secrets never come by flag). Unknown
- * MANGABUS_* variables are reported as a warning with the nearest known name. */
+ * read from the file it names where the row says CONFIG_SECRET (secrets never come by flag). A MANGABUS_*
+ * variable that is unknown but nearly a known one is reported as a warning with that name; any other is another
+ * program's. */
 #ifndef KIT_CONFIG_H
 #define KIT_CONFIG_H
 
