@@ -1,6 +1,7 @@
 /* entry.c: envelopes to PutEvents entries, and answers back. */
 #include "services/bridge/entry.h"
 
+#include "kit/trace.h"
 #include "proto/attrs.h"
 #include "proto/envelope.h"
 #include "proto/json.h"
@@ -15,14 +16,16 @@ static void member(buf_t *out, const char *name, bytes_t value)
     buf_append_byte(out, ',');
 }
 
-/* X-Ray's header from a W3C traceparent: 00-<32 hex>-<16 hex>-<2 hex>. */
+/* X-Ray's header, from a W3C traceparent. What is none is left out: attributes are anybody's. */
 static void trace_header(buf_t *out, bytes_t parent)
 {
-    if (parent.len != 55)
+    trace_t trace;
+    char text[TRACE_PARENT_BYTES + 1];
+    if (!trace_parse(parent, &trace))
         return;
-    const char *p = (const char *)parent.data;
-    buf_printf(out, "\"TraceHeader\":\"Root=1-%.8s-%.24s;Parent=%.16s;Sampled=%c\",", p + 3, p + 11, p + 36,
-               p[54] == '1' ? '1' : '0');
+    trace_format(&trace, text);
+    buf_printf(out, "\"TraceHeader\":\"Root=1-%.8s-%.24s;Parent=%.16s;Sampled=%d\",", text + 3, text + 11, text + 36,
+               trace.flags & 1);
 }
 
 static void resources(buf_t *out, const envelope_t *e)
@@ -83,33 +86,38 @@ bool entry_is_foreign(bytes_t envelope, bytes_t attrs)
 /* PutEvents API reference: of its entry errors these two are worth trying again. */
 static entry_outcome_t outcome_of(const char *code)
 {
-    if (code[0] == '\0')
-        return ENTRY_ACCEPTED;
     return strcmp(code, "InternalFailure") == 0 || strcmp(code, "ThrottlingException") == 0 ? ENTRY_AGAIN
                                                                                             : ENTRY_REFUSED;
 }
 
+/* One entry's answer: an error code, or the id under which the event was accepted. */
+static bool answer_read(bytes_t entry, entry_answer_t *out)
+{
+    bytes_t text;
+    *out = (entry_answer_t){.outcome = ENTRY_ACCEPTED};
+    if (mp_map_str(entry, "ErrorCode", &text) && text.len) {
+        (void)bytes_to_cstr(text, out->code, sizeof out->code);
+        out->outcome = outcome_of(out->code);
+    } else if (!mp_map_str(entry, "EventId", &text) || text.len == 0) {
+        return false;
+    }
+    if (mp_map_str(entry, "ErrorMessage", &text))
+        (void)bytes_to_cstr(text, out->message, sizeof out->message);
+    return true;
+}
+
 static bool answers_walk(bytes_t answer, size_t count, entry_answer_t *out)
 {
-    bytes_t entries, entry, text;
+    bytes_t entries, entry;
     uint32_t n;
     if (!mp_map_find(answer, "Entries", &entries))
         return false;
     mp_reader_t r = mp_reader(entries);
     if (!mp_get_array(&r, &n) || n != count)
         return false;
-    for (size_t i = 0; i < count; i++) {
-        out[i] = (entry_answer_t){0};
-        if (!mp_get_raw(&r, &entry))
+    for (size_t i = 0; i < count; i++)
+        if (!mp_get_raw(&r, &entry) || !answer_read(entry, &out[i]))
             return false;
-        if (mp_map_str(entry, "ErrorCode", &text))
-            (void)bytes_to_cstr(text, out[i].code, sizeof out[i].code);
-        else if (!mp_map_str(entry, "EventId", &text))
-            return false;
-        if (mp_map_str(entry, "ErrorMessage", &text))
-            (void)bytes_to_cstr(text, out[i].message, sizeof out[i].message);
-        out[i].outcome = outcome_of(out[i].code);
-    }
     return true;
 }
 
