@@ -4,12 +4,16 @@
 #include <stdlib.h>
 
 #include "kit/clock.h"
+#include "kit/inbox.h"
 #include "kit/service.h"
 #include "proto/attrs.h"
 #include "services/inventory-events/change.h"
 #include "services/inventory-events/store.h"
 #include "services/inventory-events/story.h"
 
+#define INBOX_DAYS 30 /* longer than any message waits, the dead-letter queue's two weeks included */
+#define PRUNE_FIRST_MS 60000
+#define PRUNE_EVERY_MS (6 * 3600 * INT64_C(1000))
 #define RETRY_MS 5000 /* a change that the database could not take comes again after this */
 
 typedef struct {
@@ -21,6 +25,7 @@ typedef struct {
     service_t *service;
     settings_t *settings;
     outbox_t *outbox;
+    loop_timer_t *prune;
     arena_t arena;
     metric_t *changes[5]; /* by store_outcome_t; the last: passed over */
 } app_t;
@@ -72,7 +77,9 @@ static void change_apply(app_t *app, bus_delivery_t *delivery, const change_t *c
         trace_format(&delivery->trace, correlation);
     else
         (void)snprintf(correlation, sizeof correlation, "record-%llu", (unsigned long long)delivery->record);
-    store_message_t message = {.record = (int64_t)delivery->record, .correlation_id = bytes_cstr(correlation)};
+    store_message_t message = {.record = (int64_t)delivery->record,
+                               .ingest_us = delivery->ingest_us,
+                               .correlation_id = bytes_cstr(correlation)};
     if (!attrs_str(delivery->attrs, ATTR_REPLAY_NAME, &message.replay_name))
         message.replay_name = BYTES_NONE;
     work_t *work = work_new(app);
@@ -171,10 +178,45 @@ static void on_adjust(void *ctx, bus_request_t *request)
     arena_reset(&app->arena);
 }
 
+/* -- housekeeping ----------------------------------------------------------------------------------- */
+static void on_pruned(void *ctx, const PGresult *result, const error_t *err)
+{
+    (void)ctx, (void)result;
+    if (err)
+        log_warn("old notes of messages could not be forgotten", LOG_S("error", err->message));
+}
+
+static void on_prune(void *ctx)
+{
+    app_t *app = ctx;
+    inbox_prune(service_pg(app->service), INBOX_DAYS, on_pruned, app);
+    loop_timer_in(app->prune, PRUNE_EVERY_MS);
+}
+
 /* -- the process ------------------------------------------------------------------------------------ */
-static void *app_start(service_t *service, void *settings, error_t *err)
+static void app_stop(void *ctx)
+{
+    app_t *app = ctx;
+    outbox_free(&app->outbox);
+    loop_timer_end(&app->prune);
+    arena_free(&app->arena);
+    free(app);
+}
+
+static void counters_make(app_t *app)
 {
     static const char *const outcomes[] = {"applied", "unchanged", "older", "repeated", "ignored"};
+    for (size_t i = 0; i < ARRAY_LEN(outcomes); i++) {
+        buf_t labels = {0};
+        metrics_label(&labels, "outcome", bytes_cstr(outcomes[i]));
+        app->changes[i] = metrics_counter(service_metrics(app->service), "mangabus_inventory_changes_total",
+                                          buf_cstr(&labels), "change records by what became of them");
+        buf_free(&labels);
+    }
+}
+
+static void *app_start(service_t *service, void *settings, error_t *err)
+{
     app_t *app = calloc(1, sizeof *app);
     if (!app) {
         (void)error_set(err, STATUS_RESOURCE_EXHAUSTED, NULL, "out of memory");
@@ -183,27 +225,15 @@ static void *app_start(service_t *service, void *settings, error_t *err)
     app->service = service;
     app->settings = settings;
     arena_init(&app->arena, 0);
-    for (size_t i = 0; i < ARRAY_LEN(outcomes); i++) {
-        buf_t labels = {0};
-        metrics_label(&labels, "outcome", bytes_cstr(outcomes[i]));
-        app->changes[i] = metrics_counter(service_metrics(service), "mangabus_inventory_changes_total",
-                                          buf_cstr(&labels), "change records by what became of them");
-        buf_free(&labels);
-    }
+    counters_make(app);
     app->outbox = outbox_new(service, &story_outbox, err);
-    if (!app->outbox) {
-        free(app);
+    app->prune = app->outbox ? loop_timer_new(service_loop(service), on_prune, app) : NULL;
+    if (!app->prune) {
+        app_stop(app);
         return NULL;
     }
+    loop_timer_in(app->prune, PRUNE_FIRST_MS);
     return app;
-}
-
-static void app_stop(void *ctx)
-{
-    app_t *app = ctx;
-    outbox_free(&app->outbox);
-    arena_free(&app->arena);
-    free(app);
 }
 
 static const config_row_t rows[] = {

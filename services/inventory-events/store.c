@@ -5,16 +5,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "kit/inbox.h"
+
 #define NUMBER_BYTES 24
 
 static const char migration_1[] =
-    "CREATE TABLE stock (isbn text NOT NULL, warehouse_code text NOT NULL, quantity bigint NOT NULL CHECK (quantity >= "
-    "0),"
+    "CREATE TABLE stock (isbn text NOT NULL, warehouse_code text NOT NULL, quantity bigint NOT NULL CHECK"
+    " (quantity BETWEEN 0 AND 99999999),"
     " version bigint NOT NULL, title text, changed_at timestamptz NOT NULL DEFAULT now(),"
-    " PRIMARY KEY (isbn, warehouse_code));"
-    "CREATE TABLE inbox (record bigint NOT NULL, replay_name text NOT NULL DEFAULT '',"
-    " at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (record, replay_name));"
-    "CREATE INDEX inbox_at ON inbox (at);"
+    " PRIMARY KEY (isbn, warehouse_code));" INBOX_TABLE_SQL
     "CREATE TABLE outbox (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, isbn text NOT NULL,"
     " warehouse_code text NOT NULL, title text, previous bigint, quantity bigint NOT NULL, total bigint NOT NULL,"
     " version bigint NOT NULL, source text NOT NULL, at_us bigint NOT NULL, correlation_id text NOT NULL,"
@@ -24,12 +23,14 @@ static const char migration_1[] =
     " quantity bigint NOT NULL, version bigint NOT NULL, at timestamptz NOT NULL DEFAULT now());"
     /* Keeps the version guard and the event together. A replayed message of an old version still tells: that
      * is what a replay is for; it does not overwrite. */
-    "CREATE FUNCTION apply_change(p_record bigint, p_replay text, p_isbn text, p_warehouse text, p_quantity bigint,"
+    "CREATE FUNCTION apply_change(p_record bigint, p_ingest_us bigint, p_replay text, p_isbn text, p_warehouse text, "
+    "p_quantity bigint,"
     " p_version bigint, p_title text, p_at_us bigint, p_correlation text, p_operation text, p_table text,"
     " p_written_at text) RETURNS text LANGUAGE plpgsql AS $$ "
     "DECLARE old stock%ROWTYPE; total bigint; "
     "BEGIN"
-    " INSERT INTO inbox (record, replay_name) VALUES (p_record, p_replay) ON CONFLICT DO NOTHING;"
+    " INSERT INTO inbox (consumer, record, ingest_us, replay_name)"
+    " VALUES ('changes', p_record, p_ingest_us, p_replay) ON CONFLICT DO NOTHING;"
     " IF NOT FOUND THEN RETURN 'repeated'; END IF;"
     " INSERT INTO stock (isbn, warehouse_code, quantity, version, title)"
     " VALUES (p_isbn, p_warehouse, 0, 0, p_title) ON CONFLICT DO NOTHING;"
@@ -127,9 +128,10 @@ void store_apply(pg_t *pg, const change_t *change, const store_message_t *messag
     if (!apply)
         abort();
     *apply = (apply_t){fn, ctx};
-    number_t record, quantity, version, at;
+    number_t record, ingest, quantity, version, at;
     const pg_param_t params[] = {
         number_param(&record, message->record),
+        number_param(&ingest, message->ingest_us),
         text_param(message->replay_name),
         PG_TEXT(change->isbn),
         PG_TEXT(change->warehouse),
@@ -142,8 +144,8 @@ void store_apply(pg_t *pg, const change_t *change, const store_message_t *messag
         text_param(change->table),
         text_param(change->written_at),
     };
-    pg_query(pg, "SELECT apply_change($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)", params, ARRAY_LEN(params),
-             apply_done, apply);
+    pg_query(pg, "SELECT apply_change($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)", params,
+             ARRAY_LEN(params), apply_done, apply);
 }
 
 /* -- adjusting ------------------------------------------------------------------------------------ */
@@ -158,7 +160,7 @@ static void adjust_done(void *ctx, const PGresult *result, const error_t *err)
     error_t said = err ? *err : (error_t){0};
     if (err && strcmp(err->aws, "23514") == 0)
         (void)error_set(&said, STATUS_FAILED_PRECONDITION, NULL,
-                        "the stock would fall below zero; nothing was changed");
+                        "the stock would fall below zero or rise above %d; nothing was changed", CONTRACT_QUANTITY_MAX);
     else if (err && strcmp(err->aws, "23505") == 0)
         (void)error_set(&said, STATUS_ALREADY_EXISTS, NULL,
                         "request.idempotency_key: was used for another adjustment; use a new one");

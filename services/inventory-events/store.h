@@ -14,7 +14,7 @@ extern const pg_migration_t store_migrations[];
 extern const size_t store_migration_count;
 
 typedef struct {
-    int64_t record; /* of the message; with replay_name its identity */
+    int64_t record, ingest_us; /* of the message; with replay_name its identity */
     bytes_t replay_name;
     bytes_t correlation_id;
 } store_message_t;
@@ -44,7 +44,7 @@ typedef struct {
     int64_t version;
 } store_adjusted_t;
 
-/* err->code is FAILED_PRECONDITION when a stock would fall below zero, ALREADY_EXISTS when the key was used
+/* err->code is FAILED_PRECONDITION when a stock would leave the contract's bounds, ALREADY_EXISTS when the key was used
  * for another adjustment. */
 typedef void (*store_adjusted_fn)(void *ctx, const store_adjusted_t *result, const error_t *err);
 void store_adjust(pg_t *pg, const store_adjustment_t *adjustment, store_adjusted_fn fn, void *ctx);

@@ -28,7 +28,9 @@ static bool detail_pack(buf_t *out, const PGresult *rows, int row, const char *t
         .timestamp_utc = bytes_cstr(at),
         .correlation_id = pg_text(rows, row, OUTBOX_CORRELATION),
     };
-    SCHEMA_SET(&change, total_quantity, pg_i64(rows, row, OUTBOX_TOTAL, 0));
+    int64_t total = pg_i64(rows, row, OUTBOX_TOTAL, 0);
+    if (total <= CONTRACT_QUANTITY_MAX) /* each warehouse keeps the bound; their sum may not */
+        SCHEMA_SET(&change, total_quantity, total);
     SCHEMA_SET(&change, stock_status, bytes_cstr(change_stock_status(change.new_quantity)));
     if (pg_text(rows, row, OUTBOX_TITLE).len)
         SCHEMA_SET(&change, title, pg_text(rows, row, OUTBOX_TITLE));
