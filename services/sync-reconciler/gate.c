@@ -16,9 +16,16 @@ static bool contains(bytes_t text, const char *what)
 
 static bool is_blank(bytes_t text)
 {
-    for (size_t i = 0; i < text.len; i++)
-        if (text.data[i] != ' ' && text.data[i] != '\t')
+    static const char wide[] = "\xE3\x80\x80"; /* U+3000, the blank of Japanese keyboards */
+    for (size_t i = 0; i < text.len;) {
+        size_t left = text.len - i;
+        if (left >= sizeof wide - 1 && memcmp(text.data + i, wide, sizeof wide - 1) == 0)
+            i += sizeof wide - 1;
+        else if (text.data[i] == ' ' || text.data[i] == '\t')
+            i++;
+        else
             return false;
+    }
     return true;
 }
 

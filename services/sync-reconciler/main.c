@@ -35,6 +35,7 @@ typedef struct {
     bus_request_t *request;
     bus_delivery_t *delivery;
     int64_t began_us;
+    bool names_run; /* sync.status of one run, not of the latest */
 } work_t;
 
 static work_t *work_new(app_t *app, bus_request_t *request, bus_delivery_t *delivery)
@@ -42,7 +43,7 @@ static work_t *work_new(app_t *app, bus_request_t *request, bus_delivery_t *deli
     work_t *work = malloc(sizeof *work);
     if (!work)
         abort();
-    *work = (work_t){app, request, delivery, clock_mono_us()};
+    *work = (work_t){.app = app, .request = request, .delivery = delivery, .began_us = clock_mono_us()};
     return work;
 }
 
@@ -259,7 +260,10 @@ static void on_status(void *ctx, const PGresult *row, const error_t *err)
     error_t why = {0};
     bool packed = false;
     hop_t hop = work_hop(work, CALL_SYNC_STATUS);
-    if (!err) {
+    bool is_known = !err && (!work->names_run || pg_text(row, 0, RUN_ID).len);
+    if (!err && !is_known)
+        (void)error_set(&why, STATUS_NOT_FOUND, NULL, "request.run_id: there was no such run");
+    if (is_known) {
         status_fill(&response, row, times);
         SCHEMA_SET(&response, hops, ((hop_list_t){&hop, 1}));
         packed = sync_status_response_pack(&body, &response, &why);
@@ -272,11 +276,13 @@ static void on_sync_status(void *ctx, bus_request_t *request)
     app_t *app = ctx;
     sync_status_request_t asked;
     error_t err = {0};
-    if (sync_status_request_unpack(request->body, &app->arena, &asked, &err))
-        store_run_find(service_pg(app->service), asked.has_run_id ? asked.run_id : BYTES_NONE, on_status,
-                       work_new(app, request, NULL));
-    else
+    if (sync_status_request_unpack(request->body, &app->arena, &asked, &err)) {
+        work_t *work = work_new(app, request, NULL);
+        work->names_run = asked.has_run_id;
+        store_run_find(service_pg(app->service), asked.has_run_id ? asked.run_id : BYTES_NONE, on_status, work);
+    } else {
         bus_fail(service_bus(app->service), request, &err);
+    }
     arena_reset(&app->arena);
 }
 

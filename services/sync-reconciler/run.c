@@ -307,10 +307,12 @@ static void page_keep(run_t *self, const erp_catalog_page_response_t *page)
         return;
     }
     bytes_t isbns[ERP_CATALOG_PAGE_MAX];
-    uint32_t kept = 0, rejected = page->has_rejected ? page->rejected.count : 0;
+    uint32_t kept = 0, held = 0, rejected = page->has_rejected ? page->rejected.count : 0;
     int64_t now_us = clock_wall_us();
     for (uint32_t i = 0; i < page->items.count; i++)
-        if (book_keep(self, &page->items.items[i], now_us) && kept < ERP_STOCK_BATCH_MAX)
+        if (!book_keep(self, &page->items.items[i], now_us))
+            held++;
+        else if (kept < ERP_STOCK_BATCH_MAX)
             isbns[kept++] = page->items.items[i].isbn;
     for (uint32_t i = 0; i < rejected; i++) {
         const erp_rejected_item_t *item = &page->rejected.items[i];
@@ -327,7 +329,7 @@ static void page_keep(run_t *self, const erp_catalog_page_response_t *page)
                                      .cursor = bytes_cstr(self->cursor),
                                      .total = page->has_total ? page->total : -1,
                                      .done = page->items.count + rejected,
-                                     .quarantined = page->items.count - kept + rejected};
+                                     .quarantined = held + rejected};
     self->quarantined += checkpoint.quarantined;
     store_checkpoint(self->tx, &checkpoint, on_checkpoint, self);
 }

@@ -171,8 +171,9 @@ void store_book(pg_tx_t *tx, const book_t *book, bytes_t body, const char *run_i
         " excluded.version, text_hash = excluded.text_hash, body = excluded.body, run_id = excluded.run_id, changed_at "
         "="
         " now() WHERE b.version <= excluded.version AND b.body <> excluded.body RETURNING 1),"
-        " kind AS (SELECT CASE WHEN old.text_hash IS NULL OR old.text_hash <> $9 THEN 'new_release'"
+        " kind AS (SELECT CASE WHEN old.text_hash IS NULL THEN 'new_release'"
         " WHEN $7 = 'discontinued' AND old.status <> $7 THEN 'discontinued'"
+        " WHEN old.text_hash <> $9 OR (old.status = 'discontinued' AND $7 <> old.status) THEN 'new_release'"
         " WHEN old.price_jpy IS DISTINCT FROM $6::bigint THEN 'price_change' END AS kind FROM kept LEFT JOIN old ON "
         "true),"
         " told AS (INSERT INTO outbox (detail_type, detail, dedup, at_us)"
@@ -271,23 +272,36 @@ void store_find_isbns(pg_t *pg, bytes_t array, pg_done_fn fn, void *ctx)
     pg_query(pg, "SELECT isbn, body FROM book WHERE isbn = ANY($1::text[])", params, ARRAY_LEN(params), fn, ctx);
 }
 
+/* The pattern of all that begin with `key`, in which a sign of LIKE's stands for itself. */
+static void like_prefix(buf_t *out, bytes_t key)
+{
+    for (size_t i = 0; i < key.len; i++) {
+        if (strchr("%_\\", key.data[i]))
+            buf_append_byte(out, '\\');
+        buf_append_byte(out, key.data[i]);
+    }
+    buf_append_byte(out, '%');
+}
+
 void store_find_title(pg_t *pg, bytes_t key, int64_t volume, int64_t limit, pg_done_fn fn, void *ctx)
 {
-    /* Two steps, so that the many that merely begin so are looked for only when none is exact. LIKE's signs
-     * cannot be in a key: they are punctuation. */
+    /* Two steps, so that the many that merely begin so are looked for only when none is exact. */
     static const char sql[] =
         "WITH exact AS (SELECT isbn, body, title_key, volume FROM book WHERE (title_key = $1 OR kana_key = $1 OR"
         " en_key = $1) AND ($2::int IS NULL OR volume = $2) ORDER BY (title_key = $1) DESC, title_key, volume NULLS "
         "LAST,"
         " isbn LIMIT $3), near AS (SELECT isbn, body, title_key, volume FROM book WHERE NOT EXISTS (SELECT 1 FROM "
         "exact)"
-        " AND (title_key LIKE $1 || '%' OR kana_key LIKE $1 || '%' OR en_key LIKE $1 || '%') AND ($2::int IS NULL OR"
+        " AND $1 <> '' AND (title_key LIKE $4 OR kana_key LIKE $4 OR en_key LIKE $4) AND ($2::int IS NULL OR"
         " volume = $2) ORDER BY length(title_key), title_key, volume NULLS LAST, isbn LIMIT $3)"
         " SELECT isbn, body FROM exact UNION ALL SELECT isbn, body FROM near";
     number_t number, most;
-    const pg_param_t params[] = {PG_STR(key), volume >= 0 ? number_param(&number, volume) : PG_NULL,
-                                 number_param(&most, limit)};
+    buf_t prefix = {0};
+    like_prefix(&prefix, key);
+    const pg_param_t params[] = {text_param(key), volume >= 0 ? number_param(&number, volume) : PG_NULL,
+                                 number_param(&most, limit), PG_STR(buf_bytes(&prefix))};
     pg_query(pg, sql, params, ARRAY_LEN(params), fn, ctx);
+    buf_free(&prefix);
 }
 
 /* -- outbox --------------------------------------------------------------------------------------- */

@@ -47,7 +47,7 @@ void store_run_note(pg_t *pg, const char *run_id, const char *instance, const ch
 
 /* -- a page --------------------------------------------------------------------------------------- */
 /* Upserts unless a newer version is kept; a CatalogUpdate event goes to the outbox when the entry is new, its
- * text differs, its price differs or it is sold no more. `body` is the packed book. */
+ * text differs, its price differs, it is sold no more or sold again. `body` is the packed book. */
 void store_book(pg_tx_t *tx, const book_t *book, bytes_t body, const char *run_id, pg_done_fn fn, void *ctx);
 void store_quarantine(pg_tx_t *tx, bytes_t key, bytes_t reason, bytes_t raw, const char *run_id, pg_done_fn fn,
                       void *ctx);
