@@ -128,7 +128,7 @@ void store_apply(pg_t *pg, const change_t *change, const store_message_t *messag
     if (!apply)
         abort();
     *apply = (apply_t){fn, ctx};
-    number_t record, ingest, quantity, version, at;
+    number_t record = {{0}}, ingest = {{0}}, quantity = {{0}}, version = {{0}}, at = {{0}};
     const pg_param_t params[] = {
         number_param(&record, message->record),
         number_param(&ingest, message->ingest_us),
@@ -180,7 +180,7 @@ void store_adjust(pg_t *pg, const store_adjustment_t *a, store_adjusted_fn fn, v
     if (!adjust)
         abort();
     *adjust = (adjust_t){fn, ctx};
-    number_t amount, now;
+    number_t amount = {{0}}, now = {{0}};
     const pg_param_t params[] = {
         PG_STR(a->key),
         PG_STR(a->isbn),

@@ -193,7 +193,7 @@ void store_book(pg_tx_t *tx, const book_t *book, bytes_t body, const char *run_i
     text_key(&keys[2], book->has_title_en ? book->title_en : BYTES_NONE);
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
         detail_pack(&details[i], book, body, kinds[i], now);
-    number_t volume, price, version, at;
+    number_t volume = {{0}}, price = {{0}}, version = {{0}}, at = {{0}};
     const pg_param_t params[] = {
         PG_STR(book->isbn),
         text_param(buf_bytes(&keys[0])),
@@ -230,7 +230,7 @@ void store_quarantine(pg_tx_t *tx, bytes_t key, bytes_t reason, bytes_t raw, con
 
 void store_checkpoint(pg_tx_t *tx, const store_checkpoint_t *c, pg_done_fn fn, void *ctx)
 {
-    number_t total, done, quarantined;
+    number_t total = {{0}}, done = {{0}}, quarantined = {{0}};
     const pg_param_t params[] = {
         PG_TEXT(c->run_id),           PG_TEXT(c->instance),
         text_param(c->cursor),        c->total >= 0 ? number_param(&total, c->total) : PG_NULL,
@@ -246,7 +246,7 @@ void store_checkpoint(pg_tx_t *tx, const store_checkpoint_t *c, pg_done_fn fn, v
 /* -- stock ---------------------------------------------------------------------------------------- */
 void store_stock(pg_tx_t *tx, const stock_line_t *line, int64_t version, pg_done_fn fn, void *ctx)
 {
-    number_t quantity, number;
+    number_t quantity = {{0}}, number = {{0}};
     const pg_param_t params[] = {PG_STR(line->isbn), PG_STR(line->warehouse_code),
                                  number_param(&quantity, line->quantity), PG_STR(line->status),
                                  number_param(&number, version)};
@@ -259,7 +259,7 @@ void store_stock(pg_tx_t *tx, const stock_line_t *line, int64_t version, pg_done
 
 void store_stock_done(pg_tx_t *tx, const char *run_id, int64_t books, pg_done_fn fn, void *ctx)
 {
-    number_t count;
+    number_t count = {{0}};
     const pg_param_t params[] = {PG_TEXT(run_id), number_param(&count, books)};
     pg_tx_query(tx, "UPDATE run SET stock_done = stock_done + $2 WHERE run_id = $1", params, ARRAY_LEN(params), fn,
                 ctx);
@@ -295,7 +295,7 @@ void store_find_title(pg_t *pg, bytes_t key, int64_t volume, int64_t limit, pg_d
         " AND $1 <> '' AND (title_key LIKE $4 OR kana_key LIKE $4 OR en_key LIKE $4) AND ($2::int IS NULL OR"
         " volume = $2) ORDER BY length(title_key), title_key, volume NULLS LAST, isbn LIMIT $3)"
         " SELECT isbn, body FROM exact UNION ALL SELECT isbn, body FROM near";
-    number_t number, most;
+    number_t number = {{0}}, most = {{0}};
     buf_t prefix = {0};
     like_prefix(&prefix, key);
     const pg_param_t params[] = {text_param(key), volume >= 0 ? number_param(&number, volume) : PG_NULL,
