@@ -107,7 +107,8 @@ void embedder_wake(embedder_t *embedder)
 static void space_change(embedder_t *self, bytes_t model_id, int64_t dimension)
 {
     app_t *app = self->app;
-    self->space_changed_us = clock_mono_us();
+    if (app->space.dimension) /* the first is no change */
+        self->space_changed_us = clock_mono_us();
     (void)bytes_to_cstr(model_id, app->space.model_id, sizeof app->space.model_id);
     app->space.dimension = dimension;
     log_info("vectors are of another kind now", LOG_S("model", app->space.model_id), LOG_I("dimension", dimension));
