@@ -272,14 +272,14 @@ void bus_free(bus_t **handle)
     bus_t *bus = *handle;
     if (!bus)
         return;
-    *handle = NULL;
     if (bus->state == BUS_UP) {
         bus_settle_flush(bus); /* what was settled in this turn */
         bus_link_flush(bus);
     }
     bus->ending = true;
     bus_link_stop(bus);
-    end_work(bus);
+    end_work(bus); /* whose callbacks may still ask for more, and are refused */
+    *handle = NULL;
     free_memory(bus);
 }
 

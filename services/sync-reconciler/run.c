@@ -115,6 +115,10 @@ static void on_noted(void *ctx, const PGresult *result, const error_t *err)
 static void try_again(run_t *self, const error_t *err, void (*next)(run_t *))
 {
     int64_t now_ms = clock_mono_ms();
+    if (err->code == STATUS_CANCELLED) { /* this process ends: whoever comes next goes on from the checkpoint */
+        idle(self);
+        return;
+    }
     if (self->silent_since_ms == 0)
         self->silent_since_ms = now_ms;
     if (!status_is_transient(err->code) || now_ms - self->silent_since_ms > RUN_PATIENCE_MS) {

@@ -510,6 +510,31 @@ static void a_question_is_answered_refused_or_timed_out(void **state)
     assert_int_equal(f->err.code, STATUS_UNAVAILABLE);
 }
 
+/* -- ending -------------------------------------------------------------------------------------------- */
+/* A service asks again when a call fails, through the handle it keeps. */
+static void on_done_ask_again(void *ctx, const bus_reply_t *reply)
+{
+    fixture_t *f = ctx;
+    f->done++;
+    assert_int_equal(reply->err->code, STATUS_CANCELLED);
+    bus_call_t again = {.method = "m.n", .timeout_ms = 1000, .on_done = on_done, .ctx = f};
+    assert_non_null(f->bus);
+    assert_int_equal(bus_call(f->bus, &again, &f->err), 0);
+}
+
+static void a_callback_at_the_end_may_ask_again_and_is_refused(void **state)
+{
+    fixture_t *f = *state;
+    begin(f, 1 << 20);
+    bus_call_t options = {.method = "m.n", .timeout_ms = 5000, .on_done = on_done_ask_again, .ctx = f};
+    assert_int_not_equal(bus_call(f->bus, &options, NULL), 0);
+    (void)peer_take(&f->peer, WIRE_CALL);
+    bus_free(&f->bus);
+    assert_int_equal(f->done, 1);
+    assert_int_equal(f->err.code, STATUS_CANCELLED);
+    assert_null(f->bus);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -536,6 +561,7 @@ int main(void)
         TEST(what_is_not_served_is_answered_unimplemented),
         TEST(draining_takes_no_more_calls_and_waits_for_those_running),
         TEST(a_question_is_answered_refused_or_timed_out),
+        TEST(a_callback_at_the_end_may_ask_again_and_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
