@@ -85,9 +85,9 @@ static bool print_human(ctl_t *ctl, const event_line_t *event)
     fprintf(ctl->out, "  %s", ctl_bold(ctl));
     ctl_print_text(ctl->out, envelope.detail_type);
     fprintf(ctl->out, "%s  ", ctl_plain(ctl));
-    print_detail(ctl, envelope.detail);
     if (event->replay_name.len)
-        fprintf(ctl->out, "  [replay %.*s]", BYTES_FMT(event->replay_name));
+        fprintf(ctl->out, "[replay %.*s]  ", BYTES_FMT(event->replay_name));
+    print_detail(ctl, envelope.detail);
     fputc('\n', ctl->out);
     return true;
 }

@@ -4,7 +4,7 @@
 
 #include "tools/mangactl/ctl.h"
 
-#define EVENT_DETAIL_BYTES 160 /* of the detail in a line for people */
+#define EVENT_DETAIL_BYTES 240 /* of the detail in a line for people */
 
 typedef struct {
     uint64_t record;
