@@ -14,7 +14,8 @@
 #define INBOX_DAYS 30 /* longer than any message waits, the dead-letter queue's two weeks included */
 #define PRUNE_FIRST_MS 60000
 #define PRUNE_EVERY_MS (6 * 3600 * INT64_C(1000))
-#define RETRY_MS 5000 /* a change that the database could not take comes again after this */
+#define RETRY_MS 2000  /* a change that the database could not take is tried again after this */
+#define IN_HAND_MAX 64 /* change records at once */
 
 typedef struct {
     char *table;
@@ -25,7 +26,9 @@ typedef struct {
     service_t *service;
     settings_t *settings;
     outbox_t *outbox;
-    loop_timer_t *prune;
+    loop_timer_t *prune, *again;
+    bus_delivery_t *parked[IN_HAND_MAX]; /* wait for the database */
+    size_t parked_count;
     arena_t arena;
     metric_t *changes[5]; /* by store_outcome_t; the last: passed over */
 } app_t;
@@ -53,14 +56,43 @@ static work_t *work_new(app_t *app)
 }
 
 /* -- change records --------------------------------------------------------------------------------- */
+static void on_change_record(void *ctx, bus_delivery_t *delivery);
+
+/* A database that is away is no fault of the record's: it is kept in hand, for giving it back would count as a
+ * receive, and enough of those are a dead letter. */
+static void change_park(app_t *app, bus_delivery_t *delivery)
+{
+    if (app->parked_count == IN_HAND_MAX) { /* of a session that is gone, perhaps */
+        bus_release(service_bus(app->service), delivery, RETRY_MS, "the database did not take it");
+        return;
+    }
+    if (app->parked_count == 0)
+        loop_timer_in(app->again, RETRY_MS);
+    app->parked[app->parked_count++] = delivery;
+}
+
+static void on_again(void *ctx)
+{
+    app_t *app = ctx;
+    bus_delivery_t *parked[IN_HAND_MAX];
+    size_t count = app->parked_count;
+    memcpy(parked, app->parked, count * sizeof *parked);
+    app->parked_count = 0;
+    for (size_t i = 0; i < count; i++)
+        on_change_record(app, parked[i]);
+}
+
 static void on_applied(void *ctx, store_outcome_t outcome, const error_t *err)
 {
     work_t *work = ctx;
     bus_t *bus = service_bus(work->app->service);
     if (err) {
-        log_warn("a change could not be stored and comes again", LOG_I("record", work->delivery->record),
+        log_warn("a change could not be stored and is tried again", LOG_I("record", work->delivery->record),
                  LOG_S("error", err->message));
-        bus_release(bus, work->delivery, RETRY_MS, "the database did not take it");
+        if (status_is_transient(err->code))
+            change_park(work->app, work->delivery);
+        else
+            bus_release(bus, work->delivery, RETRY_MS, err->message);
     } else {
         metric_add(work->app->changes[outcome], 1);
         bus_ack(bus, work->delivery);
@@ -199,6 +231,7 @@ static void app_stop(void *ctx)
     app_t *app = ctx;
     outbox_free(&app->outbox);
     loop_timer_end(&app->prune);
+    loop_timer_end(&app->again);
     arena_free(&app->arena);
     free(app);
 }
@@ -227,8 +260,9 @@ static void *app_start(service_t *service, void *settings, error_t *err)
     arena_init(&app->arena, 0);
     counters_make(app);
     app->outbox = outbox_new(service, &story_outbox, err);
-    app->prune = app->outbox ? loop_timer_new(service_loop(service), on_prune, app) : NULL;
-    if (!app->prune) {
+    app->prune = loop_timer_new(service_loop(service), on_prune, app);
+    app->again = loop_timer_new(service_loop(service), on_again, app);
+    if (!app->outbox || !app->prune || !app->again) {
         app_stop(app);
         return NULL;
     }
@@ -250,7 +284,8 @@ static const config_row_t rows[] = {
 };
 
 static const service_call_t calls[] = {{.method = "inventory.adjust", .fn = on_adjust}};
-static const service_queue_t queues[] = {{.queue = INVENTORY_CDC_QUEUE, .messages = 64, .fn = on_change_record}};
+static const service_queue_t queues[] = {
+    {.queue = INVENTORY_CDC_QUEUE, .messages = IN_HAND_MAX, .fn = on_change_record}};
 
 int main(int argc, char **argv)
 {

@@ -2,6 +2,7 @@
 order, whoever dies meanwhile. Broker and PostgreSQL are the real ones."""
 import datetime
 import random
+import threading
 
 import pytest
 from lib.house import ISBN, Service, Tap, assert_valid, depth, isbn, topology, wait_empty
@@ -54,6 +55,9 @@ class House:
 
     def wait_outcome(self, name, count):
         self.service.process.wait_for(lambda: self.outcomes()[name] >= count, f"{count} {name}")
+
+    def settled(self, outcome):
+        return self.service.metric(f'mangabus_deliveries_total{{queue="{QUEUE}",outcome="{outcome}"}}')
 
     def adjust(self, key, book=ISBN, warehouse="TK01", **fields):
         return self.client.call("inventory.adjust", {"isbn": book, "warehouse_code": warehouse, "idempotency_key": key,
@@ -382,13 +386,32 @@ def test_it_ends_cleanly_while_a_turn_waits_for_a_dead_broker(house):
     assert house.service.process.stop() == 0
 
 
-def test_a_database_that_goes_away_delays_but_loses_nothing(house):
+def test_a_database_that_goes_away_delays_and_costs_no_receive(house):
     house.send(change(1, 1))
     house.events.take(1)
     house.database.cluster.psql("postgres", f"ALTER DATABASE {house.database.name} ALLOW_CONNECTIONS false")
     house.database.cluster.psql("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
                                             f"WHERE datname = '{house.database.name}'")
-    house.send(change(2, 2))
-    house.service.process.wait_for(lambda: depth(house.client, QUEUE) == 1, "the record to wait")
+    house.send(*(change(2, 2 + n, book=isbn(n)) for n in range(100)))
+    wait_until(lambda: house.client.queue_info(QUEUE)["in_flight"] >= 32, "records in hand")
     house.database.cluster.psql("postgres", f"ALTER DATABASE {house.database.name} ALLOW_CONNECTIONS true")
-    assert house.events.details(1, timeout_s=40)[0]["new_quantity"] == 2
+    assert {d["isbn"] for d in house.events.details(100, timeout_s=60)} == {isbn(n) for n in range(100)}
+    assert house.settled("released") == 0 and house.settled("acked") >= 10
+
+
+def test_a_statement_whose_outcome_is_unknown_is_tried_again_and_takes_effect_once(house):
+    lock = threading.Thread(target=house.database.sql, args=(
+        "BEGIN; LOCK TABLE inventory_events.stock; SELECT pg_sleep(2); COMMIT",))
+    lock.start()
+    waiting = ("SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database() "
+               "AND query LIKE '%apply_change%'")
+    wait_until(lambda: house.database.sql("SELECT 1 FROM pg_locks WHERE relation = 'inventory_events.stock'::regclass "
+                                          "AND mode = 'AccessExclusiveLock' AND granted"), "the lock")
+    house.send(*(change(2, n, book=isbn(n)) for n in range(10)))
+    wait_until(lambda: house.database.sql(waiting), "statements under way")
+    house.database.sql(f"SELECT pg_terminate_backend(pid) FROM ({waiting}) AS w")
+    house.service.process.wait_for_line("could not be stored and is tried again")
+    assert {d["isbn"] for d in house.events.details(10, timeout_s=30)} == {isbn(n) for n in range(10)}
+    lock.join()
+    house.events.nothing()
+    assert house.settled("released") == 0 and house.settled("acked") >= 10
