@@ -21,7 +21,7 @@ typedef struct {
 } owned_t;
 
 struct bigrams {
-    map_t numbers; /* pair -> number of its list */
+    numbers_t numbers; /* pair -> number of its list */
     list_t *lists;
     uint32_t list_count, list_capacity;
     owned_t *works;
@@ -45,7 +45,7 @@ void bigrams_free(bigrams_t **bigrams)
         free(self->lists[i].works);
     for (uint32_t i = 0; i < self->work_capacity; i++)
         free(self->works[i].pairs);
-    map_free(&self->numbers);
+    numbers_free(&self->numbers);
     free(self->lists);
     free(self->works);
     free(self->sums);
@@ -134,19 +134,19 @@ static bool works_reach(bigrams_t *self, uint32_t work)
 
 static uint32_t list_of(bigrams_t *self, uint64_t pair)
 {
-    uint32_t number = map_get(&self->numbers, pair);
-    if (number != MAP_NONE)
+    uint32_t number = numbers_get(&self->numbers, pair);
+    if (number != NUMBERS_NONE)
         return number;
     if (self->list_count == self->list_capacity) {
         uint32_t capacity = grown(self->list_capacity, self->list_count + 1);
         list_t *lists = realloc(self->lists, capacity * sizeof *lists);
         if (!lists)
-            return MAP_NONE;
+            return NUMBERS_NONE;
         self->lists = lists;
         self->list_capacity = capacity;
     }
-    if (!map_add(&self->numbers, pair, self->list_count))
-        return MAP_NONE;
+    if (!numbers_add(&self->numbers, pair, self->list_count))
+        return NUMBERS_NONE;
     self->lists[self->list_count] = (list_t){0};
     return self->list_count++;
 }
@@ -193,7 +193,7 @@ static bool work_learn(bigrams_t *self, uint32_t work, const pairs_t *pairs)
         return false;
     for (size_t i = 0; i < pairs->count; i++) {
         uint32_t number = list_of(self, pairs->items[i]);
-        if (number == MAP_NONE || !list_add(&self->lists[number], work))
+        if (number == NUMBERS_NONE || !list_add(&self->lists[number], work))
             return false;
         owned->pairs[owned->count++] = number;
         self->indexed += owned->count == 1;
@@ -243,8 +243,8 @@ void bigrams_search(bigrams_t *bigrams, bytes_t key, bigrams_found_fn found, voi
     pairs_unique(&pairs);
     float average = bigrams->indexed ? (float)bigrams->pair_total / (float)bigrams->indexed : 1.0F;
     for (size_t i = 0; i < pairs.count; i++) {
-        uint32_t number = map_get(&bigrams->numbers, pairs.items[i]);
-        if (number != MAP_NONE)
+        uint32_t number = numbers_get(&bigrams->numbers, pairs.items[i]);
+        if (number != NUMBERS_NONE)
             touched = list_score(bigrams, &bigrams->lists[number], average, touched);
     }
     for (uint32_t i = 0; i < touched; i++) {

@@ -8,7 +8,7 @@
 #define EMBED_INDEXER_BIGRAMS_H
 
 #include "proto/bytes.h"
-#include "services/embed-indexer/map.h"
+#include "services/embed-indexer/numbers.h"
 #include "services/embed-indexer/ranking.h"
 
 #define BIGRAMS_WORK_MAX 512  /* pairs of one work: more are not indexed */

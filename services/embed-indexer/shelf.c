@@ -24,8 +24,8 @@ void shelf_free(shelf_t **shelf)
         return;
     for (uint32_t i = 0; i < self->work_count; i++)
         free(self->works[i].tags);
-    map_free(&self->book_numbers);
-    map_free(&self->work_numbers);
+    numbers_free(&self->book_numbers);
+    numbers_free(&self->work_numbers);
     bigrams_free(&self->bigrams);
     vectors_free(&self->vectors);
     free(self->books);
@@ -91,11 +91,11 @@ static bool books_reach(shelf_t *self)
 /* The number of the work, made when it is new; SHELF_NONE without room. */
 static uint32_t work_of(shelf_t *self, int64_t id)
 {
-    uint32_t number = map_get(&self->work_numbers, (uint64_t)id);
-    if (number != MAP_NONE)
+    uint32_t number = numbers_get(&self->work_numbers, (uint64_t)id);
+    if (number != NUMBERS_NONE)
         return number;
     if (self->work_count >= SHELF_WORKS_MAX || !works_reach(self) ||
-        !map_add(&self->work_numbers, (uint64_t)id, self->work_count))
+        !numbers_add(&self->work_numbers, (uint64_t)id, self->work_count))
         return SHELF_NONE;
     self->works[self->work_count] = (shelf_work_t){.id = id, .first = SHELF_NONE};
     return self->work_count++;
@@ -103,11 +103,11 @@ static uint32_t work_of(shelf_t *self, int64_t id)
 
 static uint32_t book_of(shelf_t *self, uint64_t isbn)
 {
-    uint32_t number = map_get(&self->book_numbers, isbn);
-    if (number != MAP_NONE)
+    uint32_t number = numbers_get(&self->book_numbers, isbn);
+    if (number != NUMBERS_NONE)
         return number;
     if (self->book_count >= SHELF_BOOKS_MAX || !books_reach(self) ||
-        !map_add(&self->book_numbers, isbn, self->book_count))
+        !numbers_add(&self->book_numbers, isbn, self->book_count))
         return SHELF_NONE;
     self->books[self->book_count] = (shelf_volume_t){.isbn = isbn, .work = SHELF_NONE, .next = SHELF_NONE};
     return self->book_count++;

@@ -33,7 +33,7 @@ typedef struct {
 } shelf_work_t;
 
 struct shelf {
-    map_t book_numbers, work_numbers;
+    numbers_t book_numbers, work_numbers;
     shelf_volume_t *books;
     shelf_work_t *works;
     uint32_t book_count, book_capacity, work_count, work_capacity;

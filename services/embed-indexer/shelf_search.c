@@ -221,8 +221,8 @@ static void hits_collect(search_t *s)
 /* -- the search ------------------------------------------------------------------------------------- */
 static size_t isbn_search(search_t *s, const char *isbn)
 {
-    uint32_t number = map_get(&s->shelf->book_numbers, shelf_isbn_number(bytes_cstr(isbn)));
-    if (number == MAP_NONE || !book_passes(s, &s->shelf->books[number]))
+    uint32_t number = numbers_get(&s->shelf->book_numbers, shelf_isbn_number(bytes_cstr(isbn)));
+    if (number == NUMBERS_NONE || !book_passes(s, &s->shelf->books[number]))
         return 0;
     (void)snprintf(s->hits[0].isbn, sizeof s->hits[0].isbn, "%s", isbn);
     s->hits[0].score = (double)EXACT_BONUS;
