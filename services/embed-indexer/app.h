@@ -24,6 +24,7 @@ typedef struct {
     shelf_t *shelf;
     store_space_t space;       /* whose vectors are on the shelf */
     char asks[APP_ASKS_BYTES]; /* what is asked for: "embed/256" */
+    int64_t last_indexed_us;   /* when the newest book on the shelf changed; 0: none */
     arena_t arena;             /* for one message at a time */
     intake_t *intake;
     follow_t *follow;

@@ -93,6 +93,9 @@ static void book_put(app_t *app, const PGresult *rows, int row)
                          .publisher = pg_text(rows, row, BOOK_PUBLISHER),
                          .is_discontinued = pg_bool(rows, row, BOOK_DISCONTINUED),
                          .is_sold_out = pg_bool(rows, row, BOOK_SOLD_OUT)};
+    int64_t changed_us = pg_i64(rows, row, BOOK_CHANGED_US, 0);
+    if (changed_us > app->last_indexed_us)
+        app->last_indexed_us = changed_us;
     if (!shelf_put_book(app->shelf, &book, &err))
         log_error("a book is not on the shelf", LOG_B("isbn", book.isbn), LOG_S("error", err.message));
 }

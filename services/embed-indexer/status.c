@@ -15,7 +15,7 @@ typedef struct {
 static void figures_fill(const app_t *app, const PGresult *row, embed_status_response_t *r, char time[TIMEFMT_US_BYTES])
 {
     int64_t books = (int64_t)shelf_books(app->shelf), embedded = (int64_t)shelf_embedded_books(app->shelf);
-    int64_t failed = pg_i64(row, 0, 0, 0), at_us = pg_i64(row, 0, 1, -1);
+    int64_t failed = pg_i64(row, 0, 0, 0);
     if (failed > books - embedded)
         failed = books - embedded;
     *r = (embed_status_response_t){.index_size = books, .embedded = embedded, .pending = books - embedded - failed};
@@ -25,8 +25,8 @@ static void figures_fill(const app_t *app, const PGresult *row, embed_status_res
         SCHEMA_SET(r, model_id, bytes_cstr(app->space.model_id));
         SCHEMA_SET(r, dimension, app->space.dimension);
     }
-    if (at_us >= 0) {
-        timefmt_us(at_us, time);
+    if (app->last_indexed_us) {
+        timefmt_us(app->last_indexed_us, time);
         SCHEMA_SET(r, last_indexed_at, bytes_cstr(time));
     }
 }
@@ -62,7 +62,7 @@ void status_on_request(void *ctx, bus_request_t *request)
     if (!work)
         abort();
     *work = (work_t){ctx, request, clock_mono_us()};
-    store_figures(service_pg(work->app->service), work->app->asks, on_figures, work);
+    store_refused(service_pg(work->app->service), work->app->asks, on_figures, work);
 }
 
 static void on_collect(void *ctx)

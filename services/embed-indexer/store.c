@@ -27,7 +27,8 @@ static const char migration_1[] =
     "CREATE INDEX embedding_made ON embedding (made_at);"
     "CREATE TABLE pending (asks text NOT NULL, text_hash bytea NOT NULL, due timestamptz NOT NULL DEFAULT now(),"
     " alone boolean NOT NULL DEFAULT false, error text, PRIMARY KEY (asks, text_hash));"
-    "CREATE INDEX pending_due ON pending (asks, due);" INBOX_TABLE_SQL;
+    "CREATE INDEX pending_due ON pending (asks, due);"
+    "CREATE INDEX pending_refused ON pending (asks) WHERE error IS NOT NULL;" INBOX_TABLE_SQL;
 
 const pg_migration_t store_migrations[] = {{1, "documents, works, vectors, stock, inbox", migration_1}};
 const size_t store_migration_count = ARRAY_LEN(store_migrations);
@@ -52,10 +53,13 @@ void store_bound(pg_t *pg, pg_done_fn fn, void *ctx)
 _Static_assert(STORE_PAGE_ROWS == 500, "the pages' LIMIT");
 
 #define BOOKS                                                                                                          \
-    "SELECT isbn, work_id, volume, price_jpy, publisher, is_discontinued, is_sold_out, changed_xid FROM document"
-#define WORKS                                                                                                          \
-    "SELECT w.work_id, encode(w.text_hash, 'hex'), w.body, e.vector, w.changed_xid FROM work w LEFT JOIN embedding e"  \
-    " ON e.text_hash = w.text_hash AND e.model_id = $1 AND e.dimension = $2::int"
+    "SELECT isbn, work_id, volume, price_jpy, publisher, is_discontinued, is_sold_out, changed_xid,"                   \
+    " (extract(epoch FROM changed_at) * 1000000)::bigint FROM document"
+/* The page first, then a look-up for each of its rows: no estimate can make a join of whole tables of it. */
+#define WORKS(page)                                                                                                    \
+    "SELECT w.work_id, encode(w.text_hash, 'hex'), w.body, (SELECT e.vector FROM embedding e WHERE e.text_hash ="      \
+    " w.text_hash AND e.model_id = $1 AND e.dimension = $2::int), w.changed_xid FROM (SELECT * FROM work " page        \
+    " LIMIT " PAGE ") AS w ORDER BY "
 
 void store_books(pg_t *pg, const store_after_t *after, pg_done_fn fn, void *ctx)
 {
@@ -76,11 +80,11 @@ void store_works(pg_t *pg, const store_after_t *after, const store_space_t *spac
                                  PG_TEXT(after->key), PG_TEXT(after->xid), PG_TEXT(after->bound)};
     if (*after->bound)
         pg_query(pg,
-                 WORKS " WHERE (w.changed_xid, w.work_id) > ($4::xid8, $3::bigint) AND w.changed_xid < $5::xid8"
-                       " ORDER BY w.changed_xid, w.work_id LIMIT " PAGE,
+                 WORKS("WHERE (changed_xid, work_id) > ($4::xid8, $3::bigint) AND changed_xid < $5::xid8"
+                       " ORDER BY changed_xid, work_id") "w.changed_xid, w.work_id",
                  params, 5, fn, ctx);
     else
-        pg_query(pg, WORKS " WHERE w.work_id > $3::bigint ORDER BY w.work_id LIMIT " PAGE, params, 3, fn, ctx);
+        pg_query(pg, WORKS("WHERE work_id > $3::bigint ORDER BY work_id") "w.work_id", params, 3, fn, ctx);
 }
 
 void store_rehash(pg_t *pg, bytes_t work_ids, bytes_t hashes, pg_done_fn fn, void *ctx)
@@ -176,12 +180,11 @@ void store_bodies(pg_t *pg, bytes_t isbns, pg_done_fn fn, void *ctx)
     pg_query(pg, "SELECT isbn, body FROM document WHERE isbn = ANY($1::text[])", params, 1, fn, ctx);
 }
 
-void store_figures(pg_t *pg, const char *asks, pg_done_fn fn, void *ctx)
+void store_refused(pg_t *pg, const char *asks, pg_done_fn fn, void *ctx)
 {
     const pg_param_t params[] = {PG_TEXT(asks)};
     pg_query(pg,
-             "SELECT (SELECT count(*) FROM pending p JOIN work w USING (text_hash) JOIN document d USING (work_id)"
-             " WHERE p.asks = $1 AND p.error IS NOT NULL),"
-             " (SELECT (extract(epoch FROM max(changed_at)) * 1000000)::bigint FROM document)",
+             "SELECT coalesce(sum((SELECT count(*) FROM work w JOIN document d USING (work_id) WHERE w.text_hash ="
+             " p.text_hash)), 0) FROM pending p WHERE p.asks = $1 AND p.error IS NOT NULL",
              params, 1, fn, ctx);
 }

@@ -38,7 +38,17 @@ MUST_USE bool store_batch_write(store_batch_t *batch, pg_t *pg, pg_done_fn fn, v
 /* One row: the bound below which all transactions have ended, as text. */
 void store_bound(pg_t *pg, pg_done_fn fn, void *ctx);
 
-enum { BOOK_ISBN, BOOK_WORK, BOOK_VOLUME, BOOK_PRICE, BOOK_PUBLISHER, BOOK_DISCONTINUED, BOOK_SOLD_OUT, BOOK_XID };
+enum {
+    BOOK_ISBN,
+    BOOK_WORK,
+    BOOK_VOLUME,
+    BOOK_PRICE,
+    BOOK_PUBLISHER,
+    BOOK_DISCONTINUED,
+    BOOK_SOLD_OUT,
+    BOOK_XID,
+    BOOK_CHANGED_US
+};
 enum { WORK_ID, WORK_HASH, WORK_BODY, WORK_VECTOR, WORK_XID };
 
 /* A page behind (`xid`, `key`), of rows below `bound`. An empty bound: of all rows, in the order of keys. */
@@ -72,7 +82,7 @@ void store_prune(pg_t *pg);
 /* -- answering ------------------------------------------------------------------------------------ */
 /* Rows of (isbn, body); `isbns` is an array literal. */
 void store_bodies(pg_t *pg, bytes_t isbns, pg_done_fn fn, void *ctx);
-/* One row: books whose text was refused, Unix microseconds of the newest change (NULL for none). */
-void store_figures(pg_t *pg, const char *asks, pg_done_fn fn, void *ctx);
+/* One row: the books whose text was refused. */
+void store_refused(pg_t *pg, const char *asks, pg_done_fn fn, void *ctx);
 
 #endif
