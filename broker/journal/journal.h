@@ -61,7 +61,7 @@ typedef bool (*journal_apply_fn)(void *ctx, const record_t *record, bytes_t raw,
 
 /* Opens and recovers. An unsynced tail is cut (reported in *recovery); corruption before it, proven by a
  * later valid batch, is refused with DATA_LOSS, the file and the offset, and nothing is changed: the
- * message names `mangactl journal repair`. NULL on failure. */
+ * message names `mangactl journal verify`. NULL on failure. */
 MUST_USE journal_t *journal_open(const journal_options_t *options, journal_apply_fn apply, void *ctx,
                                  journal_recovery_t *recovery, error_t *err);
 

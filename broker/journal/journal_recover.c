@@ -74,7 +74,7 @@ static bool list_files(const folder_t *folder, numbers_t *segments, numbers_t *s
 static bool damaged(const reader_t *r, uint64_t offset, error_t *err, const char *why)
 {
     return error_set(err, STATUS_DATA_LOSS, "JOURNAL_CORRUPT",
-                     "%s/%s is damaged at offset %" PRIu64 ": %s; nothing was changed, see `mangactl journal repair`",
+                     "%s/%s is damaged at offset %" PRIu64 ": %s; nothing was changed, see `mangactl journal verify`",
                      r->folder->path, r->name, offset, why);
 }
 

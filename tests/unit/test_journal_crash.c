@@ -285,7 +285,7 @@ static void a_refused_journal_is_left_as_it_was(void **state)
     memcpy(before, content, *bytes);
     assert_false(journal_case_open(&b.c));
     assert_int_equal(b.c.err.code, STATUS_DATA_LOSS);
-    assert_non_null(strstr(b.c.err.message, "journal repair"));
+    assert_non_null(strstr(b.c.err.message, "journal verify"));
     content = fault_disk_file(b.disk, b.paths[0], &bytes);
     assert_memory_equal(before, content, *bytes);
     content[5000] ^= 4;
