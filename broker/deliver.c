@@ -125,13 +125,48 @@ static span_t merge_attrs(deliver_t *d, bytes_t base, bytes_t extra, bytes_t rep
     return merged;
 }
 
+/* -- selectors ----------------------------------------------------------------------------------- */
+static bool name_selected(bytes_t select, bytes_t name)
+{
+    mp_reader_t r = mp_reader(select);
+    uint32_t count;
+    bytes_t wanted;
+    if (!mp_get_array(&r, &count))
+        return false;
+    for (uint32_t i = 0; i < count && mp_get_str(&r, &wanted); i++) {
+        bool is_prefix = wanted.len >= 2 && memcmp(wanted.data + wanted.len - 2, ".*", 2) == 0;
+        if (is_prefix ? bytes_has_prefix(name, bytes_from(wanted.data, wanted.len - 2)) : bytes_eq(name, wanted))
+            return true;
+    }
+    return false;
+}
+
+/* The selected pairs of `attrs`, in d->attrs; an empty map where there are none. */
+static span_t select_attrs(deliver_t *d, bytes_t attrs, bytes_t select)
+{
+    error_t err;
+    bytes_t name;
+    attr_value_t value;
+    span_t chosen = {.at = d->attrs.len};
+    buf_clear(&d->scratch);
+    attrs_writer_t w = attrs_begin(&d->scratch); /* `attrs` may lie in d->attrs, which moves when it grows */
+    for (size_t at = 0; attrs_next(attrs, &at, &name, &value);)
+        if (name_selected(select, name))
+            attrs_put_value(&w, name, &value);
+    if (!attrs_end(&w, &err))
+        mp_put_map(&d->scratch, 0);
+    buf_append_bytes(&d->attrs, buf_bytes(&d->scratch));
+    chosen.len = d->attrs.len - chosen.at;
+    return chosen;
+}
+
 static bytes_t extra_of(const core_item_t *item, const uint8_t *extras)
 {
     return item->extra_len ? bytes_from(extras + item->extra_at, item->extra_len) : BYTES_NONE;
 }
 
 /* Fills out from the record; its attributes may still have to be put in place. */
-static bool fill(deliver_t *d, size_t at, const uint8_t *extras, wire_delivery_t *out)
+static bool fill(deliver_t *d, size_t at, const deliver_request_t *q, wire_delivery_t *out)
 {
     error_t err = {0};
     const core_item_t *item = d->items[at];
@@ -156,18 +191,22 @@ static bool fill(deliver_t *d, size_t at, const uint8_t *extras, wire_delivery_t
         leave_out(d, item->record, &err);
         return false;
     }
-    d->merged[at] = merge_attrs(d, out->attrs, extra_of(item, extras), replay_name);
+    span_t merged = merge_attrs(d, out->attrs, extra_of(item, q->extras), replay_name);
+    if (q->select.len > 0)
+        merged =
+            select_attrs(d, merged.len ? bytes_from(d->attrs.data + merged.at, merged.len) : out->attrs, q->select);
+    d->merged[at] = merged;
     return true;
 }
 
 /* -- a portion ----------------------------------------------------------------------------------- */
-static uint32_t fill_all(deliver_t *d, const uint8_t *extras, wire_delivery_t *out)
+static uint32_t fill_all(deliver_t *d, const deliver_request_t *q, wire_delivery_t *out)
 {
     uint32_t filled = 0;
     span_t kept[FIELDS_LIST_MAX];
     buf_clear(&d->attrs);
     for (size_t i = 0; i < d->count; i++)
-        if (fill(d, i, extras, &out[filled]))
+        if (fill(d, i, q, &out[filled]))
             kept[filled++] = d->merged[i];
     for (uint32_t i = 0; i < filled; i++) /* only now does d->attrs stand still */
         if (kept[i].len > 0)
@@ -213,7 +252,7 @@ static void encode_result(deliver_t *d, uint64_t seq, const wire_delivery_t *mes
 static void emit_portion(deliver_t *d, const deliver_request_t *q, deliver_emit_fn emit, void *ctx)
 {
     wire_delivery_t *items = q->verb == WIRE_RECEIVED ? d->received->deliveries.items : d->deliver->deliveries.items;
-    uint32_t count = fill_all(d, q->extras, items);
+    uint32_t count = fill_all(d, q, items);
     if (count == 0 && q->verb == WIRE_DELIVER)
         return;
     buf_clear(&d->frame);
@@ -237,8 +276,11 @@ static void begin_portion(deliver_t *d)
     d->count = 0;
 }
 
-static bool has_room(const deliver_t *d, size_t more)
+/* What a RECEIVED holds was chosen to fit one frame, however large the records are that it is taken from. */
+static bool has_room(const deliver_t *d, const deliver_request_t *request, size_t more)
 {
+    if (request->verb == WIRE_RECEIVED)
+        return d->count < FIELDS_LIST_MAX;
     size_t used = d->raw.len + d->count * ITEM_OVERHEAD_BYTES;
     return d->count == 0 || (d->count < FIELDS_LIST_MAX && used + more + ITEM_OVERHEAD_BYTES <= d->max_frame_bytes);
 }
@@ -261,7 +303,7 @@ void deliver_compose(deliver_t *deliver, const deliver_request_t *request, deliv
             leave_out(deliver, item->record, &err);
             continue;
         }
-        if (!has_room(deliver, raw.len + item->extra_len)) {
+        if (!has_room(deliver, request, raw.len + item->extra_len)) {
             if (request->verb != WIRE_DELIVER)
                 break; /* one answer, one frame: the rest is left out of a peek */
             emit_portion(deliver, request, emit, ctx);

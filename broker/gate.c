@@ -99,13 +99,17 @@ static waiting_t *waiting_new(const core_out_t *out, size_t data_bytes)
 
 static deliver_request_t request_of(const core_out_t *out, const core_effects_t *effects)
 {
-    return (deliver_request_t){.peer = out->peer,
-                               .verb = out->deliver.verb,
-                               .seq = out->deliver.seq,
-                               .sub = out->deliver.sub,
-                               .items = effects->items + out->deliver.first,
-                               .count = out->deliver.count,
-                               .extras = effects->bytes.data};
+    return (deliver_request_t){
+        .peer = out->peer,
+        .verb = out->deliver.verb,
+        .seq = out->deliver.seq,
+        .sub = out->deliver.sub,
+        .items = effects->items + out->deliver.first,
+        .count = out->deliver.count,
+        .extras = effects->bytes.data,
+        .select = out->deliver.select_len
+                      ? bytes_from(effects->bytes.data + out->deliver.select_at, out->deliver.select_len)
+                      : BYTES_NONE};
 }
 
 static void wait_with_frame(gate_t *o, const core_out_t *out, bytes_t frame, bool is_welcome)
@@ -124,7 +128,7 @@ static void wait_with_items(gate_t *o, const core_out_t *out, const core_effects
     size_t extra_bytes = 0, items_bytes = from.count * sizeof *from.items;
     for (size_t i = 0; i < from.count; i++)
         extra_bytes += from.items[i].extra_len;
-    waiting_t *w = waiting_new(out, items_bytes + extra_bytes);
+    waiting_t *w = waiting_new(out, items_bytes + extra_bytes + from.select.len);
     core_item_t *items = (core_item_t *)w->data;
     uint8_t *extras = (uint8_t *)w->data + items_bytes;
     uint32_t at = 0;
@@ -138,6 +142,9 @@ static void wait_with_items(gate_t *o, const core_out_t *out, const core_effects
     w->request = from;
     w->request.items = items;
     w->request.extras = extras;
+    w->request.select = bytes_from(extras + extra_bytes, from.select.len);
+    if (from.select.len > 0)
+        memcpy(extras + extra_bytes, from.select.data, from.select.len);
     enqueue(o, w);
 }
 

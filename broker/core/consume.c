@@ -1,9 +1,10 @@
-/* consume.c: from a queue's visible chain to DELIVER frames, one DELIVERED record for each frame. */
+/* consume.c: from a queue's visible chain to DELIVER and RECEIVED frames, one DELIVERED record for each frame. */
 #include "broker/core/consume.h"
 
 #include "broker/core/ledger.h"
 #include "broker/core/message.h"
 #include "broker/core/queue.h"
+#include "broker/core/receive.h"
 #include "broker/core/retire.h"
 #include "broker/core/session.h"
 #include "broker/core/subscription.h"
@@ -112,81 +113,128 @@ int64_t consume_visibility_us(const core_t *core, const sub_t *sub)
     return sub->visibility_us < 0 ? queue->attributes.visibility_us : sub->visibility_us;
 }
 
-/* Chooses messages for one frame and lists them in the record; they leave the chain when it is applied, so
- * the walk goes along the chain. */
-static void turn_choose(core_t *core, queue_t *queue, sub_t *sub, uint32_t most)
+/* Who is to get messages next: a subscription, or the first RECEIVE in line. */
+typedef struct {
+    const session_t *session;
+    sub_t *sub;         /* or */
+    receive_t *receive; /* NULL for a subscription */
+    int64_t visibility_us;
+} taker_t;
+
+static bool taker_takes(const core_t *core, const taker_t *taker, uint64_t have_bytes, const message_t *m)
+{
+    if (taker->sub)
+        return subscription_has_credit(taker->sub) && have_bytes < DELIVER_BYTES;
+    return have_bytes == 0 || have_bytes + m->bytes <= core->limits.max_frame_bytes / 2; /* one answer, one frame */
+}
+
+static uint32_t taker_most(const core_t *core, const queue_t *queue, const taker_t *taker, uint32_t share)
+{
+    uint64_t room = core->limits.in_flight - queue->in_flight;
+    uint32_t most = share < CONSUME_TURN ? share : CONSUME_TURN;
+    if (taker->receive && most > taker->receive->most)
+        most = taker->receive->most;
+    return most < room ? most : (uint32_t)room;
+}
+
+static void entry_add(core_t *core, const queue_t *queue, const taker_t *taker, const message_t *m)
 {
     record_delivered_t *r = &core->record->delivered;
-    int64_t visibility_us = consume_visibility_us(core, sub);
+    if (taker->sub)
+        subscription_spend(taker->sub, m->bytes);
+    r->entries.items[r->entries.count++] = (record_delivered_entry_t){
+        .queue = queue->incarnation,
+        .record = m->record,
+        .receives = m->receives + UINT64_C(1),
+        .invisible_until_us = core->now_us + taker->visibility_us,
+        .session = taker->session->number,
+    };
+}
+
+/* Chooses messages for one frame and lists them in the record; they leave the chain when it is applied, so
+ * the walk goes along the chain. */
+static void turn_choose(core_t *core, const queue_t *queue, const taker_t *taker, uint32_t most)
+{
+    record_delivered_t *r = &core->record->delivered;
     uint64_t bytes = 0;
     r->entries.count = 0;
     for (uint32_t id = queue->visible.head; id && r->entries.count < most; id = message_at(core, id)->next) {
         const message_t *m = message_at(core, id);
-        if (!subscription_has_credit(sub) || bytes >= DELIVER_BYTES)
+        if (!taker_takes(core, taker, bytes, m))
             break;
         if (retire_is_exhausted(core, queue, m))
             break; /* its turn to be moved comes when it is first */
-        subscription_spend(sub, m->bytes);
         bytes += m->bytes;
-        r->entries.items[r->entries.count++] = (record_delivered_entry_t){
-            .queue = queue->incarnation,
-            .record = m->record,
-            .receives = m->receives + UINT64_C(1),
-            .invisible_until_us = core->now_us + visibility_us,
-            .session = session_at(core, sub->session)->number,
-        };
+        entry_add(core, queue, taker, m);
     }
 }
 
-static void turn_deliver(core_t *core, const queue_t *queue, const sub_t *sub)
+static void turn_deliver(core_t *core, const queue_t *queue, const taker_t *taker)
 {
     (void)ledger_write(core, RECORD_DELIVERED);
     const record_delivered_t *r = &core->record->delivered;
     size_t first = core->out->item_count;
     for (uint32_t i = 0; i < r->entries.count; i++)
         item_deliver(core, queue, message_at(core, message_find(core, queue->id, r->entries.items[i].record)));
+    core->stats.delivered += r->entries.count;
+    if (taker->receive) {
+        receive_answer(core, taker->receive, first, r->entries.count);
+        return;
+    }
     core_out_t *out = effects_add(core->out, CORE_OUT_DELIVER);
-    out->peer = session_at(core, sub->session)->peer;
+    out->peer = taker->session->peer;
     out->after = ledger_after(core);
     out->deliver.verb = WIRE_DELIVER;
-    out->deliver.sub = sub->number;
+    out->deliver.sub = taker->sub->number;
     out->deliver.first = first;
     out->deliver.count = r->entries.count;
-    core->stats.delivered += r->entries.count;
 }
 
 /* -- turns ----------------------------------------------------------------------------------------- */
-/* The next subscription with credit, in turn; NULL when none has any. */
-static sub_t *next_in_turn(core_t *core, queue_t *queue, uint32_t *able)
+/* Whose place this is among the takers; false when it can take nothing now. */
+static bool taker_at(const core_t *core, const queue_t *queue, uint32_t at, taker_t *out)
 {
-    sub_t *chosen = NULL;
-    uint32_t count = queue->subs.count, turn = 0;
-    *able = 0;
+    int64_t own_us = queue->attributes.visibility_us;
+    if (at < queue->subs.count) {
+        sub_t *sub = subscription_at(core, queue->subs.items[at]);
+        *out = (taker_t){session_at(core, sub->session), sub, NULL, consume_visibility_us(core, sub)};
+        return subscription_has_credit(sub);
+    }
+    receive_t *receive = receive_first(core, queue);
+    *out = (taker_t){session_at(core, receive->session), NULL, receive,
+                     receive->visibility_us < 0 ? own_us : receive->visibility_us};
+    return true;
+}
+
+/* The next taker in turn, and how many are able; 0 when none is. */
+static uint32_t next_in_turn(const core_t *core, queue_t *queue, taker_t *chosen)
+{
+    uint32_t count = queue->subs.count + (queue->receives.count != 0), turn = 0, able = 0;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t at = (queue->sub_turn + i) % count;
-        sub_t *sub = subscription_at(core, queue->subs.items[at]);
-        if (!subscription_has_credit(sub))
+        taker_t taker;
+        if (!taker_at(core, queue, at, &taker))
             continue;
-        ++*able;
-        if (!chosen) {
-            chosen = sub;
+        if (!able++) {
+            *chosen = taker;
             turn = at + 1;
         }
     }
     queue->sub_turn = turn;
-    return chosen;
+    return able;
 }
 
 static void consume_queue(core_t *core, queue_t *queue)
 {
     uint32_t able;
-    sub_t *sub;
-    while (queue->visible.count && (sub = next_in_turn(core, queue, &able)) != NULL) {
+    taker_t taker = {0};
+    while (queue->visible.count && queue->in_flight < core->limits.in_flight &&
+           (able = next_in_turn(core, queue, &taker)) != 0) {
         if (!first_deliverable(core, queue))
             return;
         uint32_t share = (queue->visible.count + able - 1) / able;
-        turn_choose(core, queue, sub, share < CONSUME_TURN ? share : CONSUME_TURN);
-        turn_deliver(core, queue, sub);
+        turn_choose(core, queue, &taker, taker_most(core, queue, &taker, share));
+        turn_deliver(core, queue, &taker);
     }
 }
 

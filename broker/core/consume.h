@@ -1,10 +1,10 @@
-/* consume.h: hands a queue's messages to its subscriptions, against credit and in turn. */
+/* consume.h: hands a queue's messages to its subscriptions, against credit, and to waiting RECEIVEs, in turn. */
 #ifndef BROKER_CORE_CONSUME_H
 #define BROKER_CORE_CONSUME_H
 
 #include "broker/core/state.h"
 
-#define CONSUME_TURN 32 /* messages that one subscription gets before the next has its turn */
+#define CONSUME_TURN 32 /* messages that one taker gets before the next has its turn */
 
 /* Delivers from every queue on the touched list until messages or credit are out. */
 void consume_touched(core_t *core);

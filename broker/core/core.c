@@ -13,6 +13,7 @@
 #include "broker/core/producer.h"
 #include "broker/core/publish.h"
 #include "broker/core/queue.h"
+#include "broker/core/receive.h"
 #include "broker/core/retire.h"
 #include "broker/core/session.h"
 #include "broker/core/settle.h"
@@ -35,6 +36,8 @@ static void limits_take(core_limits_t *out, const core_limits_t *in)
         .max_frame_bytes = or_default(in->max_frame_bytes, WIRE_FRAME_MAX_BYTES),
         .sessions = or_default(in->sessions, 4096),
         .subscriptions = or_default(in->subscriptions, 256),
+        .receives = or_default(in->receives, 256),
+        .in_flight = or_default(in->in_flight, 120000),
         .publish_window = or_default(in->publish_window, 4096),
         .publish_window_bytes = or_default(in->publish_window_bytes, (uint64_t)16 << 20),
         .delivery_window = or_default(in->delivery_window, 4096),
@@ -66,6 +69,7 @@ core_t *core_new(const core_config_t *config, error_t *err)
     core->version = memory_text(bytes_cstr(config->version));
     messages_init(core);
     sessions_init(core);
+    receives_init(core);
     calls_init(core);
     return core;
 }
@@ -84,6 +88,7 @@ void core_free(core_t **core)
     if (!c)
         return;
     subscriptions_free(c);
+    receives_free(c);
     calls_free(c);
     sessions_free(c);
     producers_free(c);
@@ -155,6 +160,8 @@ static void dispatch(core_t *core, session_t *session, const wire_msg_t *msg)
         return publish_handle(core, session, msg);
     case WIRE_SEND:
         return publish_handle_send(core, session, msg);
+    case WIRE_RECEIVE:
+        return receive_handle(core, session, msg);
     case WIRE_SUBSCRIBE:
         return subscription_handle(core, session, msg);
     case WIRE_CREDIT:
@@ -184,7 +191,6 @@ static void dispatch(core_t *core, session_t *session, const wire_msg_t *msg)
     case WIRE_TOPOLOGY:
     case WIRE_BROKER:
         return admin_handle(core, session, msg);
-    case WIRE_RECEIVE:
     case WIRE_PERMIT:
         return refuse_unimplemented(core, session, msg);
     default:
@@ -222,6 +228,7 @@ static void stop_in(core_t *core)
 {
     core->is_stopping = true;
     note_write(core, "stop");
+    receives_stop(core);
     sessions_stop(core);
 }
 
@@ -264,6 +271,7 @@ void core_step(core_t *core, int64_t now_us, const core_input_t *input, core_eff
     timers_in(core);
     input_in(core, input);
     consume_touched(core);
+    receives_due(core);
     core->input = NULL;
     core->out = NULL;
 }
@@ -271,7 +279,7 @@ void core_step(core_t *core, int64_t now_us, const core_input_t *input, core_eff
 int64_t core_next_deadline_us(const core_t *core)
 {
     int64_t next_us = retire_next_us(core);
-    int64_t others[] = {sessions_next_us(core), calls_next_us(core)};
+    int64_t others[] = {sessions_next_us(core), receives_next_us(core), calls_next_us(core)};
     for (size_t i = 0; i < ARRAY_LEN(others); i++)
         if (others[i] < next_us)
             next_us = others[i];

@@ -27,6 +27,8 @@ typedef struct {              /* 0 in any field: the default */
     uint64_t max_frame_bytes; /* WIRE_FRAME_MAX_BYTES */
     uint64_t sessions;        /* at once; 4,096 */
     uint64_t subscriptions;   /* of one session; 256 */
+    uint64_t receives;        /* of one session, waiting at once; 256 */
+    uint64_t in_flight;       /* messages of one queue; 120,000 */
     uint64_t publish_window;  /* entries unanswered; 4,096 */
     uint64_t publish_window_bytes;
     uint64_t delivery_window; /* 4,096 */
@@ -107,10 +109,12 @@ typedef struct {
             size_t at, len; /* in effects->bytes */
         } frame;
         struct {
-            wire_verb_t verb;    /* WIRE_DELIVER, WIRE_RECEIVED; WIRE_RESULT for CORE_OUT_RESULT */
-            uint64_t seq;        /* RECEIVED, RESULT */
-            uint64_t sub;        /* DELIVER */
-            size_t first, count; /* in effects->items */
+            wire_verb_t verb;             /* WIRE_DELIVER, WIRE_RECEIVED; WIRE_RESULT for CORE_OUT_RESULT */
+            uint64_t seq;                 /* RECEIVED, RESULT */
+            uint64_t sub;                 /* DELIVER */
+            size_t first, count;          /* in effects->items */
+            size_t select_at, select_len; /* RECEIVED, in effects->bytes: attributes wanted, a msgpack array of
+                                             names, `prefix.*` among them; len 0: all */
         } deliver;
         struct {
             uint64_t scan;

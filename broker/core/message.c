@@ -151,7 +151,8 @@ static void message_leave(core_t *core, uint32_t id, queue_t *queue)
         heap_drop(&core->messages.delayed, id);
         return;
     case MESSAGE_IN_FLIGHT:
-        queue->in_flight--;
+        if (queue->in_flight-- >= core->limits.in_flight)
+            queue_touch(core, queue);
         chain_drop(core, &holder_of(core, m)->held, id);
         heap_drop(&core->messages.due, id);
         m->session = 0;

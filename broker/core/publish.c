@@ -16,6 +16,8 @@
 #include "proto/envelope.h"
 #include "proto/msgpack.h"
 
+#define DEDUP_SEPARATOR 0x1f /* ASCII's unit separator: a record's strings carry no NUL */
+
 /* -- shared ---------------------------------------------------------------------------------------- */
 static void result_refused(wire_result_entry_t *out, const error_t *err, buf_t *texts)
 {
@@ -103,7 +105,7 @@ static bytes_t dedup_key(const publish_t *p, bytes_t dedup, char *space, size_t 
     if (name + 1 + dedup.len > cap)
         return dedup;
     memcpy(space, p->msg->replay_name.data, name);
-    space[name] = 0;
+    space[name] = DEDUP_SEPARATOR;
     memcpy(space + name + 1, dedup.data, dedup.len);
     return bytes_from(space, name + 1 + dedup.len);
 }

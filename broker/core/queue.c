@@ -6,6 +6,7 @@
 #include "broker/core/attributes.h"
 #include "broker/core/ledger.h"
 #include "broker/core/message.h"
+#include "broker/core/receive.h"
 #include "broker/core/subscription.h"
 
 static bool queue_is_named(const void *ctx, uint32_t id, const void *key)
@@ -123,6 +124,7 @@ static void queue_remove(core_t *core, queue_t *queue)
 {
     message_purge(core, queue);
     subscription_end_of_queue(core, queue);
+    receives_end_of_queue(core, queue);
     if (queue->is_touched)
         (void)ids_drop(&core->touched, queue->id);
     map_drop(&core->queues_by_name, map_hash_bytes(bytes_cstr(queue->name)), queue->id);

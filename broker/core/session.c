@@ -9,6 +9,7 @@
 #include "broker/core/ledger.h"
 #include "broker/core/message.h"
 #include "broker/core/producer.h"
+#include "broker/core/receive.h"
 #include "broker/core/subscription.h"
 #include "broker/core/workers.h"
 
@@ -104,6 +105,7 @@ static void session_disconnect(core_t *core, session_t *s)
     s->peer = 0;
     s->has_served = false;
     subscription_end_of_session(core, s);
+    receives_end_of_session(core, s);
     workers_disconnect(core, s);
 }
 
@@ -358,6 +360,7 @@ static void session_free(session_t *s)
 {
     free(s->name);
     ids_free(&s->subs);
+    ids_free(&s->receives);
     ids_free(&s->serves);
     free(s);
 }

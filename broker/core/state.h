@@ -100,7 +100,8 @@ typedef struct {
     uint32_t in_flight, delayed;
     uint64_t bytes;
     ids_t subs;        /* consumers */
-    uint32_t sub_turn; /* whose turn it is */
+    chain_t receives;  /* RECEIVEs that wait, in their order */
+    uint32_t sub_turn; /* whose turn it is: a subscription's, or behind the last that of the first RECEIVE */
 } queue_t;
 
 /* -- sessions and what they hold ------------------------------------------------------------------ */
@@ -125,6 +126,7 @@ typedef struct {
     uint64_t producer, epoch; /* 0: none */
     chain_t held;             /* messages in flight */
     ids_t subs;
+    ids_t receives; /* waiting ones, of this connection */
     ids_t serves;
     uint32_t calls_made, calls_run; /* first of each list of calls */
     uint32_t calls_open;
@@ -193,6 +195,24 @@ typedef struct {
     ids_t cursors;   /* bus subscriptions */
     uint64_t scans;  /* numbers given out */
 } subs_t;
+
+/* -- receives ------------------------------------------------------------------------------------- */
+typedef struct {
+    uint32_t id;
+    uint32_t session, queue;
+    uint64_t seq; /* of the frame that asked */
+    uint32_t most;
+    int64_t visibility_us; /* -1: the queue's */
+    int64_t timer_us;      /* when the wait is over */
+    uint32_t heap_at;
+    uint32_t prev, next; /* in the queue's line */
+    buf_t select;        /* names of attributes wanted, a msgpack array; empty: all */
+} receive_t;
+
+typedef struct {
+    pool_t all;
+    heap_t timers;
+} receives_t;
 
 /* -- calls ---------------------------------------------------------------------------------------- */
 typedef enum {
@@ -309,6 +329,7 @@ struct core {
     sessions_t sessions;
     producers_t producers;
     subs_t subs;
+    receives_t receives;
     calls_t calls;
     pool_t buses;
     map_t buses_by_name;

@@ -371,6 +371,11 @@ class Client:
             found += frame["deliveries"]
         return found
 
+    def receive(self, queue, most=1, wait_ms=0, visibility_ms=-1, timeout_s=None, **fields):
+        """The deliveries of one RECEIVE; an empty list when there was nothing for as long as it waited."""
+        return self.ask("RECEIVE", timeout_s, queue=queue, max=most, wait_ms=wait_ms, visibility_ms=visibility_ms,
+                        **fields)["deliveries"]
+
     def credit(self, sub, messages=0, size=0):
         self.tell("CREDIT", sub=sub, messages=messages, bytes=size)
 

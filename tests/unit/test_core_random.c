@@ -19,6 +19,7 @@
 #define STEPS 4000
 #define CLIENTS 6
 #define KEYS 40
+#define RECEIVES 2048
 #define HELD_MAX 4096
 #define S INT64_C(1000000)
 #define DEDUP_WINDOW_US (300 * S)
@@ -43,6 +44,7 @@ static const char *const queues[] = {"work", "aged", "late", "brief", "dead"};
 /* What happened in all lives: a test that never gets there proves nothing. */
 typedef struct {
     uint64_t records, acked, moved, dropped, released, restarts, crashes, resumed, duplicates;
+    uint64_t received, received_none;
 } tally_t;
 
 typedef struct {
@@ -68,7 +70,9 @@ typedef struct {
     uint64_t watched; /* last record that the watcher saw */
     uint64_t watch_peer, watch_credit;
     tally_t *tally;
-    uint64_t synced; /* records that a crash cannot take */
+    uint64_t synced;                              /* records that a crash cannot take */
+    uint64_t receive_seq, receive_peer[RECEIVES]; /* by seq: who waits; 0: answered */
+    int64_t receive_until_us[RECEIVES];
 } sim_t;
 
 #define ACKED_SLOTS (1u << 20)
@@ -111,6 +115,16 @@ static void take_delivered(sim_t *sim, const core_item_t *item)
     sim->held[sim->held_count < HELD_MAX ? sim->held_count++ : random_below(&sim->random, HELD_MAX)] = *item;
 }
 
+static void take_received(sim_t *sim, const core_out_t *out)
+{
+    uint64_t *peer = &sim->receive_peer[out->deliver.seq % RECEIVES];
+    assert_int_equal(*peer, out->peer);
+    *peer = 0;
+    assert_true(out->deliver.count <= 10);
+    sim->tally->received += out->deliver.count;
+    sim->tally->received_none += out->deliver.count == 0;
+}
+
 static void collect(sim_t *sim)
 {
     const core_effects_t *out = &sim->rig.out;
@@ -124,6 +138,8 @@ static void collect(sim_t *sim)
         if (out->outs[i].kind != CORE_OUT_DELIVER)
             continue;
         assert_true(out->outs[i].after <= sim->rig.records);
+        if (out->outs[i].deliver.verb == WIRE_RECEIVED)
+            take_received(sim, &out->outs[i]);
         for (size_t n = 0; n < out->outs[i].deliver.count; n++) {
             const core_item_t *item = &out->items[out->outs[i].deliver.first + n];
             if (out->outs[i].peer == sim->watch_peer)
@@ -362,6 +378,33 @@ static void do_credit(sim_t *sim)
     collect(sim);
 }
 
+static void do_receive(sim_t *sim)
+{
+    client_t *client = some_client(sim);
+    if (!client)
+        return;
+    const wire_receive_t receive = {
+        .queue = bytes_cstr(queues[random_below(&sim->random, ARRAY_LEN(queues))]),
+        .max = 1 + random_below(&sim->random, 10),
+        .wait_ms = random_below(&sim->random, 2) ? 0 : random_below(&sim->random, 20001),
+        .visibility_ms = random_below(&sim->random, 3) ? -1 : (int64_t)random_below(&sim->random, 30000),
+    };
+    uint64_t *waits = &sim->receive_peer[++sim->receive_seq % RECEIVES];
+    *waits = client->peer;
+    sim->receive_until_us[sim->receive_seq % RECEIVES] = sim->rig.now_us + (int64_t)receive.wait_ms * 1000;
+    rig_send(&sim->rig, client->peer, WIRE_RECEIVE, sim->receive_seq, &receive);
+    collect(sim);
+    assert_true(receive.wait_ms || !*waits);
+}
+
+/* Every RECEIVE is answered once and in time, unless its connection was lost. */
+static void check_receives(sim_t *sim)
+{
+    for (int i = 0; i < RECEIVES; i++)
+        if (sim->receive_peer[i] && session_by_peer(sim->rig.core, sim->receive_peer[i]))
+            assert_true(sim->receive_until_us[i] > sim->rig.now_us);
+}
+
 static void do_settle(sim_t *sim)
 {
     client_t *client = some_client(sim);
@@ -475,6 +518,7 @@ static void do_restart(sim_t *sim)
     sim->synced = sim->rig.records;
     for (int i = 0; i < CLIENTS; i++)
         sim->clients[i].is_on = false;
+    memset(sim->receive_peer, 0, sizeof sim->receive_peer);
     do_watch(sim);
 }
 
@@ -495,6 +539,8 @@ static void one_step(sim_t *sim)
         do_subscribe(sim);
     else if (dice < 115)
         do_credit(sim);
+    else if (dice < 123)
+        do_receive(sim);
     else if (dice < 155)
         do_settle(sim);
     else if (dice < 157)
@@ -503,6 +549,7 @@ static void one_step(sim_t *sim)
         watch_more(sim, random_below(&sim->random, 20));
     else
         do_sleep(sim);
+    check_receives(sim);
 }
 
 static void sim_run(uint64_t seed, tally_t *tally)
@@ -550,6 +597,7 @@ static void random_lives_keep_every_promise(void **state)
         return;
     assert_true(t.records > 40000 && t.acked > 5000 && t.moved > 1000 && t.dropped > 500 && t.released > 1000);
     assert_true(t.restarts > 100 && t.crashes > 20 && t.resumed > 1000 && t.duplicates > 500);
+    assert_true(t.received > 1000 && t.received_none > 100);
 }
 
 int main(void)
