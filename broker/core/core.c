@@ -52,6 +52,12 @@ static void limits_take(core_limits_t *out, const core_limits_t *in)
     };
 }
 
+/* Numbers of sessions and queues are narrow in a message. */
+static uint64_t at_most(uint64_t value, uint64_t most)
+{
+    return value < most ? value : most;
+}
+
 core_t *core_new(const core_config_t *config, error_t *err)
 {
     core_t *core = calloc(1, sizeof *core);
@@ -65,6 +71,8 @@ core_t *core_new(const core_config_t *config, error_t *err)
     core->record = record;
     core->next_seq = 1;
     limits_take(&core->limits, &config->limits);
+    core->limits.sessions = at_most(core->limits.sessions, MESSAGE_IDS_MAX);
+    core->limits.queues = at_most(core->limits.queues, MESSAGE_IDS_MAX);
     core->broker_name = memory_text(bytes_cstr(config->broker_name));
     core->version = memory_text(bytes_cstr(config->version));
     messages_init(core);

@@ -70,7 +70,7 @@ static uint64_t message_digest(const core_t *core, const message_t *m)
     const dead_t *dead = message_dead(core, m);
     uint64_t digest = map_mix(m->record, origin);
     digest = map_mix(digest, map_mix((uint64_t)m->sent_us, (uint64_t)m->timer_us));
-    digest = map_mix(digest, map_mix((uint64_t)m->first_receive_us, queue));
+    digest = map_mix(digest, map_mix(((uint64_t)m->first_received_ms << 32) | m->received_ms, queue));
     digest = map_mix(digest, map_mix(m->receives, ((uint64_t)m->state << 32) | ((uint64_t)m->route << 22) | m->bytes));
     digest = map_mix(digest, map_mix(holder ? holder->number : 0, m->rule));
     return dead ? map_mix(digest, map_mix((uint64_t)dead->moved_us, dead->receives)) : digest;

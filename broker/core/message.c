@@ -11,6 +11,18 @@
 
 _Static_assert(sizeof(message_t) == 64, "a queued message is one cache line");
 
+/* -- times in few bytes ---------------------------------------------------------------------------- */
+uint32_t message_age_ms(const message_t *message, int64_t now_us)
+{
+    int64_t age_ms = (now_us - message->sent_us) / US_PER_MS;
+    return age_ms <= 0 ? 0 : age_ms < UINT32_MAX ? (uint32_t)age_ms : UINT32_MAX - 1;
+}
+
+int64_t message_first_receive_us(const message_t *message)
+{
+    return message->first_received_ms ? message->sent_us + (message->first_received_ms - INT64_C(1)) * US_PER_MS : 0;
+}
+
 /* -- storage ------------------------------------------------------------------------------------- */
 message_t *message_at(const core_t *core, uint32_t id)
 {
@@ -182,7 +194,7 @@ static void message_become(core_t *core, uint32_t id, const next_state_t *next)
         return;
     case MESSAGE_IN_FLIGHT:
         queue->in_flight++;
-        m->session = next->holder->id;
+        m->session = (uint16_t)next->holder->id;
         chain_put(core, &next->holder->held, id, false);
         heap_set(&core->messages.due, id);
         return;
@@ -215,8 +227,9 @@ uint32_t message_add(core_t *core, const message_t *template, int64_t visible_us
 void message_deliver(core_t *core, uint32_t id, session_t *session, uint64_t receives, int64_t until_us, int64_t now_us)
 {
     message_t *m = message_at(core, id);
-    if (!m->first_receive_us)
-        m->first_receive_us = now_us;
+    m->received_ms = message_age_ms(m, now_us);
+    if (!m->first_received_ms)
+        m->first_received_ms = m->received_ms + 1;
     m->receives = (uint16_t)(receives < MESSAGE_RECEIVES_MAX ? receives : MESSAGE_RECEIVES_MAX);
     message_become(core, id, &(next_state_t){MESSAGE_IN_FLIGHT, until_us, session, false});
 }

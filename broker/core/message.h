@@ -39,6 +39,11 @@ uint64_t message_origin(const core_t *core, const message_t *message, uint64_t *
 int64_t message_expires_us(const core_t *core, const message_t *message, bool *by_age);
 const dead_t *message_dead(const core_t *core, const message_t *message); /* NULL for none */
 
+/* Whole milliseconds since it was sent. */
+uint32_t message_age_ms(const message_t *message, int64_t now_us);
+/* To the millisecond; 0 when it was never received. */
+int64_t message_first_receive_us(const message_t *message);
+
 /* A text that is kept for ever under a number; equal texts have equal numbers. */
 uint32_t name_keep(core_t *core, bytes_t text);
 const char *name_text(const core_t *core, uint32_t name); /* "" for 0 */

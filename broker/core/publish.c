@@ -301,7 +301,7 @@ static bool route_apply(core_t *core, const record_t *record, uint32_t nth, erro
     const message_t message = {
         .record = record->seq,
         .sent_us = record->ingest_us,
-        .queue = queue->id,
+        .queue = (uint16_t)queue->id,
         .bytes = bytes & MESSAGE_BYTES_MASK,
         .route = nth & MESSAGE_NO_ROUTE,
         .rule = rule <= UINT16_MAX ? (uint16_t)rule : 0,
@@ -337,7 +337,7 @@ bool publish_apply_send(core_t *core, const record_t *record, error_t *err)
     const message_t message = {
         .record = record->seq,
         .sent_us = record->ingest_us,
-        .queue = queue->id,
+        .queue = (uint16_t)queue->id,
         .bytes = (r->attrs.len + r->body.len) & MESSAGE_BYTES_MASK,
         .route = MESSAGE_NO_ROUTE,
     };

@@ -142,6 +142,8 @@ bool queue_apply(core_t *core, const record_t *record, error_t *err)
         return error_prefix(err, "Record %llu (QUEUE)", (unsigned long long)record->seq);
     if ((r->op == QUEUE_CREATED) == (queue != NULL))
         return ledger_misfit(err, record, "queue", r->queue);
+    if (r->op == QUEUE_CREATED && core->queues.used >= MESSAGE_IDS_MAX)
+        return ledger_misfit(err, record, "one queue too many,", r->queue);
     switch (r->op) {
     case QUEUE_CREATED:
         queue_insert(core, r, &attributes);

@@ -111,9 +111,9 @@ bool retire_apply(core_t *core, const record_t *record, error_t *err)
         return true;
     moved.record = record->seq;
     moved.sent_us = r->sent_us;
-    moved.first_receive_us = 0;
+    moved.first_received_ms = moved.received_ms = 0;
     moved.receives = 0;
-    moved.queue = to->id;
+    moved.queue = (uint16_t)to->id;
     moved.dead = dead_make(core, r, from, record->ingest_us);
     (void)message_add(core, &moved, 0, record->ingest_us);
     return true;

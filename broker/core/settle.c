@@ -12,6 +12,8 @@
 #include "broker/core/retire.h"
 #include "broker/core/session.h"
 
+#define IN_FLIGHT_MAX_MS (ATTRIBUTE_VISIBILITY_MAX_S * INT64_C(1000)) /* of one delivery, extensions included */
+
 /* -- the record ------------------------------------------------------------------------------------ */
 static void settled_entry_apply(core_t *core, uint32_t id, const record_settled_entry_t *entry, int64_t now_us)
 {
@@ -148,7 +150,11 @@ static wire_status_entry_t settle_extend(core_t *core, const settle_t *s, int64_
         return settle_release(core, s, 0);
     if (!is_held(core, s))
         return not_in_flight();
-    settle_note(core, s->queue, message_at(core, s->id), WIRE_EXTEND, core->now_us + delay_us);
+    const message_t *m = message_at(core, s->id);
+    if (message_age_ms(m, core->now_us) + delay_us / US_PER_MS > m->received_ms + IN_FLIGHT_MAX_MS)
+        return status_refused(STATUS_INVALID_ARGUMENT, "InvalidParameterValue",
+                              "The message would be in flight for more than 12 hours since it was received.");
+    settle_note(core, s->queue, m, WIRE_EXTEND, core->now_us + delay_us);
     return (wire_status_entry_t){0};
 }
 

@@ -31,18 +31,21 @@ typedef enum {
 #define MESSAGE_BYTES_MASK 0x3FFFFFu    /* RECORD_MAX_BYTES fits */
 #define MESSAGE_RECEIVES_MAX 65535u     /* the count stands still there */
 #define MESSAGES_MAX UINT32_C(16000000) /* in all queues: about 1.4 GB */
+#define MESSAGE_IDS_MAX 65000u          /* queues, and sessions: their numbers have 16 bits */
 
 /* One for each message and queue; bodies are in the journal. Its identity is (queue, record). */
 typedef struct {
-    uint64_t record;  /* PUBLISH, SEND or MOVE that put it here */
-    int64_t sent_us;  /* retention counts from here */
-    int64_t timer_us; /* see the states */
-    int64_t first_receive_us;
-    uint32_t queue;
-    uint32_t prev, next; /* in the chain of its state; next also in the list of free ones */
+    uint64_t record;            /* PUBLISH, SEND or MOVE that put it here */
+    int64_t sent_us;            /* retention counts from here */
+    int64_t timer_us;           /* see the states */
+    uint32_t first_received_ms; /* after sent_us, plus 1; 0: never */
+    uint32_t received_ms;       /* after sent_us: when the newest delivery began */
+    uint32_t group;             /* group_t of its queue; FIFO queues only */
+    uint32_t prev, next;        /* in the chain of its state; next also in the list of free ones */
     uint32_t heap_at;
-    uint32_t session; /* who holds it */
-    uint32_t dead;    /* dead_t, for what was moved here; 0: its record holds its bytes */
+    uint32_t dead; /* dead_t, for what was moved here; 0: its record holds its bytes */
+    uint16_t queue;
+    uint16_t session; /* who holds it */
     uint32_t bytes : 22;
     uint32_t state : 3;
     uint32_t route : 7;

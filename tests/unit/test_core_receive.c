@@ -256,6 +256,39 @@ static void beyond_the_limit_in_flight_a_receive_is_refused_and_a_subscription_w
     assert_int_equal(rig_deliver(rig, 1)->deliver.count, 1);
 }
 
+/* Time passes, and client 2 is heard of. */
+static void sleep_awake(rig_t *rig, int64_t us)
+{
+    for (int64_t step_us = 60 * S; us > 0; us -= step_us) {
+        rig_sleep(rig, us < step_us ? us : step_us);
+        rig_send(rig, 2, WIRE_PING, 0, &(wire_ping_t){0});
+    }
+}
+
+static void a_delivery_may_be_in_flight_for_twelve_hours_in_all_and_what_goes_beyond_is_refused(void **state)
+{
+    rig_t *rig = *state;
+    const int64_t h_ms = 3600 * INT64_C(1000);
+    send_some(rig, "plain", 1);
+    ask(rig, 2, 21, &plain);
+    core_item_t item = item_of(rig, received(rig, 2, 21), 0);
+    assert_int_equal(rig_settle(rig, 2, &item, WIRE_EXTEND, 12 * h_ms), 0);
+    for (int64_t hour = 1; hour < 12; hour++) {
+        sleep_awake(rig, 3600 * S);
+        assert_int_equal(rig_settle(rig, 2, &item, WIRE_EXTEND, (12 - hour) * h_ms + 1), STATUS_INVALID_ARGUMENT);
+        assert_int_equal(rig_settle(rig, 2, &item, WIRE_EXTEND, (12 - hour) * h_ms), 0);
+    }
+    sleep_awake(rig, 3600 * S - 1);
+    rig_hello(rig, 4, "four-000004", NULL);
+    ask(rig, 4, 41, &plain);
+    assert_int_equal(received(rig, 4, 41)->deliver.count, 0);
+    rig_sleep(rig, 1);
+    ask(rig, 4, 42, &plain);
+    item = item_of(rig, received(rig, 4, 42), 0);
+    assert_int_equal(item.receives, 2);
+    assert_int_equal(rig_settle(rig, 4, &item, WIRE_EXTEND, 12 * h_ms), 0); /* another receive, another 12 hours */
+}
+
 static void attribute_selectors_travel_with_the_answer(void **state)
 {
     rig_t *rig = *state;
@@ -364,6 +397,7 @@ int main(void)
         TEST(a_lost_connection_takes_its_waiting_receives_along_and_no_message),
         TEST(a_message_received_too_often_goes_to_the_dead_letters_and_not_to_the_receiver),
         TEST(beyond_the_limit_in_flight_a_receive_is_refused_and_a_subscription_waits),
+        TEST(a_delivery_may_be_in_flight_for_twelve_hours_in_all_and_what_goes_beyond_is_refused),
         TEST(attribute_selectors_travel_with_the_answer),
         TEST(what_is_out_of_bounds_is_refused_by_name),
         TEST(a_session_may_have_so_many_receives_waiting_and_no_more),
