@@ -8,7 +8,8 @@
 #include "services/embed-indexer/embedder.h"
 #include "services/embed-indexer/follow.h"
 
-#define RETRY_MS 5000
+#define RETRY_MS 2000 /* a batch that the database could not take is tried again after this */
+#define LINE_MAX 4096 /* the credit of both queues, and what a lost session left behind */
 
 typedef enum { KIND_CATALOG, KIND_STOCK } kind_t;
 
@@ -22,7 +23,8 @@ struct intake {
     loop_timer_t *timer;
     waiting_t *line; /* not yet in a batch */
     size_t count, capacity;
-    int batches; /* at the database */
+    int batches;    /* at the database */
+    bool is_parked; /* the database is away: the timer says when to try again */
     metric_t *taken, *passed_over, *refused, *again;
 };
 
@@ -75,6 +77,20 @@ void intake_free(intake_t **intake)
     *intake = NULL;
 }
 
+static void line_reach(intake_t *self, size_t count)
+{
+    if (count <= self->capacity)
+        return;
+    size_t capacity = self->capacity ? self->capacity : INTAKE_BATCH_MAX;
+    while (capacity < count)
+        capacity *= 2;
+    waiting_t *line = realloc(self->line, capacity * sizeof *line);
+    if (!line)
+        abort(); /* what is in hand must be settled */
+    self->line = line;
+    self->capacity = capacity;
+}
+
 /* -- settling --------------------------------------------------------------------------------------- */
 static void refuse(intake_t *self, bus_delivery_t *delivery, const error_t *err)
 {
@@ -90,11 +106,18 @@ static void batch_end(batch_t *batch)
     free(batch);
 }
 
-static void batch_release(batch_t *batch, const char *why)
+/* Puts the deliveries back to the front of the line. A database that is away is no fault of theirs: given back to the
+ * queue they would count a receive each time, and three of those are a dead letter. */
+static void batch_park(batch_t *batch)
 {
-    for (size_t i = 0; i < batch->count; i++)
-        bus_release(bus_of(batch->intake), batch->items[i].delivery, RETRY_MS, why);
-    metric_add(batch->intake->again, (double)batch->count);
+    intake_t *self = batch->intake;
+    line_reach(self, self->count + batch->count);
+    memmove(self->line + batch->count, self->line, self->count * sizeof *self->line);
+    memcpy(self->line, batch->items, batch->count * sizeof *self->line);
+    self->count += batch->count;
+    self->is_parked = true;
+    loop_timer_in(self->timer, RETRY_MS);
+    metric_add(self->again, (double)batch->count);
 }
 
 static void lines_write(intake_t *self);
@@ -111,9 +134,9 @@ static void on_written(void *ctx, const PGresult *result UNUSED, const error_t *
         follow_wake(self->app->follow);
         embedder_wake(self->app->embedder);
     } else if (status_is_transient(err->code) || err->code == STATUS_CANCELLED) {
-        log_warn("a batch could not be stored and comes again", LOG_I("count", batch->count),
+        log_warn("a batch could not be stored and is tried again", LOG_I("count", batch->count),
                  LOG_S("error", err->message));
-        batch_release(batch, "the database did not take it");
+        batch_park(batch);
     } else if (batch->count == 1) {
         refuse(self, batch->items[0].delivery, err);
     } else {
@@ -198,36 +221,38 @@ static void batch_write(intake_t *self, const waiting_t *items, size_t count)
         batch_add(batch, &items[i]);
     if (batch->count && store_batch_write(batch->rows, service_pg(self->app->service), on_written, batch))
         return;
-    batch_release(batch, "the database takes no more work");
+    if (batch->count)
+        batch_park(batch);
     batch_end(batch);
 }
 
 /* -- gathering -------------------------------------------------------------------------------------- */
 static void lines_write(intake_t *self)
 {
-    while (self->batches < INTAKE_BATCHES_MAX && self->count) {
+    while (self->batches < INTAKE_BATCHES_MAX && self->count && !self->is_parked) {
         size_t count = self->count < INTAKE_BATCH_MAX ? self->count : INTAKE_BATCH_MAX;
-        batch_write(self, self->line, count);
+        waiting_t items[INTAKE_BATCH_MAX];
+        memcpy(items, self->line, count * sizeof *items);
         self->count -= count;
         memmove(self->line, self->line + count, self->count * sizeof *self->line);
+        batch_write(self, items, count);
     }
 }
 
 static void on_timer(void *ctx)
 {
-    lines_write(ctx);
+    intake_t *self = ctx;
+    self->is_parked = false;
+    lines_write(self);
 }
 
 static void take(intake_t *self, bus_delivery_t *delivery, kind_t kind)
 {
-    if (self->count == self->capacity) {
-        size_t capacity = self->capacity ? self->capacity * 2 : INTAKE_BATCH_MAX;
-        waiting_t *line = realloc(self->line, capacity * sizeof *line);
-        if (!line)
-            abort();
-        self->line = line;
-        self->capacity = capacity;
+    if (self->count >= LINE_MAX) {
+        bus_release(bus_of(self), delivery, RETRY_MS, "too many messages wait for the database");
+        return;
     }
+    line_reach(self, self->count + 1);
     self->line[self->count++] = (waiting_t){delivery, kind};
     if (self->count >= INTAKE_BATCH_MAX)
         lines_write(self);

@@ -1,8 +1,8 @@
 /* intake.h: takes deliveries of both queues in batches into the database.
  *
  * What comes within INTAKE_GATHER_MS, up to INTAKE_BATCH_MAX, is one transaction; a delivery is acknowledged when that
- * is committed. What the database cannot take now comes again later; what it refuses is found by writing the batch
- * once more one by one, and is rejected. */
+ * is committed. What the database cannot take now stays in hand and is tried again; what it refuses is found by writing
+ * the batch once more one by one, and is rejected. */
 #ifndef EMBED_INDEXER_INTAKE_H
 #define EMBED_INDEXER_INTAKE_H
 

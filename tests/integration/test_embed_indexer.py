@@ -7,7 +7,7 @@ import threading
 import pytest
 from lib.mangabus_client import BusError, event, unpack
 from lib.paths import ROOT
-from lib.wait import wait_until
+from lib.wait import http_get, wait_until
 
 TOPOLOGY = json.loads((ROOT / "broker/topology.json").read_text())
 AI_BUS = "MangaAssist-AI-Events"
@@ -371,3 +371,44 @@ def test_two_instances_know_what_either_indexed(ready):
     assert ready.fake.indexed().count(ready.fake.indexed()[0]) == 1
     ready.process.stop()
     assert ready.status()["index_size"] == 45 and second.running()
+
+
+def test_a_batch_whose_outcome_is_unknown_is_tried_again_and_costs_no_receive(ready):
+    ready.load(*OTHERS)
+    lock = threading.Thread(target=ready.database.sql, args=(
+        "BEGIN; LOCK TABLE embed_indexer.document IN EXCLUSIVE MODE; SELECT pg_sleep(2); COMMIT",))
+    lock.start()
+    wait_until(lambda: ready.database.sql("SELECT 1 FROM pg_locks WHERE mode = 'ExclusiveLock' AND granted AND relation"
+                                          " = 'embed_indexer.document'::regclass"), "the lock")
+    ready.publish(*[update(b) for b in one_piece(*range(1, 51))])
+    waiting = ("SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database() "
+               "AND query LIKE 'WITH given%'")
+    wait_until(lambda: ready.database.sql(waiting), "a batch under way")
+    ready.database.sql(f"SELECT pg_terminate_backend(pid) FROM ({waiting}) AS w")
+    ready.process.wait_for_line("could not be stored and is tried again")
+    lock.join()
+    assert ready.wait_size(53)["index_size"] == 53
+    assert ready.client.queue_info("MangaAssist-EventBridge-DLQ")["visible"] == 0
+    released = f'mangabus_deliveries_total{{queue="{QUEUE}",outcome="released"}}'
+    assert f"{released} 1" not in http_get(ready.process.url + "/metrics")[1]
+
+
+def test_without_a_database_a_search_fails_by_name(ready):
+    ready.load(*OTHERS)
+    cluster, name = ready.database.cluster, ready.database.name
+    cluster.psql("postgres", f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+    cluster.psql("postgres", f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+    with pytest.raises(BusError) as caught:
+        ready.search("よつばと", deadline_ms=1000)
+    assert caught.value.status in ("UNAVAILABLE", "DEADLINE_EXCEEDED")
+    cluster.psql("postgres", f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+    wait_until(lambda: http_get(ready.process.url + "/readyz")[0] == 200, "the database again")
+    assert ready.titles("よつばと")[0] == ("よつばと!", 1)
+
+
+def test_it_ends_cleanly_in_the_middle_of_its_work(ready):
+    for first in range(1, 2001, 200):
+        ready.publish(*[update(b) for b in one_piece(*range(first, first + 200))])
+    assert ready.process.stop() == 0
+    ready.indexer()
+    assert ready.wait_size(2000)["index_size"] == 2000
