@@ -6,13 +6,13 @@
 #include <stdlib.h>
 
 #include "gen/version.h"
+#include "kit/health.h"
 #include "kit/http_server.h"
 #include "kit/log.h"
 #include "kit/metrics.h"
 
 #define US_PER_S 1e6
 #define NS_PER_S 1e9
-#define HOST_BYTES 256
 
 struct observe {
     observe_subject_t subject;
@@ -171,38 +171,18 @@ static void on_request(void *ctx, http_request_t *request)
         http_respond_text(request, 404, "text/plain", "try /metrics, /healthz or /readyz\n");
 }
 
-bool observe_parse_address(const char *address, char *host, size_t host_bytes, uint16_t *port)
-{
-    const char *colon = strrchr(address, ':');
-    char *end = NULL;
-    size_t len = colon ? (size_t)(colon - address) : 0;
-    unsigned long number = colon ? strtoul(colon + 1, &end, 10) : 0;
-    if (!colon || end == colon + 1 || *end || number > UINT16_MAX || len == 0)
-        return false;
-    if (address[0] == '[' && address[len - 1] == ']' && len > 2) {
-        address++;
-        len -= 2;
-    }
-    if (len >= host_bytes)
-        return false;
-    memcpy(host, address, len);
-    host[len] = '\0';
-    *port = (uint16_t)number;
-    return true;
-}
-
 static bool serve(observe_t *o, loop_t *loop, const char *address, error_t *err)
 {
-    char host[HOST_BYTES];
-    http_server_options_t options = {.address = host};
+    health_address_t at;
     if (!*address)
         return true;
-    if (!observe_parse_address(address, host, sizeof host, &options.port))
-        return error_set(err, STATUS_INVALID_ARGUMENT, NULL, "MANGABUS_HTTP: \"%s\" is not HOST:PORT.", address);
+    if (!health_address_parse(address, &at, err))
+        return false;
+    const http_server_options_t options = {.address = at.host, .port = at.port};
     o->http = http_server_new(loop, &options, on_request, o, err);
     if (!o->http)
         return error_prefix(err, "MANGABUS_HTTP");
-    log_info("serving health and metrics", LOG_S("address", host), LOG_I("port", http_server_port(o->http)));
+    log_info("serving health and metrics", LOG_S("address", at.host), LOG_I("port", http_server_port(o->http)));
     return true;
 }
 

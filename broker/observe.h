@@ -29,9 +29,6 @@ typedef struct {
 MUST_USE observe_t *observe_new(loop_t *loop, const char *address, const observe_subject_t *subject, error_t *err);
 void observe_free(observe_t **observe);
 
-/* Splits HOST:PORT ([HOST]:PORT for IPv6). False when it is neither. */
-MUST_USE bool observe_parse_address(const char *address, char *host, size_t host_bytes, uint16_t *port);
-
 /* To be called after each commit and poll: takes the times of syncs and the sizes of batches. */
 void observe_journal(observe_t *observe);
 void observe_frames(observe_t *observe, size_t in, size_t bad);

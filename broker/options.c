@@ -23,7 +23,7 @@ static const config_row_t rows[] = {
         "folder with server.key and clients/NAME.pub; empty: no keys, loopback only"),
     ROW("MANGABUS_INSECURE", CONFIG_BOOL, insecure, "0", 0, 0,
         "1: listen beyond loopback without keys; everybody may do everything"),
-    ROW("MANGABUS_HTTP", CONFIG_STR, http, "127.0.0.1:7480", 0, 0, "health and metrics; empty for none"),
+    ROW("MANGABUS_HTTP", CONFIG_STR, http, OPTIONS_HTTP_DEFAULT, 0, 0, "health and metrics; empty for none"),
     ROW("MANGABUS_LOG_LEVEL", CONFIG_STR, log_level, "info", 0, 0, "debug, info, warn, error"),
     ROW("MANGABUS_DRAIN", CONFIG_MS, drain_ms, "10s", 0, 600e3, "time to finish after SIGTERM"),
     ROW("MANGABUS_STATE", CONFIG_STR, state, "", 0, 0,

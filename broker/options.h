@@ -5,6 +5,7 @@
 #include "kit/config.h"
 
 #define OPTIONS_PATH_BYTES 1024
+#define OPTIONS_HTTP_DEFAULT "127.0.0.1:7480"
 
 typedef struct {
     char *endpoint, *endpoint_local;

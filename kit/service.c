@@ -8,6 +8,7 @@
 
 #include "gen/version.h"
 #include "kit/clock.h"
+#include "kit/health.h"
 #include "kit/service_internal.h"
 
 #define DRAIN_GRACE_MS 1000 /* after the bus should have said that it is done */
@@ -85,10 +86,10 @@ static bool migrate(service_t *service, error_t *err)
 static bool http_listen(service_t *service, error_t *err)
 {
     const char *text = service->config.common.http;
-    service_address_t address;
+    health_address_t address;
     if (!*text)
         return true;
-    if (!service_address_parse(text, &address, err))
+    if (!health_address_parse(text, &address, err))
         return false;
     http_server_options_t options = {.address = address.host, .port = address.port};
     service->http_server = http_server_new(service->loop, &options, service_http_handle, service, err);

@@ -75,19 +75,3 @@ void service_config_free(service_config_t *config)
     config->own = NULL;
     config->count = 0;
 }
-
-bool service_address_parse(const char *text, service_address_t *out, error_t *err)
-{
-    const char *colon = strrchr(text, ':');
-    bytes_t host = bytes_from(text, colon ? (size_t)(colon - text) : 0);
-    if (host.len >= 2 && host.data[0] == '[' && host.data[host.len - 1] == ']')
-        host = bytes_from(host.data + 1, host.len - 2);
-    char *end = NULL;
-    long port = colon && colon[1] >= '0' && colon[1] <= '9' ? strtol(colon + 1, &end, 10) : -1;
-    if (host.len == 0 || !bytes_to_cstr(host, out->host, sizeof out->host) || !end || *end || port < 0 ||
-        port > UINT16_MAX)
-        return error_set(err, STATUS_INVALID_ARGUMENT, NULL,
-                         HTTP_VARIABLE " must be ADDRESS:PORT such as 127.0.0.1:7481, not '%s'", text);
-    out->port = (uint16_t)port;
-    return true;
-}

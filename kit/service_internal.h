@@ -54,13 +54,6 @@ struct service {
     void *app;
 };
 
-/* An address as MANGABUS_HTTP gives it: HOST:PORT, with brackets around an IPv6 host. */
-typedef struct {
-    char host[64];
-    uint16_t port;
-} service_address_t;
-MUST_USE bool service_address_parse(const char *text, service_address_t *out, error_t *err);
-
 /* Fills in the tables for `def`; own settings are allocated. False when out of memory. */
 MUST_USE bool service_config_init(service_config_t *config, const service_def_t *def);
 void service_config_free(service_config_t *config);

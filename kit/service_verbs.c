@@ -3,9 +3,8 @@
 #include <stdlib.h>
 
 #include "gen/version.h"
+#include "kit/health.h"
 #include "kit/service_internal.h"
-
-#define HEALTH_TIMEOUT_MS 2000
 
 /* -- words --------------------------------------------------------------------------------------- */
 static int print(buf_t *text)
@@ -52,71 +51,12 @@ static int version(const service_def_t *def)
 }
 
 /* -- health check -------------------------------------------------------------------------------- */
-typedef struct {
-    loop_t *loop;
-    const char *name;
-    int exit_code;
-} check_t;
-
-static void check_done(void *ctx, const http_result_t *result)
-{
-    check_t *check = ctx;
-    bool ready = result->status == STATUS_OK && result->http_status == 200;
-    check->exit_code = ready ? EX_OK : 1;
-    if (result->status != STATUS_OK)
-        (void)fprintf(stderr, "%s: %s\n", check->name, result->error);
-    else if (!ready)
-        (void)fprintf(stderr, "%s: %.*s", check->name, BYTES_FMT(result->body));
-    loop_stop(check->loop);
-}
-
-/* Where one that listens everywhere is found from here. */
-static const char *reachable(const char *host)
-{
-    if (strcmp(host, "0.0.0.0") == 0)
-        return "127.0.0.1";
-    return strcmp(host, "::") == 0 ? "::1" : host;
-}
-
-static int check_address(const char *name, const service_address_t *address)
-{
-    char url[128];
-    error_t err = {0};
-    const char *host = reachable(address->host);
-    bool v6 = strchr(host, ':') != NULL;
-    (void)snprintf(url, sizeof url, "http://%s%s%s:%u/readyz", v6 ? "[" : "", host, v6 ? "]" : "", address->port);
-    check_t check = {.loop = loop_new(&err), .name = name, .exit_code = EX_UNAVAILABLE};
-    http_client_t *client = check.loop ? http_client_new(check.loop, &err) : NULL;
-    http_call_t call = {
-        .method = "GET", .url = url, .timeout_ms = HEALTH_TIMEOUT_MS, .on_done = check_done, .ctx = &check};
-    (void)setenv("no_proxy", "*", 1); /* it asks itself */
-    if (client && http_client_start(client, &call, &err))
-        loop_run(check.loop);
-    else
-        (void)fprintf(stderr, "%s: %s\n", name, err.message);
-    http_client_free(&client);
-    loop_free(&check.loop);
-    return check.exit_code;
-}
-
-/* It reads MANGABUS_HTTP alone: what else may be wrong is not its question. */
 static int healthcheck(const service_def_t *def)
 {
     service_config_t config;
-    service_address_t address;
-    error_t err = {0};
     if (!service_config_init(&config, def))
         return EX_SOFTWARE;
-    const char *text = getenv("MANGABUS_HTTP");
-    if (!text)
-        text = config.http_default;
-    int code = EX_CONFIG;
-    if (!*text)
-        (void)fprintf(stderr, "%s: MANGABUS_HTTP is empty: there is nothing to ask\n", def->name);
-    else if (!service_address_parse(text, &address, &err))
-        (void)fprintf(stderr, "%s: %s\n", def->name, err.message);
-    else
-        code = check_address(def->name, &address);
+    int code = health_check(def->name, config.http_default);
     service_config_free(&config);
     return code;
 }

@@ -333,7 +333,7 @@ def program(*arguments, **env):
 
 def test_its_verbs(port):
     assert program("healthcheck", MANGABUS_HTTP=f"127.0.0.1:{port}").returncode == 0
-    assert program("healthcheck", MANGABUS_HTTP="127.0.0.1:1").returncode == 69
+    assert program("healthcheck", MANGABUS_HTTP="127.0.0.1:1").returncode == 1
     assert program("--version").stdout.startswith("bedrock-sim ")
     assert "MANGABUS_SIM_FM_RATE" in program("--help").stdout
     assert program("--nonsense").returncode == 64

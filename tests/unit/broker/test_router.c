@@ -183,22 +183,6 @@ static void only_loopback_and_local_sockets_are_local(void **state)
         assert_false(router_is_local(open[i]));
 }
 
-static void an_http_address_is_host_and_port(void **state)
-{
-    (void)state;
-    static const char *const bad[] = {"", "7480", "host", ":80", "host:", "host:x", "host:70000", "host:1x"};
-    char host[16];
-    uint16_t port;
-    assert_true(observe_parse_address("127.0.0.1:7480", host, sizeof host, &port));
-    assert_string_equal(host, "127.0.0.1");
-    assert_int_equal(port, 7480);
-    assert_true(observe_parse_address("[::1]:0", host, sizeof host, &port));
-    assert_string_equal(host, "::1");
-    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
-        assert_false(observe_parse_address(bad[i], host, sizeof host, &port));
-    assert_false(observe_parse_address("a.name.that.does.not.fit:80", host, sizeof host, &port));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -209,7 +193,6 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_peer_that_leaves_too_much_unread_is_given_up, set_up, tear_down),
         cmocka_unit_test(only_loopback_and_local_sockets_are_local),
-        cmocka_unit_test(an_http_address_is_host_and_port),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

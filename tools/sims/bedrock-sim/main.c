@@ -1,24 +1,21 @@
 /* main.c: bedrock-sim: an honest stand-in for Bedrock's runtime, where no model can run. */
-#include <arpa/inet.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <unistd.h>
 
 #include "gen/version.h"
 #include "kit/clock.h"
 #include "kit/config.h"
+#include "kit/health.h"
 #include "kit/log.h"
 #include "tools/sims/bedrock-sim/sim.h"
 
 enum { EXIT_USAGE = 64, EXIT_UNREACHABLE = 69, EXIT_BUG = 70, EXIT_WRONG_CONFIG = 78 };
 
-#define HEALTH_TIMEOUT_S 3
-#define HOST_BYTES 128
 /* Above what Bedrock takes, so that the refusal is Bedrock's and not the server's. */
 #define HTTP_BODY_MAX_BYTES (SIM_BODY_MAX_BYTES + ((size_t)1 << 20))
+
+#define HTTP_DEFAULT "127.0.0.1:7491"
 
 #define ROW(variable, kind, member, value, least, most, what)                                                          \
     {                                                                                                                  \
@@ -33,7 +30,7 @@ enum { EXIT_USAGE = 64, EXIT_UNREACHABLE = 69, EXIT_BUG = 70, EXIT_WRONG_CONFIG 
 
 /* clang-format off: one row, one variable */
 static const config_row_t rows[] = {
-    ROW("MANGABUS_HTTP", CONFIG_STR, listen, "127.0.0.1:7491", 0, 0, "address and port to listen at"),
+    ROW("MANGABUS_HTTP", CONFIG_STR, listen, HTTP_DEFAULT, 0, 0, "address and port to listen at"),
     ROW("MANGABUS_LOG_LEVEL", CONFIG_STR, log_level, "info", 0, 0, "debug, info, warn, error"),
     ROW("AWS_REGION", CONFIG_STR, region, "ap-northeast-1", 0, 0, "that requests must be signed for"),
     ROW("AWS_ACCESS_KEY_ID", CONFIG_STR, access_key_id, "MANGABUSDEMO", 0, 0, "the one key that may ask"),
@@ -49,23 +46,6 @@ static const config_row_t rows[] = {
 /* clang-format on */
 
 static const config_table_t table = {rows, ARRAY_LEN(rows)};
-
-typedef struct {
-    char host[HOST_BYTES];
-    uint16_t port;
-} address_t;
-
-static bool address_parse(const char *text, address_t *out)
-{
-    const char *colon = strrchr(text, ':');
-    if (!colon || (size_t)(colon - text) >= sizeof out->host)
-        return false;
-    char *end;
-    unsigned long port = strtoul(colon + 1, &end, 10);
-    (void)snprintf(out->host, sizeof out->host, "%.*s", (int)(colon - text), text);
-    out->port = (uint16_t)port;
-    return end != colon + 1 && !*end && port <= UINT16_MAX;
-}
 
 static int help(void)
 {
@@ -89,40 +69,13 @@ static int markdown(void)
     return 0;
 }
 
-/* -- healthcheck --------------------------------------------------------------------------------- */
-static bool answers(int fd, const address_t *address)
-{
-    static const char request[] = "GET /readyz HTTP/1.0\r\nHost: localhost\r\n\r\n";
-    static const char wanted[] = "HTTP/1.";
-    const struct timeval limit = {.tv_sec = HEALTH_TIMEOUT_S};
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(address->port)};
-    char answer[16] = {0};
-    bool is_any = strcmp(address->host, "0.0.0.0") == 0 || strcmp(address->host, "::") == 0;
-    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
-    return inet_pton(AF_INET, is_any ? "127.0.0.1" : address->host, &to.sin_addr) == 1 &&
-           connect(fd, (const struct sockaddr *)&to, sizeof to) == 0 &&
-           send(fd, request, sizeof request - 1, MSG_NOSIGNAL) == (ssize_t)(sizeof request - 1) &&
-           recv(fd, answer, 12, MSG_WAITALL) == 12 && strncmp(answer, wanted, sizeof wanted - 1) == 0 &&
-           strcmp(answer + 8, " 200") == 0;
-}
-
-static int healthcheck(const address_t *address)
-{
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool is_well = fd >= 0 && answers(fd, address);
-    if (fd >= 0)
-        (void)close(fd);
-    return is_well ? 0 : EXIT_UNREACHABLE;
-}
-
 /* -- serving ------------------------------------------------------------------------------------- */
 static void on_signal(void *ctx, int signal UNUSED)
 {
     loop_stop(ctx);
 }
 
-static int serve_on(loop_t *loop, const sim_settings_t *settings, const address_t *address, error_t *err)
+static int serve_on(loop_t *loop, const sim_settings_t *settings, const health_address_t *address, error_t *err)
 {
     sim_t *sim = sim_new(loop, settings, err);
     if (!sim)
@@ -141,7 +94,7 @@ static int serve_on(loop_t *loop, const sim_settings_t *settings, const address_
     return is_up ? 0 : EXIT_UNREACHABLE;
 }
 
-static int serve(const sim_settings_t *settings, const address_t *address)
+static int serve(const sim_settings_t *settings, const health_address_t *address)
 {
     error_t err = {0};
     loop_t *loop = loop_new(&err);
@@ -152,19 +105,21 @@ static int serve(const sim_settings_t *settings, const address_t *address)
     return status;
 }
 
-static int run(bool is_check, const sim_settings_t *settings)
+static int run(const sim_settings_t *settings)
 {
     log_level_t level;
-    address_t address;
+    health_address_t address;
     char instance[32];
     uint32_t draw;
-    if (!log_level_parse(settings->log_level, &level) || !address_parse(settings->listen, &address)) {
-        (void)fputs("bedrock-sim: MANGABUS_LOG_LEVEL is debug, info, warn or error; MANGABUS_HTTP is ADDRESS:PORT\n",
-                    stderr);
+    error_t err = {0};
+    if (!log_level_parse(settings->log_level, &level)) {
+        (void)fputs("bedrock-sim: MANGABUS_LOG_LEVEL is debug, info, warn or error\n", stderr);
         return EXIT_WRONG_CONFIG;
     }
-    if (is_check)
-        return healthcheck(&address);
+    if (!health_address_parse(settings->listen, &address, &err)) {
+        (void)fprintf(stderr, "bedrock-sim: %s\n", err.message);
+        return EXIT_WRONG_CONFIG;
+    }
     clock_random(&draw, sizeof draw);
     (void)snprintf(instance, sizeof instance, "bedrock-sim-%06x", draw & 0xFFFFFFu);
     log_start("bedrock-sim", instance, level);
@@ -180,7 +135,9 @@ int main(int argc, char **argv)
         return markdown();
     if (strcmp(verb, "--version") == 0)
         return printf("bedrock-sim %s\n", MANGABUS_VERSION) < 0;
-    if (argc > 2 || (*verb && strcmp(verb, "healthcheck") != 0)) {
+    if (argc == 2 && strcmp(verb, "healthcheck") == 0)
+        return health_check("bedrock-sim", HTTP_DEFAULT);
+    if (argc > 1) {
         (void)fputs("usage: bedrock-sim [healthcheck | --help | --version]\n", stderr);
         return EXIT_USAGE;
     }
@@ -191,7 +148,7 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "bedrock-sim: %s\n", err.message);
         return EXIT_WRONG_CONFIG;
     }
-    int status = run(*verb != '\0', &settings);
+    int status = run(&settings);
     config_free(&table, targets, 1);
     return status;
 }

@@ -2,20 +2,18 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "gen/version.h"
 #include "kit/clock.h"
 #include "kit/config.h"
-#include "kit/http_client.h"
+#include "kit/health.h"
 #include "kit/log.h"
 #include "tools/sims/erp-sim/gate.h"
 #include "tools/sims/erp-sim/sim.h"
 
 enum { EXIT_USAGE = 64, EXIT_UNREACHABLE = 69, EXIT_BUG = 70, EXIT_WRONG_CONFIG = 78 };
 
-#define HEALTH_TIMEOUT_MS 3000
-#define HOST_BYTES 128
+#define HTTP_DEFAULT "127.0.0.1:7490"
 
 #define ROW(variable, kind, member, value, least, most, what)                                                          \
     {                                                                                                                  \
@@ -30,7 +28,7 @@ enum { EXIT_USAGE = 64, EXIT_UNREACHABLE = 69, EXIT_BUG = 70, EXIT_WRONG_CONFIG 
 
 /* clang-format off: one row, one variable */
 static const config_row_t rows[] = {
-    ROW("MANGABUS_HTTP", CONFIG_STR, listen, "127.0.0.1:7490", 0, 0, "host and port to listen at"),
+    ROW("MANGABUS_HTTP", CONFIG_STR, listen, HTTP_DEFAULT, 0, 0, "host and port to listen at"),
     ROW("MANGABUS_LOG_LEVEL", CONFIG_STR, log_level, "info", 0, 0, "debug, info, warn, error"),
     ROW("MANGABUS_SIM_CATALOGUE", CONFIG_STR, catalogue, "", 0, 0,
         "TSV of works beside the built-in ones; empty for none"),
@@ -49,23 +47,6 @@ static const config_row_t rows[] = {
 /* clang-format on */
 
 static const config_table_t table = {rows, ARRAY_LEN(rows)};
-
-typedef struct {
-    char host[HOST_BYTES];
-    uint16_t port;
-} address_t;
-
-static bool address_parse(const char *text, address_t *out)
-{
-    const char *colon = strrchr(text, ':');
-    if (!colon || (size_t)(colon - text) >= sizeof(out->host))
-        return false;
-    char *end;
-    unsigned long port = strtoul(colon + 1, &end, 10);
-    (void)snprintf(out->host, sizeof(out->host), "%.*s", (int)(colon - text), text);
-    out->port = (uint16_t)port;
-    return end != colon + 1 && !*end && port <= UINT16_MAX;
-}
 
 static int help(void)
 {
@@ -90,36 +71,6 @@ static int markdown(void)
     return 0;
 }
 
-/* -- healthcheck ------------------------------------------------------------------------------------------- */
-typedef struct {
-    loop_t *loop;
-    bool is_well;
-} check_t;
-
-static void check_done(void *ctx, const http_result_t *result)
-{
-    check_t *check = ctx;
-    check->is_well = result->status == STATUS_OK && result->http_status == 200;
-    loop_stop(check->loop);
-}
-
-static int healthcheck(const address_t *address)
-{
-    error_t err = {0};
-    char url[HOST_BYTES + 32];
-    bool is_any = strcmp(address->host, "0.0.0.0") == 0;
-    (void)snprintf(url, sizeof(url), "http://%s:%u/readyz", is_any ? "127.0.0.1" : address->host, address->port);
-    check_t check = {.loop = loop_new(&err)};
-    http_client_t *client = check.loop ? http_client_new(check.loop, &err) : NULL;
-    http_call_t call = {
-        .method = "GET", .url = url, .timeout_ms = HEALTH_TIMEOUT_MS, .on_done = check_done, .ctx = &check};
-    if (client && http_client_start(client, &call, &err))
-        loop_run(check.loop);
-    http_client_free(&client);
-    loop_free(&check.loop);
-    return check.is_well ? 0 : EXIT_UNREACHABLE;
-}
-
 /* -- serving ------------------------------------------------------------------------------------------------- */
 static void on_signal(void *ctx, int signal)
 {
@@ -127,7 +78,7 @@ static void on_signal(void *ctx, int signal)
     loop_stop(ctx);
 }
 
-static int serve_on(loop_t *loop, const sim_settings_t *settings, const address_t *address, error_t *err)
+static int serve_on(loop_t *loop, const sim_settings_t *settings, const health_address_t *address, error_t *err)
 {
     sim_t *sim = sim_new(loop, settings, err);
     if (!sim)
@@ -147,7 +98,7 @@ static int serve_on(loop_t *loop, const sim_settings_t *settings, const address_
     return is_served ? 0 : EXIT_UNREACHABLE;
 }
 
-static int serve(const sim_settings_t *settings, const address_t *address)
+static int serve(const sim_settings_t *settings, const health_address_t *address)
 {
     error_t err = {0};
     loop_t *loop = loop_new(&err);
@@ -167,16 +118,19 @@ static void log_begin(log_level_t level)
     log_start("erp-sim", instance, level);
 }
 
-static int run(const char *verb, const sim_settings_t *settings)
+static int run(const sim_settings_t *settings)
 {
     log_level_t level;
-    address_t address;
-    if (!log_level_parse(settings->log_level, &level) || !address_parse(settings->listen, &address)) {
-        (void)fputs("erp-sim: MANGABUS_LOG_LEVEL is debug, info, warn or error; MANGABUS_HTTP is HOST:PORT\n", stderr);
+    health_address_t address;
+    error_t err = {0};
+    if (!log_level_parse(settings->log_level, &level)) {
+        (void)fputs("erp-sim: MANGABUS_LOG_LEVEL is debug, info, warn or error\n", stderr);
         return EXIT_WRONG_CONFIG;
     }
-    if (verb)
-        return healthcheck(&address);
+    if (!health_address_parse(settings->listen, &address, &err)) {
+        (void)fprintf(stderr, "erp-sim: %s\n", err.message);
+        return EXIT_WRONG_CONFIG;
+    }
     log_begin(level);
     return serve(settings, &address);
 }
@@ -190,7 +144,9 @@ int main(int argc, char **argv)
         return markdown();
     if (verb && strcmp(verb, "--version") == 0)
         return printf("erp-sim %s\n", MANGABUS_VERSION) < 0;
-    if (argc > 2 || (verb && strcmp(verb, "healthcheck") != 0)) {
+    if (argc == 2 && strcmp(verb, "healthcheck") == 0)
+        return health_check("erp-sim", HTTP_DEFAULT);
+    if (argc > 1) {
         (void)fputs("usage: erp-sim [healthcheck | --help | --version]\n", stderr);
         return EXIT_USAGE;
     }
@@ -200,7 +156,7 @@ int main(int argc, char **argv)
     log_begin(LOG_INFO);
     if (!config_load(&table, targets, 1, &err))
         return EXIT_WRONG_CONFIG; /* it has said why */
-    int status = run(verb, &settings);
+    int status = run(&settings);
     config_free(&table, targets, 1);
     return status;
 }
