@@ -107,6 +107,7 @@ $(eval $(call library,mangactl,$(call folder,tools/mangactl)))
 $(foreach s,$(SERVICE_DIRS),$(eval $(call library,svc-$(s),$(call folder,services/$(s)))))
 $(foreach s,$(SIM_DIRS),$(eval $(call library,sim-$(s),$(call folder,tools/sims/$(s)))))
 $(eval $(call library,testing,$(filter-out tests/lib/output.c,$(call folder,tests/lib))))
+$(eval $(call library,simulator,$(filter-out tests/sim/test_%,$(call folder,tests/sim))))
 
 # What a program may link is what its floor allows (DESIGN: proto < kit < broker, services, tools).
 $(eval $(call program,mangabus-broker,broker,broker-front core rules journal kit proto))
@@ -130,7 +131,7 @@ HELPERS := $(HELPER_SOURCES:tests/helpers/%.c=$(B)/tests/helpers/%)
 FUZZERS := $(call fuzz_binary,$(FUZZ_SOURCES))
 BENCHES := $(call bench_binary,$(BENCH_SOURCES))
 
-extra_libraries = svc-$(1) sim-$(1) $(if $(filter mangactl,$(1)),mangactl) $(if $(filter broker front broker-front,$(1)),broker-front)
+extra_libraries = svc-$(1) sim-$(1) $(if $(filter sim,$(1)),simulator broker-front) $(if $(filter mangactl,$(1)),mangactl) $(if $(filter broker front broker-front,$(1)),broker-front)
 # $(call linked,BINARY,SOURCE,LIBRARIES)
 define linked
 $(1): $(B)/obj/$(2:.c=.o) $$(filter $(3:%=$(B)/lib/lib%.a),$$(LIBS))

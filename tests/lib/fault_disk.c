@@ -11,6 +11,7 @@
 #define NAMES_MAX 256
 #define PATH_BYTES 128
 #define SECTOR_BYTES 512
+#define PAGE_BYTES 4096
 
 typedef struct {
     uint64_t at, bytes;
@@ -175,13 +176,29 @@ static void note_write(file_t *file, const void *data, uint64_t bytes, uint64_t 
     memcpy(w->data, data, bytes);
 }
 
-static void tear(fault_disk_t *disk, file_t *file, const pending_write_t *w)
+/* A sector that is written anew with what it holds already is spared: recovery mends the newest batches in place,
+ * which no disk may turn against it (docs/guarantees.md says so). */
+static void trash(fault_disk_t *disk, file_t *file, const pending_write_t *w, uint64_t from, uint64_t bytes)
 {
+    if (w->at + from + bytes <= file->safe_bytes && memcmp(file->safe + w->at + from, w->data + from, bytes) == 0)
+        return;
+    put_safe(file, w, from, bytes);
+    for (uint64_t i = 0; i < bytes; i++)
+        file->safe[w->at + from + i] = (uint8_t)random_u64(&disk->random);
+}
+
+/* Sector by sector old or new, or rubbish. */
+static void tear(fault_disk_t *disk, file_t *file, const pending_write_t *w, bool rubbish)
+{
+    uint64_t sector = random_below(&disk->random, 2) ? SECTOR_BYTES : PAGE_BYTES;
     for (uint64_t done = 0; done < w->bytes;) {
-        uint64_t bytes = SECTOR_BYTES - (w->at + done) % SECTOR_BYTES;
+        uint64_t bytes = sector - (w->at + done) % sector;
         bytes = bytes < w->bytes - done ? bytes : w->bytes - done;
-        if (random_below(&disk->random, 2))
+        uint64_t fate = random_below(&disk->random, rubbish ? 3 : 2);
+        if (fate == 1)
             put_safe(file, w, done, bytes);
+        else if (fate == 2)
+            trash(disk, file, w, done, bytes);
         done += bytes;
     }
 }
@@ -189,11 +206,11 @@ static void tear(fault_disk_t *disk, file_t *file, const pending_write_t *w)
 static void survive(fault_disk_t *disk, file_t *file, bool harsh)
 {
     for (size_t i = 0; i < file->write_count && !harsh; i++) {
-        uint64_t fate = random_below(&disk->random, 3);
+        uint64_t fate = random_below(&disk->random, 4);
         if (fate == 0)
             put_safe(file, &file->writes[i], 0, file->writes[i].bytes);
-        else if (fate == 1)
-            tear(disk, file, &file->writes[i]);
+        else if (fate < 3)
+            tear(disk, file, &file->writes[i], fate == 2);
     }
     forget_writes(file);
     memcpy(file->seen, file->safe, file->cap);
@@ -489,6 +506,13 @@ static void collect_files(fault_disk_t *disk)
     }
 }
 
+void fault_disk_kill(fault_disk_t *disk)
+{
+    for (int fd = 0; fd < FDS_MAX; fd++)
+        disk->handles[fd] = (handle_t){.file = -1};
+    fault_disk_disarm(disk);
+}
+
 void fault_disk_cut_power(fault_disk_t *disk, bool harsh)
 {
     uint64_t mode = random_below(&disk->random, 2);
@@ -504,10 +528,8 @@ void fault_disk_cut_power(fault_disk_t *disk, bool harsh)
     for (int i = 0; i < FILES_MAX; i++)
         if (disk->files[i].cap)
             survive(disk, &disk->files[i], harsh);
-    for (int fd = 0; fd < FDS_MAX; fd++)
-        disk->handles[fd] = (handle_t){.file = -1};
+    fault_disk_kill(disk);
     collect_files(disk);
-    fault_disk_disarm(disk);
 }
 
 void fault_disk_limit(fault_disk_t *disk, uint64_t bytes)

@@ -1,9 +1,10 @@
 /* fault_disk.h: a disk in memory that loses power, fails and fills up on demand, as a journal_io_t.
  *
  * What is written is seen at once by readers, but is safe only after datasync; a name is safe only after
- * sync_dir. A power cut keeps, drops or tears each unsynced write, sector by sector (512 bytes, each old or
- * new), and keeps or drops each unsynced change of a name. A failed datasync loses its writes for good while
- * readers still see them, as Linux does (Rebello et al., USENIX ATC'20). One seed, always the same run. */
+ * sync_dir. A power cut keeps, drops, tears or trashes each unsynced write: torn, each sector (of 512 bytes, or of
+ * 4 KiB) is old or new; trashed, it may be rubbish too. It keeps or drops each unsynced change of a name. A failed
+ * datasync loses its writes for good while readers still see them, as Linux does (Rebello et al., USENIX ATC'20). One
+ * seed, always the same run. */
 #ifndef TESTS_LIB_FAULT_DISK_H
 #define TESTS_LIB_FAULT_DISK_H
 
@@ -32,6 +33,10 @@ uint64_t fault_disk_operations(const fault_disk_t *disk);
 /* Power goes and comes back: open descriptors and locks are gone, unsynced things as described above. With
  * `harsh` every unsynced thing is lost. */
 void fault_disk_cut_power(fault_disk_t *disk, bool harsh);
+
+/* The process is gone, the machine goes on: open descriptors and locks are gone, all that was written is still seen,
+ * and as safe or unsafe as it was. */
+void fault_disk_kill(fault_disk_t *disk);
 
 /* Bytes that files may hold together; UINT64_MAX at first. */
 void fault_disk_limit(fault_disk_t *disk, uint64_t bytes);

@@ -1,0 +1,184 @@
+/* client_consume.c: consumers that take their time, change their mind and forget, and the watcher of a bus. */
+#include "tests/sim/sim.h"
+
+#define CREDIT_BYTES ((uint64_t)1 << 20)
+
+/* -- queues ------------------------------------------------------------------------------------------ */
+static void put_settle(client_t *client, settle_op_t *op)
+{
+    wire_settle_t *s = &client->sim->out->settle;
+    op->frame_seq = ++client->seq;
+    s->entries.count = op->count;
+    for (uint32_t i = 0; i < op->count; i++)
+        s->entries.items[i] = (wire_settle_entry_t){.receipt = bytes_from(op->choices[i].receipt, CORE_RECEIPT_BYTES),
+                                                    .action = op->choices[i].action,
+                                                    .delay_ms = op->choices[i].delay_ms,
+                                                    .reason = BYTES_LIT("no")};
+    client_send(client, WIRE_SETTLE, op->frame_seq, s);
+}
+
+static void subscribe_queue(client_t *client, uint64_t sub, int queue, uint64_t credit)
+{
+    client_send(client, WIRE_SUBSCRIBE, ++client->seq,
+                &(wire_subscribe_t){.sub = sub,
+                                    .kind = WIRE_SUBSCRIBE_QUEUE,
+                                    .target = bytes_cstr(model_rules[queue].name),
+                                    .visibility_ms = -1,
+                                    .messages = credit,
+                                    .bytes = CREDIT_BYTES});
+}
+
+void consume_ready(client_t *client)
+{
+    sim_t *sim = client->sim;
+    for (int i = 0; i < CLIENT_SETTLES; i++)
+        if (client->settles[i].frame_seq)
+            put_settle(client, &client->settles[i]);
+    for (int queue = 0; queue < MODEL_QUEUES; queue++)
+        if (client->kind == CLIENT_DRAINER || queue == 0 || sim_below(sim, 2))
+            subscribe_queue(client, (uint64_t)queue + 1, queue, sim->is_healing ? 50 : 1 + sim_below(sim, 6));
+}
+
+static void choose_action(sim_t *sim, choice_t *choice)
+{
+    uint64_t dice = sim->is_healing ? 0 : sim_below(sim, 100);
+    choice->action = dice < 60 ? WIRE_ACK : dice < 75 ? WIRE_RELEASE : dice < 88 ? WIRE_REJECT : WIRE_EXTEND;
+    choice->delay_ms = 0;
+    if (choice->action == WIRE_RELEASE || choice->action == WIRE_EXTEND)
+        choice->delay_ms = (int64_t)sim_below(sim, 3) * 1500;
+}
+
+static settle_op_t *free_settle(client_t *client)
+{
+    for (int i = 0; i < CLIENT_SETTLES; i++)
+        if (!client->settles[i].frame_seq)
+            return &client->settles[i];
+    return NULL;
+}
+
+void consume_wake(client_t *client)
+{
+    sim_t *sim = client->sim;
+    settle_op_t *op = free_settle(client);
+    if (!op || !client->held_count || (!sim->is_healing && sim_below(sim, 3) == 0))
+        return;
+    op->count = 0;
+    while (client->held_count && op->count < CLIENT_CHOICES) {
+        uint32_t at = (uint32_t)sim_below(sim, client->held_count);
+        choice_t *choice = &op->choices[op->count];
+        *choice = client->held[at];
+        client->held[at] = client->held[--client->held_count];
+        choose_action(sim, choice);
+        if (sim->is_healing || sim_below(sim, 8))
+            op->count++; /* else forgotten: its time runs out */
+    }
+    if (op->count)
+        put_settle(client, op);
+}
+
+void consume_delivered(client_t *client, const wire_deliver_t *deliver)
+{
+    sim_t *sim = client->sim;
+    for (uint32_t i = 0; i < deliver->deliveries.count; i++) {
+        const wire_delivery_t *d = &deliver->deliveries.items[i];
+        if (client->held_count < CLIENT_HELD && d->receipt.len == CORE_RECEIPT_BYTES)
+            memcpy(client->held[client->held_count++].receipt, d->receipt.data, CORE_RECEIPT_BYTES);
+    }
+    if (sim->is_healing || sim_below(sim, 5))
+        client_send(
+            client, WIRE_CREDIT, 0,
+            &(wire_credit_t){.sub = deliver->sub, .messages = deliver->deliveries.count, .bytes = CREDIT_BYTES});
+}
+
+static void settled_one(client_t *client, const choice_t *choice, const wire_status_entry_t *status)
+{
+    sim_t *sim = client->sim;
+    if (status->status) {
+        if (!bytes_eq_cstr(status->aws, "ReceiptHandleIsInvalid") && !bytes_eq_cstr(status->aws, "MessageNotInflight"))
+            (void)trace_violated(&sim->trace, "%s: a settlement was refused with %.*s", client->name,
+                                 BYTES_FMT(status->aws));
+        return;
+    }
+    if (choice->action == WIRE_ACK) {
+        (void)!model_claim_acked(&sim->model, bytes_from(choice->receipt, CORE_RECEIPT_BYTES));
+        sim->tally->acked++;
+    }
+    if (choice->action == WIRE_EXTEND && choice->delay_ms && client->held_count < CLIENT_HELD)
+        client->held[client->held_count++] = *choice;
+}
+
+void consume_settled(client_t *client, uint64_t seq, const wire_settled_t *settled)
+{
+    for (int i = 0; i < CLIENT_SETTLES; i++) {
+        settle_op_t *op = &client->settles[i];
+        if (op->frame_seq != seq)
+            continue;
+        op->frame_seq = 0;
+        if (settled->results.count != op->count)
+            (void)trace_violated(&client->sim->trace, "%s settled %u and was answered %u", client->name, op->count,
+                                 settled->results.count);
+        for (uint32_t n = 0; n < op->count && n < settled->results.count; n++)
+            settled_one(client, &op->choices[n], &settled->results.items[n]);
+        return;
+    }
+}
+
+/* -- the bus ----------------------------------------------------------------------------------------- */
+void watch_ready(client_t *client)
+{
+    sim_t *sim = client->sim;
+    client->owed_credit = 0;
+    client_send(client, WIRE_SUBSCRIBE, ++client->seq,
+                &(wire_subscribe_t){.sub = 1,
+                                    .kind = WIRE_SUBSCRIBE_BUS,
+                                    .target = BYTES_LIT("shop"),
+                                    .from = client->last + 1,
+                                    .visibility_ms = -1,
+                                    .messages = sim->is_healing ? 100 : 1 + sim_below(sim, 8),
+                                    .bytes = CREDIT_BYTES});
+}
+
+void watch_wake(client_t *client)
+{
+    sim_t *sim = client->sim;
+    if (!client->owed_credit || (!sim->is_healing && sim_below(sim, 6)))
+        return;
+    client_send(client, WIRE_CREDIT, 0,
+                &(wire_credit_t){.sub = 1, .messages = client->owed_credit, .bytes = CREDIT_BYTES});
+    client->owed_credit = 0;
+}
+
+/* Everything on the bus up to `end` was seen. */
+static void must_have_seen(client_t *client, uint64_t end)
+{
+    uint64_t missed = model_event_between(&client->sim->model, client->last, end);
+    if (missed)
+        (void)trace_violated(&client->sim->trace, "%s saw record %llu, then %llu, and never event %llu", client->name,
+                             (unsigned long long)client->last, (unsigned long long)end, (unsigned long long)missed);
+}
+
+void watch_delivered(client_t *client, const wire_deliver_t *deliver)
+{
+    sim_t *sim = client->sim;
+    for (uint32_t i = 0; i < deliver->deliveries.count; i++) {
+        uint64_t record = deliver->deliveries.items[i].record;
+        if (record <= client->last)
+            (void)trace_violated(&sim->trace, "%s saw event %llu again, or out of order", client->name,
+                                 (unsigned long long)record);
+        must_have_seen(client, record);
+        client->last = record;
+        sim->tally->events_seen++;
+    }
+    client->owed_credit += deliver->deliveries.count;
+}
+
+void watch_gap(client_t *client, const wire_gap_t *gap)
+{
+    sim_t *sim = client->sim;
+    must_have_seen(client, gap->from);
+    if (gap->next <= gap->from + MODEL_LAG_RECORDS)
+        (void)trace_violated(&sim->trace, "%s got a GAP from %llu to %llu without having lagged", client->name,
+                             (unsigned long long)gap->from, (unsigned long long)gap->next);
+    client->last = gap->next - 1;
+    sim->tally->gaps++;
+}

@@ -1,0 +1,118 @@
+/* model.h: the rules of queues, buses and producers once more, as simply as they can be said: the judge of a run.
+ *
+ * It is told every record that the core writes, in order, every settlement that a client asks for, and every frame
+ * that leaves the broker. It shares no code with the core: plain arrays, searched from end to end. After a crash it
+ * is told the records that were recovered: they must be a prefix of what was written, and hold all that anybody
+ * outside was told. Whatever does not follow from the rules is a violation in its trace. */
+#ifndef TESTS_SIM_MODEL_H
+#define TESTS_SIM_MODEL_H
+
+#include "broker/core/core.h"
+#include "tests/sim/trace.h"
+
+#define MODEL_QUEUES 5
+#define MODEL_DEDUP_WINDOW_US INT64_C(20000000)
+#define MODEL_KEY_BYTES 24
+#define MODEL_LAG_RECORDS 60 /* behind this a live subscription may get a GAP */
+
+/* The queues of the topologies below, by name. */
+typedef struct {
+    const char *name;
+    int64_t visibility_us, delay_us;
+    int64_t oldest_us; /* by MaximumEventAge or retention, whichever comes first */
+    uint32_t max_receives;
+    int dead; /* index of its dead-letter queue; -1: none */
+} model_rule_t;
+extern const model_rule_t model_rules[MODEL_QUEUES];
+
+/* Two versions of the desired state that send the same events to other queues. */
+#define MODEL_TOPOLOGIES 2
+const char *model_topology(int which);
+
+typedef struct { /* one record of the log */
+    uint64_t seq;
+    int64_t ingest_us;
+    uint32_t sum;
+    record_kind_t kind;
+    uint64_t must_sync; /* newest record before or at this one that answers wait for */
+    uint64_t token;     /* PUBLISH, SEND: what the client wrote into the body */
+    uint64_t producer, producer_seq;
+    bool is_shop; /* PUBLISH: on that bus */
+    char key[MODEL_KEY_BYTES];
+} model_record_t;
+
+typedef struct {
+    uint64_t record;
+    int queue;
+    int64_t sent_us, visible_us; /* in flight: until then invisible */
+    uint32_t receives;
+    bool in_flight;
+    uint64_t session;
+} model_message_t;
+
+typedef struct { /* a settlement that a client asked for */
+    uint64_t queue, record, receives, action;
+    int64_t delay_ms;
+} model_asked_t;
+
+typedef struct { /* a message handed out, by a DELIVERED record */
+    uint64_t queue, record, receives, log;
+} model_delivery_t;
+
+typedef struct { /* something a client was told, for good */
+    uint64_t record, token;
+    char key[MODEL_KEY_BYTES];
+    uint64_t acked_queue; /* not 0: (acked_queue, record) was acknowledged */
+} model_claim_t;
+
+#define MODEL_ARRAY(type)                                                                                              \
+    struct {                                                                                                           \
+        type *items;                                                                                                   \
+        size_t count, cap;                                                                                             \
+    }
+
+typedef struct {
+    trace_t *trace;
+    MODEL_ARRAY(model_record_t) log;
+    MODEL_ARRAY(model_record_t) before; /* the log as it was written before the crash */
+    MODEL_ARRAY(model_message_t) messages;
+    MODEL_ARRAY(model_asked_t) asked;
+    MODEL_ARRAY(model_delivery_t) deliveries;
+    MODEL_ARRAY(model_claim_t) claims;
+    MODEL_ARRAY(uint64_t) sessions;                         /* alive */
+    uint64_t queues[MODEL_QUEUES];                          /* incarnations */
+    int topology;                                           /* -1: none yet */
+    uint64_t witnessed;                                     /* newest record that somebody outside relies on */
+    uint64_t dead_lettered, dropped, redelivered, returned; /* so that a test can see that these happen */
+} model_t;
+
+void model_init(model_t *model, trace_t *trace);
+void model_free(model_t *model);
+
+/* Folds one record in; `sum` is a checksum of its bytes. */
+MUST_USE bool model_fold(model_t *model, const record_t *record, uint32_t sum);
+/* Before the records that were recovered are folded in, and after. */
+void model_forget(model_t *model);
+MUST_USE bool model_recovered(model_t *model);
+
+/* A SETTLE frame reaches the broker. */
+void model_ask(model_t *model, const wire_settle_t *settle);
+/* A client relies on this record having this token (or, when given, this deduplication key). */
+MUST_USE bool model_claim(model_t *model, uint64_t record, uint64_t token, const char *key);
+MUST_USE bool model_claim_acked(model_t *model, bytes_t receipt);
+/* A DELIVER of messages, or of events (no receipts), leaves the broker. */
+MUST_USE bool model_delivers(model_t *model, const wire_deliver_t *deliver);
+/* Something leaves that relies on all must-sync records up to here. */
+void model_witness(model_t *model, uint64_t seq);
+
+/* Compares the core's counters with a recount, and that nothing stands over that was due. */
+MUST_USE bool model_compare(model_t *model, const core_t *core, int64_t now_us);
+
+uint64_t model_newest(const model_t *model);
+uint64_t model_must_sync(const model_t *model);
+/* The first event of the bus behind `seq` and before `end`; 0 for none. */
+uint64_t model_event_between(const model_t *model, uint64_t seq, uint64_t end);
+const model_record_t *model_record(const model_t *model, uint64_t seq); /* NULL when there is none */
+uint64_t model_token(bytes_t body);
+
+#endif

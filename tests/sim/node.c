@@ -1,0 +1,470 @@
+/* node.c: one turn of the broker, its birth and its deaths. */
+#include "tests/sim/node.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "broker/core/state.h"
+
+#define DIR "/journal"
+#define SEGMENT_BYTES ((uint64_t)16 << 10)
+#define TAIL_CACHE_BYTES 2048 /* so that deliveries and scans read the disk too */
+#define FRAME_BYTES ((size_t)1 << 20)
+#define SHA256_HEX 65
+
+/* -- the disk, with mistakes ------------------------------------------------------------------------- */
+static int sync_no_dir(void *ctx, const char *path)
+{
+    (void)ctx;
+    (void)path;
+    return 0;
+}
+
+static int sync_and_say_good(void *ctx, int fd)
+{
+    node_t *node = ctx;
+    (void)node->real_io->datasync(node->real_io->ctx, fd);
+    return 0;
+}
+
+static int open_through(void *ctx, const char *path, int flags, uint32_t mode)
+{
+    const node_t *node = ctx;
+    return node->real_io->open(node->real_io->ctx, path, flags, mode);
+}
+
+/* The real table expects its own context: all go through. */
+#define THROUGH(result, name, params, ...)                                                                             \
+    static result name##_through params                                                                                \
+    {                                                                                                                  \
+        const journal_io_t *io = ((const node_t *)ctx)->real_io;                                                       \
+        return io->name(io->ctx, __VA_ARGS__);                                                                         \
+    }
+THROUGH(int, close, (void *ctx, int fd), fd)
+THROUGH(int64_t, pread, (void *ctx, int fd, void *out, uint64_t bytes, uint64_t at), fd, out, bytes, at)
+THROUGH(int64_t, pwrite, (void *ctx, int fd, const void *data, uint64_t bytes, uint64_t at), fd, data, bytes, at)
+THROUGH(int, truncate, (void *ctx, int fd, uint64_t bytes), fd, bytes)
+THROUGH(int64_t, size, (void *ctx, int fd), fd)
+THROUGH(int, rename, (void *ctx, const char *from, const char *to), from, to)
+THROUGH(int, remove, (void *ctx, const char *path), path)
+THROUGH(int, sync_dir, (void *ctx, const char *path), path)
+THROUGH(int, make_dir, (void *ctx, const char *path, uint32_t mode), path, mode)
+THROUGH(int, lock, (void *ctx, int fd), fd)
+THROUGH(int, list_dir, (void *ctx, const char *path, int (*each)(void *each_ctx, const char *name), void *each_ctx),
+        path, each, each_ctx)
+THROUGH(int64_t, free_bytes, (void *ctx, const char *path), path)
+
+static void io_with_failure_hidden(node_t *node)
+{
+    node->io = (journal_io_t){node,           open_through,      close_through,     pread_through,
+                              pwrite_through, sync_and_say_good, truncate_through,  size_through,
+                              rename_through, remove_through,    sync_dir_through,  make_dir_through,
+                              lock_through,   list_dir_through,  free_bytes_through};
+}
+
+void node_init(node_t *node, uint64_t seed, model_t *model, trace_t *trace, node_bug_t bug)
+{
+    *node = (node_t){.model = model, .trace = trace, .bug = bug, .disk = fault_disk_new(seed)};
+    node->real_io = fault_disk_io(node->disk);
+    node->io = *node->real_io;
+    if (bug == BUG_SKIP_DIR_SYNC)
+        node->io.sync_dir = sync_no_dir;
+    if (bug == BUG_HIDE_SYNC_FAILURE)
+        io_with_failure_hidden(node);
+    node->msg = malloc(sizeof *node->msg);
+    node->record = malloc(sizeof *node->record);
+    if (!node->msg || !node->record)
+        abort();
+}
+
+static void parts_free(node_t *node)
+{
+    if (node->gate)
+        gate_free(&node->gate);
+    if (node->deliver)
+        deliver_free(&node->deliver);
+    core_free(&node->core);
+    core_effects_clear(&node->effects);
+    node->scan_count = 0;
+}
+
+void node_free(node_t *node)
+{
+    node_crash(node, false, false);
+    core_effects_free(&node->effects);
+    fault_disk_free(node->disk);
+    free(node->msg);
+    free(node->record);
+}
+
+/* -- what leaves -------------------------------------------------------------------------------------- */
+static void leave(void *ctx, uint64_t peer, bytes_t frame)
+{
+    node_t *node = ctx;
+    node->emit(node->ctx, peer, frame);
+}
+
+static void leave_delivery(void *ctx, const deliver_request_t *request)
+{
+    node_t *node = ctx;
+    deliver_compose(node->deliver, request, leave, node);
+}
+
+static void put_early(node_t *node, const core_out_t *out)
+{
+    const deliver_request_t request = {.peer = out->peer,
+                                       .verb = out->deliver.verb,
+                                       .seq = out->deliver.seq,
+                                       .sub = out->deliver.sub,
+                                       .items = node->effects.items + out->deliver.first,
+                                       .count = out->deliver.count,
+                                       .extras = node->effects.bytes.data};
+    leave_delivery(node, &request);
+}
+
+static void put(node_t *node, const core_out_t *out)
+{
+    uint64_t synced = node->bug == BUG_ANSWER_EARLY ? UINT64_MAX : journal_synced(node->journal);
+    if (node->bug == BUG_DELIVER_EARLY && out->kind == CORE_OUT_DELIVER)
+        put_early(node, out);
+    else
+        gate_put(node->gate, out, &node->effects, synced);
+}
+
+static void dispatch(node_t *node, const core_out_t *out)
+{
+    if (out->kind == CORE_OUT_LOG) {
+        trace_note(node->trace, "broker: %.*s", (int)out->log.len,
+                   (const char *)node->effects.bytes.data + out->log.at);
+        return;
+    }
+    if (out->kind != CORE_OUT_SCAN) {
+        put(node, out);
+        return;
+    }
+    if (node->scan_count == NODE_SCANS)
+        abort(); /* one for each subscription at most */
+    node->scans[node->scan_count++] = *out;
+}
+
+static bool append_one(node_t *node, bytes_t raw)
+{
+    error_t err = {0};
+    if (!record_decode(raw, node->record, &err))
+        return trace_violated(node->trace, "the core wrote what is no record: %s", err.message);
+    if (!model_fold(node->model, node->record, crc32c(0, raw.data, raw.len)))
+        return false;
+    trace_note(node->trace, "record %llu %s", (unsigned long long)node->record->seq,
+               record_kind_name((uint64_t)node->record->kind));
+    if (journal_append(node->journal, raw, &err))
+        return true;
+    node->has_failed = true;
+    trace_note(node->trace, "broker: stops, the journal took no record: %s", err.message);
+    return false;
+}
+
+static bool append_records(node_t *node)
+{
+    bytes_t left = buf_bytes(&node->effects.records);
+    while (left.len > 0) {
+        uint32_t length;
+        uint64_t seq;
+        int64_t ingest_us;
+        if (!record_peek(left, &length, &seq, &ingest_us) || length > left.len)
+            return trace_violated(node->trace, "the core wrote what is no record");
+        if (!append_one(node, bytes_from(left.data, length)))
+            return false;
+        left = bytes_from(left.data + length, left.len - length);
+    }
+    return true;
+}
+
+static void act(node_t *node)
+{
+    if (append_records(node))
+        for (size_t i = 0; i < node->effects.out_count; i++)
+            dispatch(node, &node->effects.outs[i]);
+    core_effects_clear(&node->effects);
+}
+
+void node_commit(node_t *node)
+{
+    error_t err = {0};
+    if (!node_is_up(node))
+        return;
+    if (journal_commit(node->journal, &err)) {
+        gate_flush(node->gate, journal_synced(node->journal));
+        return;
+    }
+    node->has_failed = true;
+    trace_note(node->trace, "broker: stops, the journal cannot write: %s", err.message);
+}
+
+void node_idle(node_t *node)
+{
+    error_t err = {0};
+    if (node_is_up(node) && !journal_idle(node->journal, &err))
+        node->has_failed = true;
+}
+
+bool node_has_pending(const node_t *node)
+{
+    journal_stats_t stats;
+    journal_stats(node->journal, &stats);
+    return stats.pending_records > 0;
+}
+
+/* -- what arrives ------------------------------------------------------------------------------------- */
+static void step(node_t *node, int64_t now_us, const core_input_t *input)
+{
+    core_step(node->core, now_us, input, &node->effects);
+    act(node);
+    if (node_is_up(node) && trace_is_good(node->trace))
+        (void)!model_compare(node->model, node->core, now_us);
+}
+
+void node_frame(node_t *node, int64_t now_us, uint64_t peer, bytes_t frame, uint64_t random)
+{
+    error_t err = {0};
+    core_input_t input = {.kind = CORE_IN_FRAME,
+                          .peer = peer,
+                          .role = role_all(),
+                          .msg = node->msg,
+                          .frame_bytes = frame.len,
+                          .random = {random, ~random}};
+    if (!wire_decode(frame, node->msg, &err)) {
+        (void)trace_violated(node->trace, "a client's frame does not decode: %s", err.message);
+        return;
+    }
+    if (node->msg->verb == WIRE_SETTLE)
+        model_ask(node->model, &node->msg->settle);
+    step(node, now_us, &input);
+}
+
+void node_gone(node_t *node, int64_t now_us, uint64_t peer)
+{
+    step(node, now_us, &(core_input_t){.kind = CORE_IN_GONE, .peer = peer});
+}
+
+void node_timer(node_t *node, int64_t now_us)
+{
+    step(node, now_us, &(core_input_t){.kind = CORE_IN_TIMER});
+}
+
+typedef struct {
+    node_t *node;
+    uint64_t scan;
+    int64_t now_us;
+} slice_t;
+
+static bool feed(void *ctx, const record_t *record, bytes_t raw UNUSED, error_t *err UNUSED)
+{
+    const slice_t *slice = ctx;
+    const core_input_t input = {.kind = CORE_IN_SCANNED, .scanned = {.scan = slice->scan, .record = record}};
+    core_step(slice->node->core, slice->now_us, &input, &slice->node->effects);
+    return true;
+}
+
+void node_scan(node_t *node, int64_t now_us)
+{
+    error_t err = {0};
+    core_out_t out = node->scans[0];
+    memmove(node->scans, node->scans + 1, --node->scan_count * sizeof *node->scans);
+    slice_t slice = {node, out.scan.scan, now_us};
+    uint64_t oldest = journal_first_seq(node->journal), next = out.scan.from < oldest ? oldest : out.scan.from;
+    if (next < journal_next_seq(node->journal) &&
+        !journal_scan(node->journal, next, out.scan.max_bytes, feed, &slice, &next, &err)) {
+        node->has_failed = true;
+        return;
+    }
+    core_input_t input = {.kind = CORE_IN_SCANNED, .scanned = {.scan = out.scan.scan, .next = next}};
+    input.scanned.end = next >= journal_next_seq(node->journal);
+    step(node, now_us, &input);
+}
+
+/* -- birth -------------------------------------------------------------------------------------------- */
+static core_t *core_make(uint64_t life)
+{
+    error_t err = {0};
+    char name[40];
+    (void)snprintf(name, sizeof name, "mangabus-broker-%06llx", (unsigned long long)life);
+    const core_config_t config = {.limits = {.grace_ms = 6000, .heartbeat_ms = 1500, .lag_records = MODEL_LAG_RECORDS},
+                                  .broker_name = name,
+                                  .version = "sim"};
+    core_t *core = core_new(&config, &err);
+    if (!core)
+        abort();
+    return core;
+}
+
+/* The mistake: events go where the newest rules say. */
+static void route_again(const node_t *node, record_t *record)
+{
+    if (node->bug != BUG_ROUTE_AGAIN || record->kind != RECORD_PUBLISH || node->lives % 2 == 0)
+        return;
+    for (uint32_t i = 0; i < record->publish.routes.count; i++)
+        if (record->publish.routes.items[i].queue == node->model->queues[1])
+            record->publish.routes.items[i].queue = node->model->queues[3];
+}
+
+static bool recover_one(void *ctx, const record_t *record, bytes_t raw, error_t *err)
+{
+    node_t *node = ctx;
+    if (!model_fold(node->model, record, crc32c(0, raw.data, raw.len)))
+        return error_set(err, STATUS_INTERNAL, "TEST", "%s", node->trace->violation);
+    *node->record = *record;
+    route_again(node, node->record);
+    return core_apply(node->core, node->record, err);
+}
+
+static void forget_keys(core_t *core)
+{
+    for (uint32_t id = pool_next(&core->buses, 0); id; id = pool_next(&core->buses, id))
+        dedup_free(&((bus_t *)pool_get(&core->buses, id))->dedup);
+}
+
+static void forget_producers(core_t *core)
+{
+    for (uint32_t id = pool_next(&core->producers.all, 0); id; id = pool_next(&core->producers.all, id)) {
+        producer_t *p = pool_get(&core->producers.all, id);
+        free(p->answers);
+        p->answers = NULL;
+    }
+}
+
+static void lose_receives(core_t *core)
+{
+    for (uint32_t id = 1; id <= core->messages.made; id++)
+        core->messages.chunks[0][id].receives = 0;
+}
+
+static void spoil(const node_t *node)
+{
+    if (node->bug == BUG_FORGET_KEYS)
+        forget_keys(node->core);
+    if (node->bug == BUG_FORGET_PRODUCERS)
+        forget_producers(node->core);
+    if (node->bug == BUG_LOSE_RECEIVES)
+        lose_receives(node->core);
+}
+
+static bool recover(node_t *node)
+{
+    error_t err = {0};
+    journal_recovery_t recovery;
+    const journal_options_t options = {.dir = DIR,
+                                       .io = &node->io,
+                                       .segment_bytes = SEGMENT_BYTES,
+                                       .tail_cache_bytes = TAIL_CACHE_BYTES,
+                                       .no_thread = true,
+                                       .salt = node->lives};
+    model_forget(node->model);
+    node->core = core_make(node->lives++);
+    node->journal = journal_open(&options, recover_one, node, &recovery, &err);
+    if (node->journal)
+        return model_recovered(node->model);
+    if (!fault_disk_struck(node->disk))
+        return trace_violated(node->trace, "the broker does not come up again: %s", err.message);
+    trace_note(node->trace, "broker: does not come up: %s", err.message);
+    return false;
+}
+
+static void give_topology(node_t *node, int64_t now_us, int which)
+{
+    char sha256[SHA256_HEX];
+    core_input_t input = {.kind = CORE_IN_TOPOLOGY};
+    (void)snprintf(sha256, sizeof sha256, "%064d", which);
+    input.topology.json = bytes_cstr(model_topology(which));
+    input.topology.sha256 = sha256;
+    step(node, now_us, &input);
+}
+
+static void recover_failed(node_t *node)
+{
+    /* It knows less than was written: the next life is held against all of it. */
+    node->model->log.count = 0;
+    for (size_t i = 0; i < node->model->before.count; i++)
+        node->model->log.items[node->model->log.count++] = node->model->before.items[i];
+    parts_free(node);
+}
+
+bool node_start(node_t *node, int64_t now_us, int topology)
+{
+    const gate_sink_t sink = {.frame = leave, .deliver = leave_delivery, .ctx = node};
+    if (!recover(node)) {
+        recover_failed(node);
+        return false;
+    }
+    trace_note(node->trace, "broker: life %llu, %llu records", (unsigned long long)node->lives,
+               (unsigned long long)model_newest(node->model));
+    node->started_us = now_us;
+    spoil(node);
+    node->gate = gate_new(&sink);
+    node->deliver = deliver_new(node->core, node->journal, FRAME_BYTES);
+    if (!node->gate || !node->deliver)
+        abort();
+    core_start(node->core, now_us, journal_next_seq(node->journal), &node->effects);
+    act(node); /* what came due meanwhile is the first step's business */
+    if (node_is_up(node))
+        give_topology(node, now_us, topology);
+    node_commit(node);
+    return trace_is_good(node->trace);
+}
+
+/* -- death -------------------------------------------------------------------------------------------- */
+void node_crash(node_t *node, bool power, bool harsh)
+{
+    error_t err = {0};
+    fault_disk_arm(node->disk, FAULT_DEAD, 0, EIO); /* a process that is gone writes nothing more */
+    if (node->journal)
+        (void)!journal_close(&node->journal, &err);
+    if (power)
+        fault_disk_cut_power(node->disk, harsh);
+    else
+        fault_disk_kill(node->disk);
+    parts_free(node);
+    node->has_failed = false;
+}
+
+bool node_stop(node_t *node, int64_t now_us)
+{
+    error_t err = {0};
+    step(node, now_us, &(core_input_t){.kind = CORE_IN_STOP});
+    node_commit(node);
+    if (node->has_failed || !journal_close(&node->journal, &err)) {
+        node_crash(node, true, false);
+        return false;
+    }
+    model_witness(node->model, model_newest(node->model)); /* nothing is lost by a clean stop */
+    parts_free(node);
+    return true;
+}
+
+/* -- the second core ------------------------------------------------------------------------------------ */
+static bool apply_one(void *ctx, const record_t *record, bytes_t raw UNUSED, error_t *err)
+{
+    return core_apply(ctx, record, err);
+}
+
+bool node_verify(node_t *node, int64_t now_us)
+{
+    error_t err = {0};
+    core_effects_t nothing = {0};
+    node_timer(node, now_us);
+    node_commit(node);
+    if (!node_is_up(node) || !trace_is_good(node->trace))
+        return trace_is_good(node->trace);
+    core_t *second = core_make(0);
+    uint64_t next = 1, live = core_digest(node->core);
+    bool good = true;
+    while (good && next < journal_next_seq(node->journal))
+        good = journal_scan(node->journal, next, SIZE_MAX / 2, apply_one, second, &next, &err);
+    core_start(second, now_us, next, &nothing);
+    if (!good && !fault_disk_struck(node->disk))
+        (void)trace_violated(node->trace, "the journal does not apply: %s", err.message);
+    else if (good && core_digest(second) != live)
+        good = trace_violated(node->trace, "a core that applied the journal differs from the one that lived");
+    core_free(&second);
+    core_effects_free(&nothing);
+    return trace_is_good(node->trace);
+}

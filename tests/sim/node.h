@@ -1,0 +1,79 @@
+/* node.h: the broker of a run: the real core, journal, gate and deliverer on a simulated disk, under a front that does
+ * what broker/front_turn.c does, without ZeroMQ: records are appended before anything leaves, commits gather what
+ * came meanwhile, scans go slice by slice, the first failure of the disk is the last. */
+#ifndef TESTS_SIM_NODE_H
+#define TESTS_SIM_NODE_H
+
+#include "broker/deliver.h"
+#include "broker/gate.h"
+#include "broker/journal/journal.h"
+#include "tests/lib/fault_disk.h"
+#include "tests/sim/model.h"
+
+#define NODE_SCANS 64
+
+/* Deliberate mistakes: what the model must notice. They live here, never in what is tested. */
+typedef enum {
+    BUG_NONE,
+    BUG_SKIP_DIR_SYNC,     /* the journal's files have no safe names */
+    BUG_ANSWER_EARLY,      /* answers leave before the sync */
+    BUG_DELIVER_EARLY,     /* deliveries leave before an earlier settlement is on disk */
+    BUG_FORGET_KEYS,       /* deduplication keys are gone after a restart */
+    BUG_FORGET_PRODUCERS,  /* what producers were answered is gone after a restart */
+    BUG_ROUTE_AGAIN,       /* recovery holds events against the rules of now */
+    BUG_HIDE_SYNC_FAILURE, /* a failed sync is taken for a good one */
+    BUG_LOSE_RECEIVES,     /* receive counts begin anew after a restart */
+    BUG_COUNT,
+} node_bug_t;
+
+typedef struct {
+    fault_disk_t *disk;
+    journal_io_t io; /* the disk's, as the bug changes it */
+    const journal_io_t *real_io;
+    core_t *core;
+    journal_t *journal;
+    gate_t *gate;
+    deliver_t *deliver;
+    core_effects_t effects;
+    wire_msg_t *msg;
+    record_t *record;
+    core_out_t scans[NODE_SCANS];
+    size_t scan_count;
+    uint64_t lives;
+    int64_t started_us;
+    bool has_failed; /* the journal has: nothing goes any more */
+    node_bug_t bug;
+    model_t *model;
+    trace_t *trace;
+    void (*emit)(void *ctx, uint64_t peer, bytes_t frame);
+    void *ctx;
+} node_t;
+
+void node_init(node_t *node, uint64_t seed, model_t *model, trace_t *trace, node_bug_t bug);
+void node_free(node_t *node);
+
+/* Recovers and starts at `now_us` with one of the model's topologies. False when it did not come up: because of a
+ * fault of the disk, or with a violation in the trace. */
+MUST_USE bool node_start(node_t *node, int64_t now_us, int topology);
+/* The process is gone at once; with `power` the machine is too, and what was not synced suffers (with `harsh` all of
+ * it is lost). */
+void node_crash(node_t *node, bool power, bool harsh);
+/* Ends as a broker does that is asked to. False when the journal failed. */
+MUST_USE bool node_stop(node_t *node, int64_t now_us);
+
+void node_frame(node_t *node, int64_t now_us, uint64_t peer, bytes_t frame, uint64_t random);
+void node_gone(node_t *node, int64_t now_us, uint64_t peer);
+void node_timer(node_t *node, int64_t now_us);
+void node_scan(node_t *node, int64_t now_us);
+void node_commit(node_t *node);
+void node_idle(node_t *node);
+bool node_has_pending(const node_t *node);
+/* A second core, fed with the journal alone, must be equal to the one that lived. */
+MUST_USE bool node_verify(node_t *node, int64_t now_us);
+
+static inline bool node_is_up(const node_t *node)
+{
+    return node->core && !node->has_failed;
+}
+
+#endif

@@ -1,0 +1,300 @@
+/* sim.c: what happens next, and when a life of the broker ends. */
+#include "tests/sim/sim.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define BEGIN_US INT64_C(1700000000000000)
+#define LIVES_MAX 3
+#define LIFE_EVENTS 420
+#define DEAD_OPERATIONS 90 /* of the disk, until the machine stops */
+#define ONCE_OPERATIONS 60
+#define HEAL_EVENTS 60000
+#define IDLE_US 1000000
+#define START_TRIES 20
+
+/* -- the network --------------------------------------------------------------------------------------- */
+static client_t *client_of(sim_t *sim, uint64_t peer)
+{
+    for (int i = 0; i < SIM_CLIENTS; i++)
+        if (sim->clients[i].link.peer == peer)
+            return &sim->clients[i];
+    return NULL;
+}
+
+/* A frame leaves the broker: from now on somebody may rely on it. */
+static void emit(void *ctx, uint64_t peer, bytes_t frame)
+{
+    sim_t *sim = ctx;
+    error_t err = {0};
+    if (!wire_decode(frame, sim->left, &err)) {
+        (void)trace_violated(&sim->trace, "the broker's frame does not decode: %s", err.message);
+        return;
+    }
+    if (sim->left->verb == WIRE_DELIVER)
+        (void)!model_delivers(&sim->model, &sim->left->deliver);
+    client_t *client = client_of(sim, peer);
+    sim->tally->frames++;
+    if (client)
+        line_put(&client->link.down, frame, sim->now_us + (int64_t)sim_below(sim, sim_below(sim, 20) ? 20000 : 400000));
+}
+
+/* -- what happens next --------------------------------------------------------------------------------- */
+typedef enum { NEXT_WAKE, NEXT_UP, NEXT_DOWN, NEXT_TIMER, NEXT_COMMIT, NEXT_SCAN, NEXT_NOTHING } next_kind_t;
+
+typedef struct {
+    next_kind_t kind;
+    int64_t at_us;
+    client_t *client;
+} next_t;
+
+static void sooner(next_t *next, next_kind_t kind, int64_t at_us, client_t *client)
+{
+    if (at_us < next->at_us)
+        *next = (next_t){kind, at_us, client};
+}
+
+static next_t what_next(sim_t *sim)
+{
+    next_t next = {NEXT_NOTHING, INT64_MAX, NULL};
+    for (int i = 0; i < SIM_CLIENTS; i++) {
+        client_t *client = &sim->clients[i];
+        sooner(&next, NEXT_WAKE, client->wake_us, client);
+        sooner(&next, NEXT_DOWN, line_next_us(&client->link.down), client);
+        sooner(&next, NEXT_UP, line_next_us(&client->link.up), client);
+    }
+    if (!node_is_up(&sim->node))
+        return next;
+    sooner(&next, NEXT_COMMIT, sim->commit_at_us, NULL);
+    sooner(&next, NEXT_TIMER, core_next_deadline_us(sim->node.core), NULL);
+    if (sim->node.scan_count)
+        sooner(&next, NEXT_SCAN, sim->now_us, NULL);
+    return next;
+}
+
+static void happen(sim_t *sim, const next_t *next)
+{
+    frame_t *frame = NULL;
+    switch (next->kind) {
+    case NEXT_WAKE:
+        client_wake(next->client);
+        break;
+    case NEXT_DOWN:
+        frame = line_take(&next->client->link.down);
+        client_heard(next->client, bytes_from(frame->data, frame->len));
+        break;
+    case NEXT_UP:
+        frame = line_take(&next->client->link.up);
+        node_frame(&sim->node, sim->now_us, next->client->link.peer, bytes_from(frame->data, frame->len),
+                   random_u64(&sim->random));
+        break;
+    case NEXT_TIMER:
+        node_timer(&sim->node, sim->now_us);
+        break;
+    case NEXT_COMMIT:
+        node_commit(&sim->node);
+        sim->commit_at_us = INT64_MAX;
+        break;
+    case NEXT_SCAN:
+        node_scan(&sim->node, sim->now_us);
+        break;
+    case NEXT_NOTHING:
+        break;
+    }
+    free(frame);
+}
+
+/* A commit begins when there is something to commit, and takes a while: what comes meanwhile goes with the next. */
+static void plan_commit(sim_t *sim)
+{
+    if (sim->commit_at_us == INT64_MAX && node_is_up(&sim->node) && node_has_pending(&sim->node))
+        sim->commit_at_us = sim->now_us + (int64_t)sim_below(sim, sim_below(sim, 8) ? 2000 : 60000);
+}
+
+static void one_event(sim_t *sim)
+{
+    const next_t next = what_next(sim);
+    if (next.at_us > sim->now_us + IDLE_US && node_is_up(&sim->node))
+        node_idle(&sim->node);
+    if (next.at_us > sim->now_us)
+        sim->now_us = next.at_us;
+    sim->trace.now_us = sim->now_us;
+    happen(sim, &next);
+    plan_commit(sim);
+}
+
+/* -- lives --------------------------------------------------------------------------------------------- */
+static void cut_all(sim_t *sim)
+{
+    for (int i = 0; i < SIM_CLIENTS; i++)
+        client_lose(&sim->clients[i]);
+    sim->commit_at_us = INT64_MAX;
+}
+
+static void arm(sim_t *sim)
+{
+    uint64_t dice = sim_below(sim, 10);
+    if (dice < 4)
+        fault_disk_arm(sim->node.disk, FAULT_DEAD, sim_below(sim, DEAD_OPERATIONS), EIO);
+    else if (dice < 7)
+        fault_disk_arm(sim->node.disk, FAULT_ONCE, sim_below(sim, ONCE_OPERATIONS), sim_below(sim, 4) ? EIO : EMFILE);
+}
+
+static void end_life(sim_t *sim)
+{
+    bool struck = fault_disk_struck(sim->node.disk);
+    bool power = sim_below(sim, 3) > 0, harsh = sim_below(sim, 4) == 0;
+    if (trace_is_good(&sim->trace) && node_is_up(&sim->node) && !struck && sim_below(sim, 4) == 0 &&
+        !node_verify(&sim->node, sim->now_us))
+        return;
+    cut_all(sim);
+    sim->tally->disk_faults += struck;
+    if (!struck && node_is_up(&sim->node) && sim_below(sim, 5) == 0) {
+        fault_disk_disarm(sim->node.disk);
+        trace_note(&sim->trace, "broker: is stopped");
+        if (!node_stop(&sim->node, sim->now_us))
+            (void)trace_violated(&sim->trace, "the broker could not be stopped");
+        sim->tally->stops++;
+        return;
+    }
+    trace_note(&sim->trace, "machine: %s%s", power ? "loses power" : "kills the broker", harsh ? ", harshly" : "");
+    node_crash(&sim->node, power, harsh);
+    sim->tally->crashes++;
+    sim->tally->power_cuts += power;
+    sim->tally->kills += !power;
+}
+
+static void live(sim_t *sim, uint64_t events)
+{
+    for (uint64_t i = 0; i < events && trace_is_good(&sim->trace) && node_is_up(&sim->node); i++)
+        one_event(sim);
+}
+
+/* Until it is up, or something is violated. */
+static void come_up(sim_t *sim, bool with_faults)
+{
+    for (int tries = 0; trace_is_good(&sim->trace); tries++) {
+        uint64_t kind = sim_below(sim, 16);
+        sim->now_us += (int64_t)sim_below(sim, kind == 0 ? 90000000 : kind < 5 ? 9000000 : 200000);
+        sim->trace.now_us = sim->now_us;
+        if (with_faults && tries < START_TRIES)
+            arm(sim);
+        if (node_start(&sim->node, sim->now_us, (int)sim_below(sim, MODEL_TOPOLOGIES)))
+            return;
+        if (!trace_is_good(&sim->trace))
+            return;
+        sim->tally->failed_starts++;
+        node_crash(&sim->node, sim_below(sim, 2), sim_below(sim, 3) == 0);
+    }
+}
+
+/* -- the end ------------------------------------------------------------------------------------------- */
+static bool is_healed(const sim_t *sim)
+{
+    for (int i = 0; i < SIM_CLIENTS; i++)
+        if (!client_is_done(&sim->clients[i]))
+            return false;
+    return sim->model.messages.count == 0;
+}
+
+static void tell_unhealed(sim_t *sim)
+{
+    for (int i = 0; i < SIM_CLIENTS; i++)
+        if (!client_is_done(&sim->clients[i]))
+            (void)trace_violated(&sim->trace, "%s never came to an end", sim->clients[i].name);
+    const model_message_t *m = sim->model.messages.items;
+    (void)trace_violated(&sim->trace, "message %llu of queue %s was never delivered to its end",
+                         (unsigned long long)m->record, model_rules[m->queue].name);
+}
+
+static void heal(sim_t *sim)
+{
+    sim->is_healing = true;
+    for (int i = 0; i < SIM_CLIENTS; i++)
+        sim->clients[i].wake_us = sim->now_us + i;
+    for (int i = 0; i < HEAL_EVENTS; i++) {
+        if (!trace_is_good(&sim->trace) || !node_is_up(&sim->node) || (i % 16 == 0 && is_healed(sim)))
+            break;
+        one_event(sim);
+    }
+    if (!trace_is_good(&sim->trace))
+        return;
+    if (!node_is_up(&sim->node))
+        (void)trace_violated(&sim->trace, "the broker stopped on a disk without faults");
+    else if (!is_healed(sim))
+        tell_unhealed(sim);
+    else
+        (void)!node_verify(&sim->node, sim->now_us);
+}
+
+static void run(sim_t *sim)
+{
+    uint64_t lives = 1 + sim_below(sim, LIVES_MAX);
+    for (uint64_t i = 0; i < lives && trace_is_good(&sim->trace); i++) {
+        come_up(sim, true);
+        live(sim, 20 + sim_below(sim, LIFE_EVENTS));
+        if (trace_is_good(&sim->trace))
+            end_life(sim);
+    }
+    come_up(sim, false);
+    if (trace_is_good(&sim->trace))
+        heal(sim);
+}
+
+/* -- beginning ----------------------------------------------------------------------------------------- */
+static sim_t *sim_new(uint64_t seed, node_bug_t bug, sim_tally_t *tally)
+{
+    static const client_kind_t kinds[SIM_CLIENTS] = {CLIENT_PRODUCER, CLIENT_PUBLISHER, CLIENT_CONSUMER,
+                                                     CLIENT_CONSUMER, CLIENT_WATCHER,   CLIENT_DRAINER,
+                                                     CLIENT_CALLER,   CLIENT_WORKER};
+    sim_t *sim = calloc(1, sizeof *sim);
+    if (!sim)
+        abort();
+    sim->random.state = seed;
+    sim->tally = tally;
+    sim->now_us = BEGIN_US;
+    sim->commit_at_us = INT64_MAX;
+    sim->next_token = 1;
+    sim->trace.seed = seed;
+    sim->trace.begin_us = sim->trace.now_us = BEGIN_US;
+    sim->heard = calloc(3, sizeof *sim->heard);
+    if (!sim->heard)
+        abort();
+    sim->left = sim->heard + 1;
+    sim->out = sim->heard + 2;
+    model_init(&sim->model, &sim->trace);
+    node_init(&sim->node, random_u64(&sim->random), &sim->model, &sim->trace, bug);
+    sim->node.emit = emit;
+    sim->node.ctx = sim;
+    for (int i = 0; i < SIM_CLIENTS; i++)
+        client_init(&sim->clients[i], sim, kinds[i], i);
+    return sim;
+}
+
+static void sim_free(sim_t *sim)
+{
+    cut_all(sim);
+    node_free(&sim->node);
+    model_free(&sim->model);
+    buf_free(&sim->frame);
+    buf_free(&sim->body);
+    free(sim->heard);
+    free(sim);
+}
+
+bool sim_run(uint64_t seed, node_bug_t bug, sim_tally_t *tally, FILE *out)
+{
+    sim_t *sim = sim_new(seed, bug, tally);
+    run(sim);
+    bool good = trace_is_good(&sim->trace);
+    if (!good && out)
+        trace_print(&sim->trace, out);
+    tally->runs++;
+    tally->records += model_newest(&sim->model);
+    tally->redelivered += sim->model.redelivered;
+    tally->returned += sim->model.returned;
+    tally->dead_lettered += sim->model.dead_lettered;
+    tally->dropped += sim->model.dropped;
+    sim_free(sim);
+    return good;
+}
