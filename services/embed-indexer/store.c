@@ -1,12 +1,7 @@
 /* store.c: the tables, and the statements that read them; batches are in store_batch.c. */
 #include "services/embed-indexer/store.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-
 #include "services/embed-indexer/work_text.h"
-
-#define NUMBER_BYTES 24
 
 static const char migration_1[] =
     "CREATE TABLE work (work_id bigint PRIMARY KEY, text_hash bytea NOT NULL, speaker text NOT NULL,"
@@ -32,16 +27,6 @@ static const char migration_1[] =
 
 const pg_migration_t store_migrations[] = {{1, "documents, works, vectors, stock, inbox", migration_1}};
 const size_t store_migration_count = ARRAY_LEN(store_migrations);
-
-typedef struct {
-    char text[NUMBER_BYTES];
-} number_t;
-
-static pg_param_t number_param(number_t *n, int64_t value)
-{
-    (void)snprintf(n->text, sizeof n->text, "%" PRId64, value);
-    return PG_TEXT(n->text);
-}
 
 /* -- following -------------------------------------------------------------------------------------- */
 void store_bound(pg_t *pg, pg_done_fn fn, void *ctx)
@@ -75,9 +60,8 @@ void store_books(pg_t *pg, const store_after_t *after, pg_done_fn fn, void *ctx)
 
 void store_works(pg_t *pg, const store_after_t *after, const store_space_t *space, pg_done_fn fn, void *ctx)
 {
-    number_t dimension;
-    const pg_param_t params[] = {PG_TEXT(space->model_id), number_param(&dimension, space->dimension),
-                                 PG_TEXT(after->key), PG_TEXT(after->xid), PG_TEXT(after->bound)};
+    const pg_param_t params[] = {PG_TEXT(space->model_id), PG_I64(space->dimension), PG_TEXT(after->key),
+                                 PG_TEXT(after->xid), PG_TEXT(after->bound)};
     if (*after->bound)
         pg_query(pg,
                  WORKS("WHERE (changed_xid, work_id) > ($4::xid8, $3::bigint) AND changed_xid < $5::xid8"
@@ -104,8 +88,7 @@ void store_space_find(pg_t *pg, pg_done_fn fn, void *ctx)
 
 void store_pending_fill(pg_t *pg, const char *asks, const store_space_t *space, pg_done_fn fn, void *ctx)
 {
-    number_t dimension;
-    const pg_param_t params[] = {PG_TEXT(asks), PG_TEXT(space->model_id), number_param(&dimension, space->dimension)};
+    const pg_param_t params[] = {PG_TEXT(asks), PG_TEXT(space->model_id), PG_I64(space->dimension)};
     pg_query(
         pg,
         "WITH gone AS (DELETE FROM pending p WHERE p.asks = $1 AND NOT EXISTS (SELECT FROM work w WHERE w.text_hash ="
@@ -127,8 +110,7 @@ void store_pending_take(pg_t *pg, const char *asks, int64_t limit, pg_done_fn fn
         " UPDATE pending p SET due = now() + interval '" STORE_CLAIM_S " seconds' FROM mine"
         " WHERE p.asks = $1 AND p.text_hash = mine.text_hash RETURNING encode(p.text_hash, 'hex'),"
         " (SELECT w.body FROM work w WHERE w.text_hash = p.text_hash LIMIT 1), p.alone";
-    number_t most;
-    const pg_param_t params[] = {PG_TEXT(asks), number_param(&most, limit)};
+    const pg_param_t params[] = {PG_TEXT(asks), PG_I64(limit)};
     pg_query(pg, sql, params, ARRAY_LEN(params), fn, ctx);
 }
 
@@ -145,18 +127,16 @@ void store_vectors(pg_t *pg, const char *asks, const store_space_t *space, bytes
         " done AS (DELETE FROM pending p USING given WHERE p.asks = $1 AND p.text_hash = given.text_hash)"
         " UPDATE work w SET changed_xid = pg_current_xact_id() FROM (SELECT k.work_id FROM work k JOIN given USING"
         " (text_hash) ORDER BY k.work_id FOR UPDATE OF k) AS touched WHERE w.work_id = touched.work_id";
-    number_t dimension, template;
-    const pg_param_t params[] = {PG_TEXT(asks),  PG_TEXT(space->model_id), number_param(&dimension, space->dimension),
-                                 PG_STR(hashes), PG_STR(vectors),          number_param(&template, WORK_TEXT_TEMPLATE)};
+    const pg_param_t params[] = {PG_TEXT(asks),  PG_TEXT(space->model_id), PG_I64(space->dimension),
+                                 PG_STR(hashes), PG_STR(vectors),          PG_I64(WORK_TEXT_TEMPLATE)};
     pg_query(pg, sql, params, ARRAY_LEN(params), fn, ctx);
 }
 
 void store_pending_put_off(pg_t *pg, const char *asks, bytes_t hashes, int64_t delay_ms, bool alone, const char *error,
                            pg_done_fn fn, void *ctx)
 {
-    number_t delay;
-    const pg_param_t params[] = {PG_TEXT(asks), PG_STR(hashes), number_param(&delay, delay_ms),
-                                 PG_TEXT(alone ? "true" : "false"), error ? PG_TEXT(error) : PG_NULL};
+    const pg_param_t params[] = {PG_TEXT(asks), PG_STR(hashes), PG_I64(delay_ms), PG_TEXT(alone ? "true" : "false"),
+                                 error ? PG_TEXT(error) : PG_NULL};
     pg_query(pg,
              "UPDATE pending SET due = now() + $3::bigint * interval '1 millisecond', alone = alone OR $4::boolean,"
              " error = coalesce($5::text, error) WHERE asks = $1 AND text_hash IN"

@@ -1,13 +1,9 @@
 /* store.c: the statements behind store.h; what must be one transaction is one function in the database. */
 #include "services/inventory-events/store.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "kit/inbox.h"
-
-#define NUMBER_BYTES 24
 
 static const char migration_1[] =
     "CREATE TABLE stock (isbn text NOT NULL, warehouse_code text NOT NULL, quantity bigint NOT NULL CHECK"
@@ -80,27 +76,6 @@ static const char migration_1[] =
 const pg_migration_t store_migrations[] = {{1, "stock, inbox, outbox, adjustments", migration_1}};
 const size_t store_migration_count = ARRAY_LEN(store_migrations);
 
-typedef struct {
-    char text[NUMBER_BYTES];
-} number_t;
-
-static pg_param_t number_param(number_t *n, int64_t value)
-{
-    (void)snprintf(n->text, sizeof n->text, "%" PRId64, value);
-    return PG_TEXT(n->text);
-}
-
-static pg_param_t text_or_null(bytes_t text)
-{
-    return text.len ? PG_STR(text) : PG_NULL;
-}
-
-/* An empty text that is not NULL. */
-static pg_param_t text_param(bytes_t text)
-{
-    return text.data ? PG_STR(text) : PG_TEXT("");
-}
-
 /* -- applying ------------------------------------------------------------------------------------- */
 typedef struct {
     store_applied_fn fn;
@@ -128,21 +103,20 @@ void store_apply(pg_t *pg, const change_t *change, const store_message_t *messag
     if (!apply)
         abort();
     *apply = (apply_t){fn, ctx};
-    number_t record = {{0}}, ingest = {{0}}, quantity = {{0}}, version = {{0}}, at = {{0}};
     const pg_param_t params[] = {
-        number_param(&record, message->record),
-        number_param(&ingest, message->ingest_us),
-        text_param(message->replay_name),
+        PG_I64(message->record),
+        PG_I64(message->ingest_us),
+        pg_param_text(message->replay_name),
         PG_TEXT(change->isbn),
         PG_TEXT(change->warehouse),
-        number_param(&quantity, change->quantity),
-        number_param(&version, change->version),
-        text_or_null(change->title),
-        number_param(&at, change->at_us),
-        text_param(message->correlation_id),
-        text_param(change->operation),
-        text_param(change->table),
-        text_param(change->written_at),
+        PG_I64(change->quantity),
+        PG_I64(change->version),
+        pg_param_text_or_null(change->title),
+        PG_I64(change->at_us),
+        pg_param_text(message->correlation_id),
+        pg_param_text(change->operation),
+        pg_param_text(change->table),
+        pg_param_text(change->written_at),
     };
     pg_query(pg, "SELECT apply_change($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)", params,
              ARRAY_LEN(params), apply_done, apply);
@@ -180,17 +154,16 @@ void store_adjust(pg_t *pg, const store_adjustment_t *a, store_adjusted_fn fn, v
     if (!adjust)
         abort();
     *adjust = (adjust_t){fn, ctx};
-    number_t amount = {{0}}, now = {{0}};
     const pg_param_t params[] = {
         PG_STR(a->key),
         PG_STR(a->isbn),
         PG_STR(a->warehouse),
         PG_TEXT(a->is_delta ? "true" : "false"),
-        number_param(&amount, a->amount),
+        PG_I64(a->amount),
         PG_STR(a->source),
-        text_or_null(a->reason),
-        number_param(&now, a->now_us),
-        text_param(a->correlation_id),
+        pg_param_text_or_null(a->reason),
+        PG_I64(a->now_us),
+        pg_param_text(a->correlation_id),
     };
     pg_query(pg, "SELECT * FROM adjust_stock($1, $2, $3, $4, $5, $6, $7, $8, $9)", params, ARRAY_LEN(params),
              adjust_done, adjust);

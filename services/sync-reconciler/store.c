@@ -2,14 +2,11 @@
 #include "services/sync-reconciler/store.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 
 #include "kit/clock.h"
 #include "kit/sigv4.h" /* SHA-256 in hex */
 #include "kit/text.h"
 #include "proto/timefmt.h"
-
-#define NUMBER_BYTES 24
 
 static const char migration_1[] =
     "CREATE TABLE book (isbn text PRIMARY KEY, title_key text NOT NULL, kana_key text, en_key text, volume integer,"
@@ -33,26 +30,6 @@ static const char migration_1[] =
 
 const pg_migration_t store_migrations[] = {{1, "catalogue, quarantine, stock, runs", migration_1}};
 const size_t store_migration_count = ARRAY_LEN(store_migrations);
-
-typedef struct {
-    char text[NUMBER_BYTES];
-} number_t;
-
-static pg_param_t number_param(number_t *n, int64_t value)
-{
-    (void)snprintf(n->text, sizeof n->text, "%" PRId64, value);
-    return PG_TEXT(n->text);
-}
-
-static pg_param_t text_or_null(bytes_t text)
-{
-    return text.len ? PG_STR(text) : PG_NULL;
-}
-
-static pg_param_t text_param(bytes_t text)
-{
-    return text.data ? PG_STR(text) : PG_TEXT("");
-}
 
 /* -- runs ----------------------------------------------------------------------------------------- */
 #define RUN_COLUMNS                                                                                                    \
@@ -85,7 +62,7 @@ void store_run_take(pg_t *pg, const char *instance, bool begin, const char *kind
 
 void store_run_find(pg_t *pg, bytes_t run_id, pg_done_fn fn, void *ctx)
 {
-    const pg_param_t params[] = {text_or_null(run_id)};
+    const pg_param_t params[] = {pg_param_text_or_null(run_id)};
     pg_query(
         pg,
         "SELECT " RUN_COLUMNS ", (SELECT count(*) FROM book) FROM (SELECT 1) AS one LEFT JOIN LATERAL"
@@ -193,23 +170,22 @@ void store_book(pg_tx_t *tx, const book_t *book, bytes_t body, const char *run_i
     text_key(&keys[2], book->has_title_en ? book->title_en : BYTES_NONE);
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
         detail_pack(&details[i], book, body, kinds[i], now);
-    number_t volume = {{0}}, price = {{0}}, version = {{0}}, at = {{0}};
     const pg_param_t params[] = {
         PG_STR(book->isbn),
-        text_param(buf_bytes(&keys[0])),
-        text_or_null(buf_bytes(&keys[1])),
-        text_or_null(buf_bytes(&keys[2])),
-        book->has_volume ? number_param(&volume, book->volume) : PG_NULL,
-        book->has_price_jpy ? number_param(&price, book->price_jpy) : PG_NULL,
+        pg_param_text(buf_bytes(&keys[0])),
+        pg_param_text_or_null(buf_bytes(&keys[1])),
+        pg_param_text_or_null(buf_bytes(&keys[2])),
+        book->has_volume ? PG_I64(book->volume) : PG_NULL,
+        book->has_price_jpy ? PG_I64(book->price_jpy) : PG_NULL,
         book->has_status ? PG_STR(book->status) : PG_TEXT("active"),
-        number_param(&version, book->has_version ? book->version : 0),
+        PG_I64(book->has_version ? book->version : 0),
         PG_TEXT(hash),
         PG_BYTES(body),
         PG_TEXT(run_id),
         PG_BYTES(buf_bytes(&details[0])),
         PG_BYTES(buf_bytes(&details[1])),
         PG_BYTES(buf_bytes(&details[2])),
-        number_param(&at, now_us),
+        PG_I64(now_us),
     };
     pg_tx_query(tx, sql, params, ARRAY_LEN(params), fn, ctx);
     for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
@@ -221,7 +197,8 @@ void store_book(pg_tx_t *tx, const book_t *book, bytes_t body, const char *run_i
 void store_quarantine(pg_tx_t *tx, bytes_t key, bytes_t reason, bytes_t raw, const char *run_id, pg_done_fn fn,
                       void *ctx)
 {
-    const pg_param_t params[] = {text_param(key), text_param(reason), text_or_null(raw), PG_TEXT(run_id)};
+    const pg_param_t params[] = {pg_param_text(key), pg_param_text(reason), pg_param_text_or_null(raw),
+                                 PG_TEXT(run_id)};
     pg_tx_query(tx,
                 "INSERT INTO quarantine (key, reason, raw, run_id) VALUES ($1, $2, $3, $4) ON CONFLICT (key, run_id)"
                 " DO UPDATE SET reason = excluded.reason, raw = excluded.raw, at = now()",
@@ -230,11 +207,10 @@ void store_quarantine(pg_tx_t *tx, bytes_t key, bytes_t reason, bytes_t raw, con
 
 void store_checkpoint(pg_tx_t *tx, const store_checkpoint_t *c, pg_done_fn fn, void *ctx)
 {
-    number_t total = {{0}}, done = {{0}}, quarantined = {{0}};
     const pg_param_t params[] = {
-        PG_TEXT(c->run_id),           PG_TEXT(c->instance),
-        text_param(c->cursor),        c->total >= 0 ? number_param(&total, c->total) : PG_NULL,
-        number_param(&done, c->done), number_param(&quarantined, c->quarantined),
+        PG_TEXT(c->run_id),       PG_TEXT(c->instance),
+        pg_param_text(c->cursor), c->total >= 0 ? PG_I64(c->total) : PG_NULL,
+        PG_I64(c->done),          PG_I64(c->quarantined),
     };
     pg_tx_query(tx,
                 "UPDATE run SET cursor = $3, total = coalesce($4::bigint, total), done = done + $5, quarantined ="
@@ -246,10 +222,8 @@ void store_checkpoint(pg_tx_t *tx, const store_checkpoint_t *c, pg_done_fn fn, v
 /* -- stock ---------------------------------------------------------------------------------------- */
 void store_stock(pg_tx_t *tx, const stock_line_t *line, int64_t version, pg_done_fn fn, void *ctx)
 {
-    number_t quantity = {{0}}, number = {{0}};
-    const pg_param_t params[] = {PG_STR(line->isbn), PG_STR(line->warehouse_code),
-                                 number_param(&quantity, line->quantity), PG_STR(line->status),
-                                 number_param(&number, version)};
+    const pg_param_t params[] = {PG_STR(line->isbn), PG_STR(line->warehouse_code), PG_I64(line->quantity),
+                                 PG_STR(line->status), PG_I64(version)};
     pg_tx_query(tx,
                 "INSERT INTO stock AS s (isbn, warehouse_code, quantity, status, version) VALUES ($1, $2, $3, $4, $5)"
                 " ON CONFLICT (isbn, warehouse_code) DO UPDATE SET quantity = excluded.quantity, status ="
@@ -259,8 +233,7 @@ void store_stock(pg_tx_t *tx, const stock_line_t *line, int64_t version, pg_done
 
 void store_stock_done(pg_tx_t *tx, const char *run_id, int64_t books, pg_done_fn fn, void *ctx)
 {
-    number_t count = {{0}};
-    const pg_param_t params[] = {PG_TEXT(run_id), number_param(&count, books)};
+    const pg_param_t params[] = {PG_TEXT(run_id), PG_I64(books)};
     pg_tx_query(tx, "UPDATE run SET stock_done = stock_done + $2 WHERE run_id = $1", params, ARRAY_LEN(params), fn,
                 ctx);
 }
@@ -295,11 +268,10 @@ void store_find_title(pg_t *pg, bytes_t key, int64_t volume, int64_t limit, pg_d
         " AND $1 <> '' AND (title_key LIKE $4 OR kana_key LIKE $4 OR en_key LIKE $4) AND ($2::int IS NULL OR"
         " volume = $2) ORDER BY length(title_key), title_key, volume NULLS LAST, isbn LIMIT $3)"
         " SELECT isbn, body FROM exact UNION ALL SELECT isbn, body FROM near";
-    number_t number = {{0}}, most = {{0}};
     buf_t prefix = {0};
     like_prefix(&prefix, key);
-    const pg_param_t params[] = {text_param(key), volume >= 0 ? number_param(&number, volume) : PG_NULL,
-                                 number_param(&most, limit), PG_STR(buf_bytes(&prefix))};
+    const pg_param_t params[] = {pg_param_text(key), volume >= 0 ? PG_I64(volume) : PG_NULL, PG_I64(limit),
+                                 PG_STR(buf_bytes(&prefix))};
     pg_query(pg, sql, params, ARRAY_LEN(params), fn, ctx);
     buf_free(&prefix);
 }
