@@ -113,21 +113,26 @@ static uint32_t grown(uint32_t capacity, uint32_t least)
     return next;
 }
 
+/* Makes *array hold `count` entries; false, and *array as it was, when out of memory. */
+static bool array_grow(void **array, size_t count, size_t entry_bytes)
+{
+    void *bigger = realloc(*array, count * entry_bytes);
+    if (bigger)
+        *array = bigger;
+    return bigger != NULL;
+}
+
 static bool works_reach(bigrams_t *self, uint32_t work)
 {
-    if (work < self->work_capacity)
+    uint32_t old = self->work_capacity, capacity = grown(old, work + 1);
+    if (work < old)
         return true;
-    uint32_t capacity = grown(self->work_capacity, work + 1), old = self->work_capacity;
-    owned_t *works = realloc(self->works, capacity * sizeof *works);
-    self->works = works ? works : self->works;
-    float *sums = realloc(self->sums, capacity * sizeof *sums);
-    self->sums = sums ? sums : self->sums;
-    uint32_t *touched = realloc(self->touched, capacity * sizeof *touched);
-    self->touched = touched ? touched : self->touched;
-    if (!works || !sums || !touched)
+    if (!array_grow((void **)&self->works, capacity, sizeof *self->works) ||
+        !array_grow((void **)&self->sums, capacity, sizeof *self->sums) ||
+        !array_grow((void **)&self->touched, capacity, sizeof *self->touched))
         return false;
-    memset(works + old, 0, (capacity - old) * sizeof *works);
-    memset(sums + old, 0, (capacity - old) * sizeof *sums);
+    memset(self->works + old, 0, (capacity - old) * sizeof *self->works);
+    memset(self->sums + old, 0, (capacity - old) * sizeof *self->sums);
     self->work_capacity = capacity;
     return true;
 }

@@ -17,8 +17,13 @@ static void swap(ranked_t *a, ranked_t *b)
 
 static void sift_up(ranking_t *r, size_t at)
 {
-    for (size_t parent; at > 0 && is_worse(&r->items[at], &r->items[parent = (at - 1) / 2]); at = parent)
+    while (at > 0) {
+        size_t parent = (at - 1) / 2;
+        if (!is_worse(&r->items[at], &r->items[parent]))
+            return;
         swap(&r->items[at], &r->items[parent]);
+        at = parent;
+    }
 }
 
 static void sift_down(ranking_t *r)
@@ -36,8 +41,9 @@ void ranking_offer(ranking_t *ranking, uint32_t work, float score)
 {
     ranked_t offered = {work, score};
     if (ranking->count < RANKING_MAX) {
-        ranking->items[ranking->count] = offered;
-        sift_up(ranking, ranking->count++);
+        size_t at = ranking->count++;
+        ranking->items[at] = offered;
+        sift_up(ranking, at);
     } else if (is_worse(&ranking->items[0], &offered)) {
         ranking->items[0] = offered;
         sift_down(ranking);
