@@ -15,8 +15,10 @@ static void swap(ranked_t *a, ranked_t *b)
     *b = kept;
 }
 
-static void sift_up(ranking_t *r, size_t at)
+/* The last one, to its place. */
+static void sift_up(ranking_t *r)
 {
+    size_t at = r->count - 1;
     while (at > 0) {
         size_t parent = (at - 1) / 2;
         if (!is_worse(&r->items[at], &r->items[parent]))
@@ -41,9 +43,8 @@ void ranking_offer(ranking_t *ranking, uint32_t work, float score)
 {
     ranked_t offered = {work, score};
     if (ranking->count < RANKING_MAX) {
-        size_t at = ranking->count++;
-        ranking->items[at] = offered;
-        sift_up(ranking, at);
+        ranking->items[ranking->count++] = offered;
+        sift_up(ranking);
     } else if (is_worse(&ranking->items[0], &offered)) {
         ranking->items[0] = offered;
         sift_down(ranking);
