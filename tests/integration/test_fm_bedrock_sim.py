@@ -2,6 +2,7 @@
 import datetime
 import json
 import math
+import re
 import socket
 import subprocess
 import time
@@ -12,7 +13,7 @@ from lib.bedrock import HAIKU, SONNET, TITAN, ask, invoke, stream
 from lib.packages import run_with
 from lib.paths import bin_dir
 from lib.process import clean_environment
-from lib.wait import wait_until
+from lib.wait import http_get, wait_until
 
 FACTS = ('FACT stock isbn=9784088725093 title="ワンピース" volume=42 warehouse=TK01 status=in_stock quantity=12 '
          'price_jpy=1528\n'
@@ -323,6 +324,16 @@ def test_a_wrong_control_changes_nothing(port, settings, part):
     answer = bedrock.request(port, "POST", "/sim/control", settings)
     assert answer.status == 400 and (part in answer.json["message"] or part == "error")
     assert {k: v for k, v in bedrock.stats(port).items() if k != "refused"} == before
+
+
+def test_metrics_count_what_became_of_requests(port):
+    before = bedrock.stats(port)
+    status, text = http_get(f"http://127.0.0.1:{port}/metrics")
+    assert status == 200
+    counted = dict(re.findall(r'^mangabus_sim_requests_total\{outcome="(\w+)"\} (\d+)$', text, re.MULTILINE))
+    assert {name: int(counted[name]) for name in ("invoked", "streamed", "embedded", "cancelled")} == {
+        name: before[name] for name in ("invoked", "streamed", "embedded", "cancelled")}
+    assert int(counted["refused"]) == sum(before["refused"].values())
 
 
 # ---- the program ---------------------------------------------------------------------------------------

@@ -155,6 +155,30 @@ static void refused_write(const sim_stats_t *stats, buf_t *json)
     buf_append_cstr(json, "},");
 }
 
+void sim_metrics(sim_t *sim, http_request_t *request)
+{
+    const sim_stats_t *stats = &sim->stats;
+    int64_t refused = 0;
+    for (size_t i = 0; i < SIM_NAMES_MAX && stats->refused[i].count; i++)
+        refused += stats->refused[i].count;
+    const struct {
+        const char *outcome;
+        int64_t value;
+    } counted[] = {{"invoked", stats->invoked},
+                   {"streamed", stats->streamed},
+                   {"embedded", stats->embedded},
+                   {"cancelled", stats->cancelled},
+                   {"refused", refused}};
+    buf_t text = {0};
+    buf_append_cstr(&text, "# HELP mangabus_sim_requests_total Requests by what became of them.\n"
+                           "# TYPE mangabus_sim_requests_total counter\n");
+    for (size_t i = 0; i < ARRAY_LEN(counted); i++)
+        buf_printf(&text, "mangabus_sim_requests_total{outcome=\"%s\"} %" PRId64 "\n", counted[i].outcome,
+                   counted[i].value);
+    http_respond_text(request, 200, "text/plain; version=0.0.4", buf_cstr(&text));
+    buf_free(&text);
+}
+
 void sim_stats(sim_t *sim, http_request_t *request)
 {
     const sim_stats_t *stats = &sim->stats;

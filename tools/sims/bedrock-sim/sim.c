@@ -292,6 +292,8 @@ void sim_handle(void *ctx, http_request_t *request)
         model_handle(sim, request);
     else if (strcmp(path, "/healthz") == 0 || strcmp(path, "/readyz") == 0)
         http_respond_text(request, 200, "text/plain", "ok\n");
+    else if (strcmp(path, "/metrics") == 0)
+        sim_metrics(sim, request);
     else if (strcmp(path, "/sim/stats") == 0)
         sim_stats(sim, request);
     else if (strcmp(path, "/sim/control") == 0 && is_post)

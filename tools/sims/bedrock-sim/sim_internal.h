@@ -87,5 +87,6 @@ void exchange_free(exchange_t *exchange);
 
 void sim_control(sim_t *sim, http_request_t *request); /* POST /sim/control */
 void sim_stats(sim_t *sim, http_request_t *request);   /* GET /sim/stats */
+void sim_metrics(sim_t *sim, http_request_t *request); /* GET /metrics */
 
 #endif
