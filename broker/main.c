@@ -6,6 +6,7 @@
 #include "broker/front.h"
 #include "gen/version.h"
 #include "kit/health.h"
+#include "kit/loop.h"
 
 #define PROGRAM "mangabus-broker"
 #define EXIT_USAGE 64
@@ -54,6 +55,7 @@ static int run(void)
 int main(int argc, char **argv)
 {
     zsys_handler_set(NULL); /* czmq's own signal handlers stay off; kit/loop has ours */
+    loop_signals_early();
     if (argc == 1)
         return run();
     if (argc == 2 && strcmp(argv[1], "--help") == 0)

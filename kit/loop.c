@@ -226,6 +226,19 @@ static void on_signal(int number)
     errno = saved_errno;
 }
 
+static void on_signal_early(int number UNUSED)
+{
+    _exit(0);
+}
+
+void loop_signals_early(void)
+{
+    struct sigaction action = {.sa_handler = on_signal_early};
+    (void)sigemptyset(&action.sa_mask);
+    (void)sigaction(SIGTERM, &action, NULL);
+    (void)sigaction(SIGINT, &action, NULL);
+}
+
 static void on_signal_fd(void *ctx, int events UNUSED)
 {
     loop_t *loop = ctx;

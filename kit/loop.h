@@ -27,6 +27,10 @@ void loop_free(loop_t **loop);
 void loop_run(loop_t *loop);
 void loop_stop(loop_t *loop);
 
+/* The first thing a daemon does: until loop_on_signal takes over, SIGTERM and SIGINT end the process at once,
+ * with exit code 0: who is asked to end before it began has nothing to finish. */
+void loop_signals_early(void);
+
 /* Called on the loop's thread for SIGTERM and SIGINT (and SIGHUP). At most one handler; ignores SIGPIPE. */
 void loop_on_signal(loop_t *loop, void (*fn)(void *ctx, int signal), void *ctx);
 

@@ -287,6 +287,7 @@ static int run(service_t *service)
 int service_main(const service_def_t *def, int argc, char **argv)
 {
     int exit_code;
+    loop_signals_early();
     if (service_verb(def, argc, argv, &exit_code))
         return exit_code;
     service_t *service = calloc(1, sizeof *service);

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <zmq.h>
 
@@ -347,6 +348,28 @@ static void a_signal_is_told_on_the_loop_and_stops_nothing_by_itself(void **stat
     assert_int_equal(f->order[1], SIGINT);
 }
 
+static void who_is_asked_to_end_before_it_began_ends_with_0(void **state)
+{
+    (void)state;
+    int ready[2], status;
+    char byte = 0;
+    assert_int_equal(pipe(ready), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        loop_signals_early();
+        if (write(ready[1], &byte, 1) == 1)
+            pause();
+        _exit(1);
+    }
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    assert_int_equal(kill(child, SIGTERM), 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    close(ready[0]);
+    close(ready[1]);
+}
+
 static void a_broken_pipe_does_not_kill(void **state)
 {
     fixture_t *f = *state;
@@ -376,6 +399,7 @@ int main(void)
         LOOP_TEST(a_zmq_socket_is_told_until_it_is_drained),
         LOOP_TEST(work_for_later_may_ask_for_more),
         LOOP_TEST(a_signal_is_told_on_the_loop_and_stops_nothing_by_itself),
+        LOOP_TEST(who_is_asked_to_end_before_it_began_ends_with_0),
         LOOP_TEST(a_broken_pipe_does_not_kill),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -137,6 +137,7 @@ static int run(const sim_settings_t *settings)
 
 int main(int argc, char **argv)
 {
+    loop_signals_early();
     const char *verb = argc > 1 ? argv[1] : NULL;
     if (verb && strcmp(verb, "--help") == 0)
         return help();
