@@ -127,7 +127,7 @@ static void welcomed(client_t *client, const wire_welcome_t *welcome)
 
 static void refused(client_t *client, const wire_error_t *error)
 {
-    static const char *const known[] = {"NO_SESSION", "NAME_IN_USE", "STOPPING"};
+    static const char *const known[] = {"NO_SESSION", "NAME_IN_USE", "STOPPING", "DISK_FULL"};
     for (size_t i = 0; i < ARRAY_LEN(known); i++) {
         if (!bytes_eq_cstr(error->name, known[i]))
             continue;
@@ -149,6 +149,8 @@ static void dispatch(client_t *client, const wire_msg_t *msg)
     case WIRE_DELIVER:
         return client->kind == CLIENT_WATCHER ? watch_delivered(client, &msg->deliver)
                                               : consume_delivered(client, &msg->deliver);
+    case WIRE_RECEIVED:
+        return consume_received(client, msg->seq, &msg->received);
     case WIRE_SETTLED:
         return consume_settled(client, msg->seq, &msg->settled);
     case WIRE_GAP:

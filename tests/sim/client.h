@@ -74,6 +74,8 @@ typedef struct {
     choice_t held[CLIENT_HELD];
     uint32_t held_count;
     settle_op_t settles[CLIENT_SETTLES];
+    uint64_t receive_seq; /* of the RECEIVE that is open; 0: none */
+    int64_t receive_by_us;
     /* watcher */
     uint64_t last, owed_credit;
     /* caller, worker */
@@ -99,6 +101,7 @@ void produce_answered(client_t *client, uint64_t seq, const wire_published_t *re
 void consume_ready(client_t *client);
 void consume_wake(client_t *client);
 void consume_delivered(client_t *client, const wire_deliver_t *deliver);
+void consume_received(client_t *client, uint64_t seq, const wire_received_t *received);
 void consume_settled(client_t *client, uint64_t seq, const wire_settled_t *settled);
 
 void watch_ready(client_t *client);

@@ -1,6 +1,7 @@
 /* client_consume.c: consumers that take their time, change their mind and forget, and the watcher of a bus. */
 #include "tests/sim/sim.h"
 
+#define LATE_US 2000000
 #define CREDIT_BYTES ((uint64_t)1 << 20)
 
 /* -- queues ------------------------------------------------------------------------------------------ */
@@ -31,6 +32,7 @@ static void subscribe_queue(client_t *client, uint64_t sub, int queue, uint64_t 
 void consume_ready(client_t *client)
 {
     sim_t *sim = client->sim;
+    client->receive_seq = 0;
     for (int i = 0; i < CLIENT_SETTLES; i++)
         if (client->settles[i].frame_seq)
             put_settle(client, &client->settles[i]);
@@ -56,9 +58,44 @@ static settle_op_t *free_settle(client_t *client)
     return NULL;
 }
 
+/* Some messages once, instead of a subscription. */
+static void receive(client_t *client)
+{
+    sim_t *sim = client->sim;
+    uint64_t wait_ms = sim_below(sim, 2) * 1000;
+    client->receive_seq = ++client->seq;
+    client->receive_by_us = sim->now_us + (int64_t)wait_ms * 1000 + LATE_US;
+    client_send(client, WIRE_RECEIVE, client->receive_seq,
+                &(wire_receive_t){.queue = bytes_cstr(model_rules[sim_below(sim, MODEL_QUEUES)].name),
+                                  .max = 1 + sim_below(sim, 5),
+                                  .wait_ms = wait_ms,
+                                  .visibility_ms = sim_below(sim, 2) ? MODEL_ASKED_VISIBILITY_MS : -1});
+}
+
+static void purge(client_t *client)
+{
+    int queue = (int)sim_below(client->sim, MODEL_QUEUES);
+    model_ask_purge(&client->sim->model, queue);
+    client_send(client, WIRE_QUEUE, ++client->seq,
+                &(wire_queue_t){.op = BYTES_LIT("purge"), .name = bytes_cstr(model_rules[queue].name)});
+}
+
+static void ask_now_and_then(client_t *client)
+{
+    sim_t *sim = client->sim;
+    if (client->receive_seq && sim->now_us > client->receive_by_us)
+        (void)trace_violated(&sim->trace, "%s: RECEIVE %llu was never answered", client->name,
+                             (unsigned long long)client->receive_seq);
+    if (!client->receive_seq && !sim->is_healing && sim_below(sim, 8) == 0)
+        receive(client);
+    if (!sim->is_healing && sim_below(sim, 200) == 0)
+        purge(client);
+}
+
 void consume_wake(client_t *client)
 {
     sim_t *sim = client->sim;
+    ask_now_and_then(client);
     settle_op_t *op = free_settle(client);
     if (!op || !client->held_count || (!sim->is_healing && sim_below(sim, 3) == 0))
         return;
@@ -76,14 +113,25 @@ void consume_wake(client_t *client)
         put_settle(client, op);
 }
 
+static void take(client_t *client, const wire_delivery_t *items, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (client->held_count < CLIENT_HELD && items[i].receipt.len == CORE_RECEIPT_BYTES)
+            memcpy(client->held[client->held_count++].receipt, items[i].receipt.data, CORE_RECEIPT_BYTES);
+}
+
+void consume_received(client_t *client, uint64_t seq, const wire_received_t *received)
+{
+    if (seq == client->receive_seq)
+        client->receive_seq = 0;
+    take(client, received->deliveries.items, received->deliveries.count);
+    client->sim->tally->received += received->deliveries.count;
+}
+
 void consume_delivered(client_t *client, const wire_deliver_t *deliver)
 {
     sim_t *sim = client->sim;
-    for (uint32_t i = 0; i < deliver->deliveries.count; i++) {
-        const wire_delivery_t *d = &deliver->deliveries.items[i];
-        if (client->held_count < CLIENT_HELD && d->receipt.len == CORE_RECEIPT_BYTES)
-            memcpy(client->held[client->held_count++].receipt, d->receipt.data, CORE_RECEIPT_BYTES);
-    }
+    take(client, deliver->deliveries.items, deliver->deliveries.count);
     if (sim->is_healing || sim_below(sim, 5))
         client_send(
             client, WIRE_CREDIT, 0,

@@ -213,7 +213,8 @@ static const char *delivery_fault(const model_t *model, const model_message_t *m
         return "has another receive count";
     if (rule->max_receives && m->receives >= rule->max_receives)
         return "was received too often";
-    if (e->invisible_until_us != now_us + rule->visibility_us)
+    int64_t visibility_us = e->invisible_until_us - now_us;
+    if (visibility_us != rule->visibility_us && visibility_us != MODEL_ASKED_VISIBILITY_MS * INT64_C(1000))
         return "got another visibility";
     return is_alive(model, e->session) ? NULL : "went to a session that is over";
 }
@@ -336,6 +337,25 @@ static bool fold_queue(model_t *model, const record_t *record)
     return record->queue.op != 3 || trace_violated(model->trace, "a queue was deleted");
 }
 
+static bool fold_purge(model_t *model, const record_t *record)
+{
+    int queue = queue_index(model, record->purge.queue);
+    uint64_t count = 0;
+    if (queue < 0 || !model->may_be_purged[queue])
+        return trace_violated(model->trace, "a queue was purged (record %llu), and nobody asked for it",
+                              (unsigned long long)record->seq);
+    for (size_t i = model->messages.count; i-- > 0;) {
+        if (model->messages.items[i].queue != queue)
+            continue;
+        message_remove(model, &model->messages.items[i]);
+        count++;
+    }
+    model->purged += count;
+    return count == record->purge.count ||
+           trace_violated(model->trace, "queue %s was purged of %llu messages and held %llu", model_rules[queue].name,
+                          (unsigned long long)record->purge.count, (unsigned long long)count);
+}
+
 static bool fold_topology(model_t *model, const record_t *record)
 {
     for (int i = 0; i < MODEL_TOPOLOGIES; i++)
@@ -402,6 +422,8 @@ static bool fold_kind(model_t *model, const record_t *record)
         return fold_settled(model, record);
     case RECORD_MOVE:
         return fold_move(model, record);
+    case RECORD_PURGE:
+        return fold_purge(model, record);
     case RECORD_TOPOLOGY:
         return fold_topology(model, record);
     case RECORD_QUEUE:
@@ -478,6 +500,11 @@ void model_ask(model_t *model, const wire_settle_t *settle)
     }
 }
 
+void model_ask_purge(model_t *model, int queue)
+{
+    model->may_be_purged[queue] = true;
+}
+
 bool model_claim(model_t *model, uint64_t record, uint64_t token, const char *key)
 {
     model_claim_t claim = {.record = record, .token = token};
@@ -510,10 +537,10 @@ static const model_delivery_t *delivery_find(const model_t *model, const wire_de
     return NULL;
 }
 
-bool model_delivers(model_t *model, const wire_deliver_t *deliver)
+bool model_delivers(model_t *model, const wire_delivery_t *items, uint32_t count)
 {
-    for (uint32_t i = 0; i < deliver->deliveries.count; i++) {
-        const wire_delivery_t *d = &deliver->deliveries.items[i];
+    for (uint32_t i = 0; i < count; i++) {
+        const wire_delivery_t *d = &items[i];
         const model_record_t *r = model_record(model, d->record);
         if (!r || r->token != model_token(d->body))
             return trace_violated(model->trace, "what was delivered as record %llu is not what was published",

@@ -13,7 +13,8 @@
 #define MODEL_QUEUES 5
 #define MODEL_DEDUP_WINDOW_US INT64_C(20000000)
 #define MODEL_KEY_BYTES 24
-#define MODEL_LAG_RECORDS 60 /* behind this a live subscription may get a GAP */
+#define MODEL_ASKED_VISIBILITY_MS 2000 /* what a RECEIVE may ask for instead of its queue's */
+#define MODEL_LAG_RECORDS 60           /* behind this a live subscription may get a GAP */
 
 /* The queues of the topologies below, by name. */
 typedef struct {
@@ -79,10 +80,12 @@ typedef struct {
     MODEL_ARRAY(model_asked_t) asked;
     MODEL_ARRAY(model_delivery_t) deliveries;
     MODEL_ARRAY(model_claim_t) claims;
-    MODEL_ARRAY(uint64_t) sessions;                         /* alive */
-    uint64_t queues[MODEL_QUEUES];                          /* incarnations */
-    int topology;                                           /* -1: none yet */
-    uint64_t witnessed;                                     /* newest record that somebody outside relies on */
+    MODEL_ARRAY(uint64_t) sessions; /* alive */
+    uint64_t queues[MODEL_QUEUES];  /* incarnations */
+    int topology;                   /* -1: none yet */
+    uint64_t witnessed;             /* newest record that somebody outside relies on */
+    bool may_be_purged[MODEL_QUEUES];
+    uint64_t purged;                                        /* messages */
     uint64_t dead_lettered, dropped, redelivered, returned; /* so that a test can see that these happen */
 } model_t;
 
@@ -100,8 +103,10 @@ void model_ask(model_t *model, const wire_settle_t *settle);
 /* A client relies on this record having this token (or, when given, this deduplication key). */
 MUST_USE bool model_claim(model_t *model, uint64_t record, uint64_t token, const char *key);
 MUST_USE bool model_claim_acked(model_t *model, bytes_t receipt);
-/* A DELIVER of messages, or of events (no receipts), leaves the broker. */
-MUST_USE bool model_delivers(model_t *model, const wire_deliver_t *deliver);
+/* Messages, or events (no receipts), leave the broker. */
+MUST_USE bool model_delivers(model_t *model, const wire_delivery_t *items, uint32_t count);
+/* A client asks that this queue be emptied. */
+void model_ask_purge(model_t *model, int queue);
 /* Something leaves that relies on all must-sync records up to here. */
 void model_witness(model_t *model, uint64_t seq);
 

@@ -11,6 +11,7 @@
 #define TAIL_CACHE_BYTES 2048 /* so that deliveries and scans read the disk too */
 #define FRAME_BYTES ((size_t)1 << 20)
 #define SHA256_HEX 65
+#define ROOM_FACTOR 2
 
 /* -- the disk, with mistakes ------------------------------------------------------------------------- */
 static int sync_no_dir(void *ctx, const char *path)
@@ -223,6 +224,21 @@ static void step(node_t *node, int64_t now_us, const core_input_t *input)
         (void)!model_compare(node->model, node->core, now_us);
 }
 
+/* As the front does: what is taken in needs room for itself and for what will end it. */
+static bool has_room(node_t *node, uint64_t peer, size_t bytes)
+{
+    bool takes_in = node->msg->verb == WIRE_PUBLISH || node->msg->verb == WIRE_SEND;
+    if (!takes_in || journal_has_room(node->journal, ROOM_FACTOR * bytes))
+        return true;
+    buf_t out = {0};
+    wire_encode_verb(&out, WIRE_ERROR, node->msg->seq,
+                     &(wire_error_t){.status = STATUS_RESOURCE_EXHAUSTED, .name = BYTES_LIT("DISK_FULL")});
+    leave(node, peer, buf_bytes(&out));
+    buf_free(&out);
+    node->refused_full++;
+    return false;
+}
+
 void node_frame(node_t *node, int64_t now_us, uint64_t peer, bytes_t frame, uint64_t random)
 {
     error_t err = {0};
@@ -236,6 +252,8 @@ void node_frame(node_t *node, int64_t now_us, uint64_t peer, bytes_t frame, uint
         (void)trace_violated(node->trace, "a client's frame does not decode: %s", err.message);
         return;
     }
+    if (!has_room(node, peer, frame.len))
+        return;
     if (node->msg->verb == WIRE_SETTLE)
         model_ask(node->model, &node->msg->settle);
     step(node, now_us, &input);

@@ -40,6 +40,7 @@ typedef struct {
     core_out_t scans[NODE_SCANS];
     size_t scan_count;
     uint64_t lives;
+    uint64_t refused_full; /* frames, because the disk was full */
     int64_t started_us;
     bool has_failed; /* the journal has: nothing goes any more */
     node_bug_t bug;

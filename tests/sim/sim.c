@@ -11,6 +11,8 @@
 #define ONCE_OPERATIONS 60
 #define HEAL_EVENTS 60000
 #define IDLE_US 1000000
+#define FULL_FROM_BYTES 32768
+#define FULL_BYTES 32768
 #define START_TRIES 20
 
 /* -- the network --------------------------------------------------------------------------------------- */
@@ -32,7 +34,9 @@ static void emit(void *ctx, uint64_t peer, bytes_t frame)
         return;
     }
     if (sim->left->verb == WIRE_DELIVER)
-        (void)!model_delivers(&sim->model, &sim->left->deliver);
+        (void)!model_delivers(&sim->model, sim->left->deliver.deliveries.items, sim->left->deliver.deliveries.count);
+    if (sim->left->verb == WIRE_RECEIVED)
+        (void)!model_delivers(&sim->model, sim->left->received.deliveries.items, sim->left->received.deliveries.count);
     client_t *client = client_of(sim, peer);
     sim->tally->frames++;
     if (client)
@@ -164,10 +168,14 @@ static void end_life(sim_t *sim)
     sim->tally->kills += !power;
 }
 
+/* At times there is little room left on the disk. */
 static void live(sim_t *sim, uint64_t events)
 {
+    if (sim_below(sim, 3) == 0)
+        fault_disk_limit(sim->node.disk, FULL_FROM_BYTES + sim_below(sim, FULL_BYTES));
     for (uint64_t i = 0; i < events && trace_is_good(&sim->trace) && node_is_up(&sim->node); i++)
         one_event(sim);
+    fault_disk_limit(sim->node.disk, INT64_MAX);
 }
 
 /* Until it is up, or something is violated. */
@@ -295,6 +303,8 @@ bool sim_run(uint64_t seed, node_bug_t bug, sim_tally_t *tally, FILE *out)
     tally->returned += sim->model.returned;
     tally->dead_lettered += sim->model.dead_lettered;
     tally->dropped += sim->model.dropped;
+    tally->purged += sim->model.purged;
+    tally->disk_full += sim->node.refused_full;
     sim_free(sim);
     return good;
 }
