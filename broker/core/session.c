@@ -68,7 +68,7 @@ void sessions_init(core_t *core)
     heap_init(&core->sessions.timers, &kind, core);
 }
 
-static int64_t silence_us(const core_t *core)
+int64_t session_silence_us(const core_t *core)
 {
     return (int64_t)core->limits.heartbeat_ms * US_PER_MS * SESSION_HEARTBEATS;
 }
@@ -80,7 +80,7 @@ static int64_t grace_us(const core_t *core)
 
 static void session_arm(core_t *core, session_t *s)
 {
-    s->timer_us = s->heard_us + (s->is_silent ? grace_us(core) : silence_us(core));
+    s->timer_us = s->heard_us + (s->is_silent ? grace_us(core) : session_silence_us(core));
     heap_set(&core->sessions.timers, s->id);
 }
 
@@ -228,7 +228,7 @@ static bool session_owns(const session_t *s, bytes_t resume)
 /* Makes way for a newcomer of the same name: only a session that was silent too long is pushed out. */
 static bool name_vacate(core_t *core, session_t *old, error_t *err)
 {
-    int64_t free_us = old->heard_us + silence_us(core);
+    int64_t free_us = old->heard_us + session_silence_us(core);
     if (old->state == SESSION_LIVE && free_us > core->now_us) {
         error_set(err, STATUS_ALREADY_EXISTS, "NAME_IN_USE",
                   "Another live session has the name \"%s\": resume it with its token, or take another name.",

@@ -22,6 +22,8 @@ session_t *session_by_name(const core_t *core, bytes_t name);      /* NULL for n
 session_t *session_at(const core_t *core, uint32_t id);
 
 void session_heard(core_t *core, session_t *session);
+/* So long may a session be silent before its connection is given up. */
+int64_t session_silence_us(const core_t *core);
 
 /* Verbs. */
 void session_hello(core_t *core, const wire_msg_t *msg);

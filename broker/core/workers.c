@@ -339,6 +339,24 @@ static void serve_drop(core_t *core, serve_t *serve)
     method_leave(core, method);
 }
 
+/* What may run twice need not wait for its worker to come back: it waits for any worker, the old one among
+ * them, as long as the old one would have been waited for. */
+static void free_idempotent(core_t *core, session_t *session)
+{
+    uint32_t next;
+    for (uint32_t id = session->calls_run; id; id = next) {
+        call_t *call = call_at(core, id);
+        next = call->run_next;
+        if (!call->is_idempotent || call->chunk > 0 || !call->session || !call->method)
+            continue;
+        run_drop(core, call);
+        call_wait(core, call, true);
+        call->wait_until_us = core->now_us + session_silence_us(core);
+        call_arm(core, call);
+        workers_dispatch(core, method_at(core, call->method));
+    }
+}
+
 void workers_disconnect(core_t *core, session_t *session)
 {
     for (uint32_t id = session->calls_run; id; id = call_at(core, id)->run_next) {
@@ -347,6 +365,7 @@ void workers_disconnect(core_t *core, session_t *session)
     }
     while (session->serves.count)
         serve_drop(core, serve_at(core, session->serves.items[--session->serves.count]));
+    free_idempotent(core, session);
 }
 
 void workers_lost(core_t *core, session_t *session)

@@ -329,6 +329,41 @@ static void a_worker_that_lost_its_connection_goes_on_with_what_it_says_it_runs(
     assert_int_equal(expect_final(rig, STATUS_OK)->number, 1);
 }
 
+/* The first call that goes to a connection that is dead tells of the death: it must not pay for it. */
+static void a_call_that_may_run_twice_goes_to_another_worker_when_the_connection_is_lost(void **state)
+{
+    rig_t *rig = *state;
+    rig_hello(rig, 4, "worker-000004", NULL);
+    serve(rig, 4, 4);
+    wire_call_t c = a_call(1);
+    c.idempotent = true;
+    rig_send(rig, CALLER, WIRE_CALL, 1, &c);
+    (void)rig_expect(rig, 4, WIRE_CALL);
+    rig_gone(rig, 4);
+    assert_null(rig_take(rig, CALLER));
+    serve(rig, OTHER, 4);
+    (void)rig_expect(rig, OTHER, WIRE_SERVED);
+    assert_int_equal(rig_expect(rig, OTHER, WIRE_CALL)->call.number, 1);
+    reply(rig, OTHER, 1, 0, true);
+    assert_int_equal(expect_final(rig, STATUS_OK)->number, 1);
+}
+
+static void it_comes_back_to_its_own_worker_when_that_is_the_first_to_return(void **state)
+{
+    rig_t *rig = *state;
+    uint8_t token[CORE_RESUME_BYTES];
+    rig_hello(rig, 4, "worker-000004", token);
+    serve(rig, 4, 4);
+    wire_call_t c = a_call(1);
+    c.idempotent = true;
+    rig_send(rig, CALLER, WIRE_CALL, 1, &c);
+    rig_gone(rig, 4);
+    resume(rig, 5, "worker-000004", token);
+    serve_running(rig, 5, 1, 0);
+    reply(rig, 5, 1, 0, true);
+    assert_int_equal(expect_final(rig, STATUS_OK)->number, 1);
+}
+
 static void nobody_calls_under_another_name(void **state)
 {
     rig_t *rig = *state;
@@ -358,6 +393,8 @@ int main(void)
         TEST(after_a_restart_caller_and_worker_are_joined_in_either_order),
         TEST(a_call_that_no_worker_claims_after_a_restart_is_not_started_twice),
         TEST(a_worker_that_lost_its_connection_goes_on_with_what_it_says_it_runs),
+        TEST(a_call_that_may_run_twice_goes_to_another_worker_when_the_connection_is_lost),
+        TEST(it_comes_back_to_its_own_worker_when_that_is_the_first_to_return),
         TEST(nobody_calls_under_another_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
