@@ -292,6 +292,18 @@ static void add_item(deliver_t *d, const core_item_t *item, bytes_t raw)
     buf_append_bytes(&d->raw, raw);
 }
 
+/* An event that cannot be had: whoever follows the bus must know that one is missing. */
+static void emit_gap(deliver_t *d, const deliver_request_t *q, uint64_t record, deliver_emit_fn emit, void *ctx)
+{
+    const wire_gap_t gap = {.sub = q->sub, .from = record, .next = record + 1};
+    buf_clear(&d->frame);
+    wire_encode_verb(&d->frame, WIRE_GAP, 0, &gap);
+    if (d->frame.failed)
+        log_error("no memory for a gap", LOG_I("record", record));
+    else
+        emit(ctx, q->peer, buf_bytes(&d->frame));
+}
+
 void deliver_compose(deliver_t *deliver, const deliver_request_t *request, deliver_emit_fn emit, void *ctx)
 {
     begin_portion(deliver);
@@ -301,6 +313,11 @@ void deliver_compose(deliver_t *deliver, const deliver_request_t *request, deliv
         bytes_t raw;
         if (!journal_read(deliver->journal, item->record, &raw, &err)) {
             leave_out(deliver, item->record, &err);
+            if (request->verb == WIRE_DELIVER && item->receipt_len == 0) {
+                emit_portion(deliver, request, emit, ctx);
+                emit_gap(deliver, request, item->record, emit, ctx);
+                begin_portion(deliver);
+            }
             continue;
         }
         if (!has_room(deliver, request, raw.len + item->extra_len)) {

@@ -2,7 +2,7 @@
  *
  * The core names records; this reads them from the journal (its tail cache as a rule), decodes, and encodes DELIVER,
  * RECEIVED or the RESULT of a peek. What does not fit one frame leaves in several DELIVERs. A record that cannot be
- * read is logged and left out: its message comes again when its visibility ends. */
+ * read is logged and left out: a message comes again when its visibility ends, in place of an event goes a GAP. */
 #ifndef BROKER_DELIVER_H
 #define BROKER_DELIVER_H
 
