@@ -147,6 +147,11 @@ endif
 $(foreach s,$(TEST_SOURCES),$(eval $(call linked,$(call test_binary,$(s)),$(s),$(call test_libraries,$(s)))))
 $(foreach s,$(HELPER_SOURCES),$(eval $(call linked,$(s:tests/%.c=$(B)/tests/%),$(s),$(HOUSE))))
 $(foreach s,$(BENCH_SOURCES),$(eval $(call linked,$(call bench_binary,$(s)),$(s),$(HOUSE) broker-front)))
+# Compiled, though not linked, with the tests: a changed header must not break a fuzz target unnoticed.
+FUZZ_OBJECTS := $(call objects,$(FUZZ_SOURCES))
+ifneq ($(SAN),fuzz)
+OBJECTS += $(FUZZ_OBJECTS)
+endif
 ifeq ($(SAN),fuzz)
 EVERY_LIBRARY := $(HOUSE) broker-front mangactl $(SERVICE_DIRS:%=svc-%) $(SIM_DIRS:%=sim-%)
 $(foreach s,$(FUZZ_SOURCES),$(eval $(call linked,$(call fuzz_binary,$(s)),$(s),$(EVERY_LIBRARY))))
@@ -221,7 +226,7 @@ again = +$(MAKE) $(parallel) SAN=$(SAN)
 RUN_TESTS = MANGABUS_BUILD=$(CURDIR)/$(B) MANGABUS_BIN=$(CURDIR)/$(B)/bin tests/run
 
 .PHONY: test-binaries fuzz-binaries bench-binaries
-test-binaries: $(TESTS) $(HELPERS)
+test-binaries: $(TESTS) $(HELPERS) $(FUZZ_OBJECTS)
 fuzz-binaries: $(FUZZERS)
 bench-binaries: $(BENCHES)
 

@@ -2,7 +2,8 @@
 #include <stdlib.h>
 
 #include "kit/config_internal.h"
-#include "kit/service_internal.h"
+#include "kit/health.h"
+#include "kit/trace.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -42,13 +43,13 @@ static void try_trace(bytes_t text)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char *text = bytes_dup(bytes_from(data, size));
-    service_address_t address;
+    health_address_t address;
     error_t err;
     if (!text)
         return 0;
     for (int type = CONFIG_STR; type <= CONFIG_URL; type++)
         try_value((config_type_t)type, text);
-    if (service_address_parse(text, &address, &err) && strlen(address.host) == 0)
+    if (health_address_parse(text, &address, &err) && strlen(address.host) == 0)
         abort();
     (void)config_distance(text, "MANGABUS_ENDPOINT");
     try_trace(bytes_from(data, size));
