@@ -149,6 +149,7 @@ $(foreach s,$(HELPER_SOURCES),$(eval $(call linked,$(s:tests/%.c=$(B)/tests/%),$
 $(foreach s,$(BENCH_SOURCES),$(eval $(call linked,$(call bench_binary,$(s)),$(s),$(HOUSE) broker-front)))
 # Compiled, though not linked, with the tests: a changed header must not break a fuzz target unnoticed.
 FUZZ_OBJECTS := $(call objects,$(FUZZ_SOURCES))
+$(FUZZ_OBJECTS): ALL_CFLAGS += -Wno-unused-result # gcc minds the casts to void that clang takes
 ifneq ($(SAN),fuzz)
 OBJECTS += $(FUZZ_OBJECTS)
 endif

@@ -147,7 +147,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     open_sessions(&f);
     for (int i = 0; i < STEPS_MAX && size - at >= 3; i++) {
         uint8_t what = data[at];
-        uint64_t peer = 1 + (what & 3) % PEERS;
+        uint64_t peer = 1 + (what & 3u) % PEERS;
         size_t len = (size_t)data[at + 1] | (size_t)data[at + 2] << 8;
         at += 3;
         len = len < size - at ? len : size - at;
