@@ -47,7 +47,7 @@ static void choose_action(sim_t *sim, choice_t *choice)
     choice->action = dice < 60 ? WIRE_ACK : dice < 75 ? WIRE_RELEASE : dice < 88 ? WIRE_REJECT : WIRE_EXTEND;
     choice->delay_ms = 0;
     if (choice->action == WIRE_RELEASE || choice->action == WIRE_EXTEND)
-        choice->delay_ms = (int64_t)sim_below(sim, 3) * 1500;
+        choice->delay_ms = sim_below(sim, 3) ? (int64_t)sim_below(sim, 4000) : 0;
 }
 
 static settle_op_t *free_settle(client_t *client)

@@ -264,6 +264,7 @@ static sim_t *sim_new(uint64_t seed, node_bug_t bug, sim_tally_t *tally)
     sim->commit_at_us = INT64_MAX;
     sim->next_token = 1;
     sim->trace.seed = seed;
+    sim->trace.all = getenv("SIM_TRACE") ? stderr : NULL;
     sim->trace.begin_us = sim->trace.now_us = BEGIN_US;
     sim->heard = calloc(3, sizeof *sim->heard);
     if (!sim->heard)

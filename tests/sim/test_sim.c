@@ -1,8 +1,8 @@
 /* test_sim.c: thousands of whole lives of a broker, crashes included, each from one seed; and that the judge of these
  * lives notices when something is wrong.
  *
- * SEED= runs that one alone and prints its last events; SIM_RUNS= runs so many; SIM_SECONDS= runs for so long, from a
- * seed that the time gives. */
+ * SEED= runs that one alone, and SIM_TRACE=1 with it prints every event; SIM_RUNS= runs so many; SIM_SECONDS= runs for
+ * so long, from a seed that the time gives. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -11,6 +11,8 @@ void trace_note(trace_t *trace, const char *fmt, ...)
     va_start(args, fmt);
     (void)vsnprintf(line + at, TRACE_LINE_BYTES - (size_t)at, fmt, args);
     va_end(args);
+    if (trace->all)
+        fprintf(trace->all, "# %s\n", line);
 }
 
 bool trace_violated(trace_t *trace, const char *fmt, ...)

@@ -15,6 +15,7 @@ typedef struct {
     uint64_t count; /* events so far */
     char lines[TRACE_EVENTS][TRACE_LINE_BYTES];
     char violation[400]; /* empty: none yet */
+    FILE *all;           /* NULL, or where every event is told as it happens */
 } trace_t;
 
 /* One event, at trace->now_us. */
