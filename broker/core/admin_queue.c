@@ -3,6 +3,7 @@
 
 #include "broker/core/attributes.h"
 #include "broker/core/consume.h"
+#include "broker/core/group.h"
 #include "broker/core/ledger.h"
 #include "broker/core/message.h"
 #include "broker/core/queue.h"
@@ -28,7 +29,7 @@ static uint32_t queue_put_pairs(const core_t *core, const queue_t *queue, buf_t 
     put_u64(out, "delayed", queue->delayed);
     put_u64(out, "bytes", queue->bytes);
     mp_put_cstr(out, "oldest_us");
-    mp_put_i64(out, queue->visible.head ? message_at(core, queue->visible.head)->sent_us : 0);
+    mp_put_i64(out, visible_oldest_us(core, queue));
     put_u64(out, "consumers", queue->subs.count);
     mp_put_cstr(out, "fifo");
     mp_put_bool(out, queue->attributes.is_fifo);
@@ -107,10 +108,10 @@ bool admin_queue_info(core_t *core, const admin_request_t *request, buf_t *out, 
 static uint32_t peek_from(const core_t *core, const queue_t *queue, uint64_t record)
 {
     if (!record)
-        return queue->visible.head;
-    for (uint32_t id = queue->visible.head; id; id = message_at(core, id)->next)
+        return visible_first(core, queue);
+    for (uint32_t id = visible_first(core, queue); id; id = visible_next(core, queue, id))
         if (message_origin(core, message_at(core, id), NULL) == record)
-            return message_at(core, id)->next;
+            return visible_next(core, queue, id);
     return 0;
 }
 
@@ -131,7 +132,7 @@ bool admin_queue_peek(core_t *core, const admin_request_t *request, buf_t *out U
         if (bytes > core->limits.max_frame_bytes / 2 && core->out->item_count > first)
             break;
         item_fill(core, m, effects_item(core->out));
-        id = m->next;
+        id = visible_next(core, queue, id);
     }
     core_out_t *answer = effects_add(core->out, CORE_OUT_RESULT);
     answer->peer = request->session->peer;

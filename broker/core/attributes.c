@@ -29,8 +29,17 @@ static const number_rule_t numbers[] = {
 };
 _Static_assert(sizeof(((queue_attributes_t *)0)->max_message_bytes) == sizeof(int64_t), "one width for all numbers");
 
-/* Known, without effect on a standard queue, and checked when FIFO queues are evaluated. */
-static const char *const fifo_names[] = {"ContentBasedDeduplication", "DeduplicationScope", "FifoThroughputLimit"};
+/* What only FIFO queues have: two values each, as text (or, where they are those, as false and true). */
+typedef struct {
+    const char *name, *no, *yes;
+    size_t offset;
+} fifo_rule_t;
+
+static const fifo_rule_t fifo_rules[] = {
+    {"ContentBasedDeduplication", "false", "true", PLACE(content_dedup)},
+    {"DeduplicationScope", "queue", "messageGroup", PLACE(dedup_by_group)},
+    {"FifoThroughputLimit", "perQueue", "perMessageGroupId", PLACE(limited_by_group)},
+};
 /* Known, and without meaning here: receiving by waiting is a matter of credit. */
 static const char *const ignored_names[] = {"ReceiveMessageWaitTimeSeconds", "RedriveAllowPolicy"};
 
@@ -137,16 +146,21 @@ static bool redrive_read(bytes_t value, queue_attributes_t *out, error_t *err)
     return ok;
 }
 
-static bool fifo_flag_read(bytes_t name, bytes_t value, bool is_fifo, error_t *err)
+static bool fifo_flag_read(const fifo_rule_t *rule, bytes_t value, queue_attributes_t *out, error_t *err)
 {
     mp_reader_t r = mp_reader(value);
     mp_token_t token;
-    if (!is_fifo)
-        return error_set(err, STATUS_INVALID_ARGUMENT, AWS_BAD_NAME, "%.*s belongs to FIFO queues only.",
-                         BYTES_FMT(name));
-    if (!mp_next(&r, &token) || (token.type != MP_BOOL && token.type != MP_STR))
-        return error_set(err, STATUS_INVALID_ARGUMENT, AWS_BAD_VALUE, "%.*s is neither text nor true or false.",
-                         BYTES_FMT(name));
+    if (!out->is_fifo)
+        return error_set(err, STATUS_INVALID_ARGUMENT, AWS_BAD_NAME, "%s belongs to FIFO queues only.", rule->name);
+    bool given = mp_next(&r, &token);
+    bytes_t text = given && token.type == MP_STR ? token.bytes : BYTES_NONE;
+    if (given && token.type == MP_BOOL)
+        text = bytes_cstr(token.boolean ? "true" : "false");
+    bool yes = bytes_eq_cstr(text, rule->yes);
+    if (!yes && !bytes_eq_cstr(text, rule->no))
+        return error_set(err, STATUS_INVALID_ARGUMENT, AWS_BAD_VALUE, "%s must be %s or %s.", rule->name, rule->no,
+                         rule->yes);
+    memcpy((uint8_t *)out + rule->offset, &yes, sizeof yes);
     return true;
 }
 
@@ -170,8 +184,9 @@ static bool attribute_read(bytes_t name, bytes_t value, queue_attributes_t *out,
         return redrive_read(value, out, err);
     if (bytes_eq_cstr(name, "FifoQueue"))
         return fifo_queue_read(value, out->is_fifo, err);
-    if (in_list(name, fifo_names, ARRAY_LEN(fifo_names)))
-        return fifo_flag_read(name, value, out->is_fifo, err);
+    for (size_t i = 0; i < ARRAY_LEN(fifo_rules); i++)
+        if (bytes_eq_cstr(name, fifo_rules[i].name))
+            return fifo_flag_read(&fifo_rules[i], value, out, err);
     if (in_list(name, ignored_names, ARRAY_LEN(ignored_names)))
         return true;
     return error_set(err, STATUS_INVALID_ARGUMENT, AWS_BAD_NAME, "There is no queue attribute \"%.*s\".",
@@ -199,7 +214,9 @@ bool attributes_read(bytes_t name, bytes_t map, queue_attributes_t *out, error_t
         if (!attribute_read(key, value, out, err))
             return false;
     }
-    return true;
+    return !out->limited_by_group || out->dedup_by_group ||
+           error_set(err, STATUS_INVALID_ARGUMENT, AWS_BAD_VALUE,
+                     "FifoThroughputLimit perMessageGroupId needs DeduplicationScope messageGroup.");
 }
 
 uint32_t attributes_write(buf_t *out, const queue_attributes_t *attributes)
@@ -217,6 +234,13 @@ uint32_t attributes_write(buf_t *out, const queue_attributes_t *attributes)
     if (attributes->is_fifo) {
         mp_put_cstr(out, "FifoQueue");
         mp_put_bool(out, true);
+        pairs++;
+    }
+    for (size_t i = 0; attributes->is_fifo && i < ARRAY_LEN(fifo_rules); i++) {
+        bool yes;
+        memcpy(&yes, (const uint8_t *)attributes + fifo_rules[i].offset, sizeof yes);
+        mp_put_cstr(out, fifo_rules[i].name);
+        mp_put_cstr(out, yes ? fifo_rules[i].yes : fifo_rules[i].no);
         pairs++;
     }
     if (attributes->max_receives) {

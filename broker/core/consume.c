@@ -1,6 +1,9 @@
 /* consume.c: from a queue's visible chain to DELIVER and RECEIVED frames, one DELIVERED record for each frame. */
 #include "broker/core/consume.h"
 
+#include <stdio.h>
+
+#include "broker/core/group.h"
 #include "broker/core/ledger.h"
 #include "broker/core/message.h"
 #include "broker/core/queue.h"
@@ -51,28 +54,48 @@ bool receipt_read(bytes_t bytes, receipt_t *out)
 }
 
 /* -- items ----------------------------------------------------------------------------------------- */
-void dead_attributes(core_t *core, const message_t *message, core_item_t *item)
+static void put_dead(const core_t *core, const message_t *message, const dead_t *dead, attrs_writer_t *w)
+{
+    const char *source = name_text(core, dead->source), *reason = name_text(core, dead->reason);
+    attrs_put_str(w, ATTR_DEAD_LETTER_REASON, bytes_cstr(reason));
+    attrs_put_str(w, ATTR_DEAD_LETTER_SOURCE, bytes_cstr(source));
+    attrs_put_str(w, ATTR_DEAD_LETTER_QUEUE_SOURCE_ARN, bytes_cstr(source));
+    attrs_put_int(w, ATTR_DEAD_LETTER_TIME_MS, dead->moved_us / US_PER_MS);
+    attrs_put_int(w, ATTR_RETRY_ATTEMPTS, dead->receives);
+    attrs_put_str(w, ATTR_ERROR_CODE, bytes_cstr(retire_error_code(reason)));
+    attrs_put_str(w, ATTR_ERROR_MESSAGE, bytes_cstr(dead->detail ? dead->detail : reason));
+    if (dead->detail)
+        attrs_put_str(w, ATTR_DEAD_LETTER_DETAIL, bytes_cstr(dead->detail));
+    if (retire_exhausted(reason))
+        attrs_put_str(w, ATTR_EXHAUSTED_RETRY_CONDITION, bytes_cstr(retire_exhausted(reason)));
+    if (message->rule)
+        attrs_put_str(w, ATTR_RULE_ARN, bytes_cstr(name_text(core, message->rule)));
+}
+
+/* The record's number is the sequence number: it grows in every group, and not by one. */
+static void put_fifo(const message_t *message, const dead_t *dead, attrs_writer_t *w)
+{
+    char number[24];
+    (void)snprintf(number, sizeof number, "%020llu", (unsigned long long)message->record);
+    attrs_put_str(w, ATTR_SEQUENCE_NUMBER, bytes_cstr(number));
+    if (!dead)
+        return;
+    (void)snprintf(number, sizeof number, "%llu", (unsigned long long)dead->origin);
+    attrs_put_str(w, ATTR_MESSAGE_DEDUPLICATION_ID, bytes_cstr(number));
+}
+
+void item_attributes(core_t *core, const message_t *message, core_item_t *item)
 {
     const dead_t *dead = message_dead(core, message);
-    if (!dead)
+    if (!dead && !message->group)
         return;
     buf_t *out = &core->out->bytes;
     size_t at = out->len;
-    const char *source = name_text(core, dead->source), *reason = name_text(core, dead->reason);
     attrs_writer_t w = attrs_begin(out);
-    attrs_put_str(&w, ATTR_DEAD_LETTER_REASON, bytes_cstr(reason));
-    attrs_put_str(&w, ATTR_DEAD_LETTER_SOURCE, bytes_cstr(source));
-    attrs_put_str(&w, ATTR_DEAD_LETTER_QUEUE_SOURCE_ARN, bytes_cstr(source));
-    attrs_put_int(&w, ATTR_DEAD_LETTER_TIME_MS, dead->moved_us / US_PER_MS);
-    attrs_put_int(&w, ATTR_RETRY_ATTEMPTS, dead->receives);
-    attrs_put_str(&w, ATTR_ERROR_CODE, bytes_cstr(retire_error_code(reason)));
-    attrs_put_str(&w, ATTR_ERROR_MESSAGE, bytes_cstr(dead->detail ? dead->detail : reason));
-    if (dead->detail)
-        attrs_put_str(&w, ATTR_DEAD_LETTER_DETAIL, bytes_cstr(dead->detail));
-    if (retire_exhausted(reason))
-        attrs_put_str(&w, ATTR_EXHAUSTED_RETRY_CONDITION, bytes_cstr(retire_exhausted(reason)));
-    if (message->rule)
-        attrs_put_str(&w, ATTR_RULE_ARN, bytes_cstr(name_text(core, message->rule)));
+    if (dead)
+        put_dead(core, message, dead, &w);
+    if (message->group)
+        put_fifo(message, dead, &w);
     if (!attrs_end(&w, NULL))
         return;
     item->extra_at = (uint32_t)at;
@@ -85,7 +108,7 @@ void item_fill(core_t *core, const message_t *message, core_item_t *item)
     item->route = message->route == MESSAGE_NO_ROUTE ? CORE_NO_ROUTE : message->route;
     item->receives = message->receives;
     item->first_receive_us = message_first_receive_us(message);
-    dead_attributes(core, message, item);
+    item_attributes(core, message, item);
 }
 
 static void item_deliver(core_t *core, const queue_t *queue, const message_t *message)
@@ -98,11 +121,17 @@ static void item_deliver(core_t *core, const queue_t *queue, const message_t *me
 }
 
 /* -- one turn -------------------------------------------------------------------------------------- */
+static uint32_t first_of(const core_t *core, const queue_t *queue)
+{
+    const group_t *ready = group_at(queue, queue->ready.head);
+    return ready ? group_first(core, ready) : queue->visible.head;
+}
+
 /* Messages received too often leave before they are looked at, as SQS moves them on the next receive. */
-static uint32_t first_deliverable(core_t *core, queue_t *queue)
+static uint32_t first_deliverable(core_t *core, const queue_t *queue)
 {
     uint32_t id;
-    while ((id = queue->visible.head) != 0 && retire_if_exhausted(core, queue, id))
+    while ((id = first_of(core, queue)) != 0 && retire_if_exhausted(core, queue, id))
         ;
     return id;
 }
@@ -151,22 +180,48 @@ static void entry_add(core_t *core, const queue_t *queue, const taker_t *taker, 
     };
 }
 
-/* Chooses messages for one frame and lists them in the record; they leave the chain when it is applied, so
- * the walk goes along the chain. */
-static void turn_choose(core_t *core, const queue_t *queue, const taker_t *taker, uint32_t most)
+typedef struct {
+    const queue_t *queue;
+    const taker_t *taker;
+    uint32_t most;
+    uint64_t bytes;
+} turn_t;
+
+/* One that was received too often stays: its turn to be moved comes when it is first. */
+static bool turn_add(core_t *core, turn_t *turn, const message_t *m)
 {
-    record_delivered_t *r = &core->record->delivered;
-    uint64_t bytes = 0;
-    r->entries.count = 0;
-    for (uint32_t id = queue->visible.head; id && r->entries.count < most; id = message_at(core, id)->next) {
-        const message_t *m = message_at(core, id);
-        if (!taker_takes(core, taker, bytes, m))
-            break;
-        if (retire_is_exhausted(core, queue, m))
-            break; /* its turn to be moved comes when it is first */
-        bytes += m->bytes;
-        entry_add(core, queue, taker, m);
+    if (core->record->delivered.entries.count >= turn->most || !taker_takes(core, turn->taker, turn->bytes, m) ||
+        retire_is_exhausted(core, turn->queue, m))
+        return false;
+    turn->bytes += m->bytes;
+    entry_add(core, turn->queue, turn->taker, m);
+    return true;
+}
+
+/* As many of one group as there are, then others, as SQS does. */
+static void turn_choose_groups(core_t *core, turn_t *turn)
+{
+    const group_t *group = group_at(turn->queue, turn->queue->ready.head);
+    for (; group; group = group_at(turn->queue, group->next)) {
+        uint32_t id = group_first(core, group), first = id;
+        while (id && turn_add(core, turn, message_at(core, id)))
+            id = group_next(core, group, id);
+        if (id == first)
+            return; /* no room, or it is to be moved first */
     }
+}
+
+/* Chooses messages for one frame and lists them in the record; they leave their chain when it is applied, so
+ * the walk goes along the chain. */
+static void turn_choose(core_t *core, turn_t *turn)
+{
+    core->record->delivered.entries.count = 0;
+    if (turn->queue->attributes.is_fifo) {
+        turn_choose_groups(core, turn);
+        return;
+    }
+    for (uint32_t id = turn->queue->visible.head; id && turn_add(core, turn, message_at(core, id));)
+        id = message_at(core, id)->next;
 }
 
 static void turn_deliver(core_t *core, const queue_t *queue, const taker_t *taker)
@@ -228,12 +283,13 @@ static void consume_queue(core_t *core, queue_t *queue)
 {
     uint32_t able;
     taker_t taker = {0};
-    while (queue->visible.count && queue->in_flight < core->limits.in_flight &&
+    while (first_of(core, queue) && queue->in_flight < core->limits.in_flight &&
            (able = next_in_turn(core, queue, &taker)) != 0) {
         if (!first_deliverable(core, queue))
             return;
         uint32_t share = (queue->visible.count + able - 1) / able;
-        turn_choose(core, queue, &taker, taker_most(core, queue, &taker, share));
+        turn_t turn = {queue, &taker, taker_most(core, queue, &taker, share), 0};
+        turn_choose(core, &turn);
         turn_deliver(core, queue, &taker);
     }
 }

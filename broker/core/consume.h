@@ -23,9 +23,9 @@ typedef struct {
 void receipt_write(uint8_t out[CORE_RECEIPT_BYTES], const receipt_t *receipt);
 MUST_USE bool receipt_read(bytes_t bytes, receipt_t *out);
 
-/* Appends the attributes that a dead letter carries beside its own to out->bytes: a msgpack map. Sets the
- * item's extra_at and extra_len; nothing for other messages. */
-void dead_attributes(core_t *core, const message_t *message, core_item_t *item);
+/* Appends the attributes that a dead letter or a message of a FIFO queue carries beside its own to out->bytes: a
+ * msgpack map. Sets the item's extra_at and extra_len; nothing for other messages. */
+void item_attributes(core_t *core, const message_t *message, core_item_t *item);
 
 /* Fills an item from a message, without receipt. */
 void item_fill(core_t *core, const message_t *message, core_item_t *item);

@@ -67,11 +67,16 @@ static void ring_grow(dedup_t *dedup)
     dedup->cap = cap;
 }
 
-void dedup_add(dedup_t *dedup, bytes_t key, uint64_t record, int64_t at_us, int64_t since_us)
+void dedup_forget(dedup_t *dedup, int64_t since_us)
 {
     while (dedup->count && entry_at(dedup, 0)->at_us < since_us)
         forget_first(dedup);
     keys_compact(dedup);
+}
+
+void dedup_add(dedup_t *dedup, bytes_t key, uint64_t record, int64_t at_us, int64_t since_us)
+{
+    dedup_forget(dedup, since_us);
     if (dedup->count == dedup->cap)
         ring_grow(dedup);
     uint32_t at = (dedup->first + dedup->count++) & (dedup->cap - 1);

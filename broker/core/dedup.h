@@ -28,6 +28,8 @@ typedef struct {
 uint64_t dedup_find(const dedup_t *dedup, bytes_t key, int64_t since_us);
 /* Remembers a key that dedup_find did not find, and forgets what is older than since_us. */
 void dedup_add(dedup_t *dedup, bytes_t key, uint64_t record, int64_t at_us, int64_t since_us);
+/* Forgets what is older than since_us, so that `count` is what is remembered. */
+void dedup_forget(dedup_t *dedup, int64_t since_us);
 void dedup_free(dedup_t *dedup);
 /* The same for the same keys, records and times within the window. */
 uint64_t dedup_digest(const dedup_t *dedup, int64_t since_us);

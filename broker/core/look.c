@@ -1,5 +1,6 @@
 /* look.c: what the outside may see of the core: counters, queues, the oldest record needed, a digest. */
 #include "broker/core/cursor.h"
+#include "broker/core/group.h"
 #include "broker/core/message.h"
 #include "broker/core/producer.h"
 #include "broker/core/queue.h"
@@ -33,7 +34,7 @@ void core_each_queue(const core_t *core, void (*each)(void *ctx, const core_queu
             .visible = queue->visible.count,
             .in_flight = queue->in_flight,
             .delayed = queue->delayed,
-            .oldest_us = queue->visible.head ? message_at(core, queue->visible.head)->sent_us : 0,
+            .oldest_us = visible_oldest_us(core, queue),
             .is_fifo = queue->attributes.is_fifo,
         };
         each(ctx, &stats);
@@ -73,6 +74,9 @@ static uint64_t message_digest(const core_t *core, const message_t *m)
     digest = map_mix(digest, map_mix(((uint64_t)m->first_received_ms << 32) | m->received_ms, queue));
     digest = map_mix(digest, map_mix(m->receives, ((uint64_t)m->state << 32) | ((uint64_t)m->route << 22) | m->bytes));
     digest = map_mix(digest, map_mix(holder ? holder->number : 0, m->rule));
+    const group_t *group = group_at(pool_get(&core->queues, m->queue), m->group);
+    if (group)
+        digest = map_mix(digest, map_hash_bytes(bytes_cstr(group->name)));
     return dead ? map_mix(digest, map_mix((uint64_t)dead->moved_us, dead->receives)) : digest;
 }
 
@@ -81,9 +85,15 @@ static uint64_t queue_digest(const core_t *core, const queue_t *queue)
     uint64_t digest = map_mix(queue->incarnation, map_hash_bytes(bytes_cstr(queue->name)));
     digest = map_mix(digest, map_hash_bytes(buf_bytes(&queue->given)));
     digest = map_mix(digest, map_mix(queue->in_flight, queue->delayed));
-    for (uint32_t id = queue->visible.head; id; id = message_at(core, id)->next)
-        digest = map_mix(digest, message_digest(core, message_at(core, id)));
-    return digest;
+    uint64_t unordered = 0; /* the order within groups is in their digest */
+    for (uint32_t id = visible_first(core, queue); id; id = visible_next(core, queue, id)) {
+        uint64_t one = message_digest(core, message_at(core, id));
+        if (queue->attributes.is_fifo)
+            unordered += one;
+        else
+            digest = map_mix(digest, one);
+    }
+    return queue->attributes.is_fifo ? map_mix(digest, map_mix(groups_digest(core, queue), unordered)) : digest;
 }
 
 static uint64_t session_digest(const session_t *session)

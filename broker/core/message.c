@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "broker/core/group.h"
 #include "broker/core/queue.h"
 
 #define CHUNK_BITS 12u
@@ -104,11 +105,11 @@ void messages_free(core_t *core)
 }
 
 /* -- chains -------------------------------------------------------------------------------------- */
-static void chain_put(core_t *core, chain_t *chain, uint32_t id, bool at_front)
+void message_link(core_t *core, chain_t *chain, uint32_t id, uint32_t before)
 {
     message_t *m = message_at(core, id);
-    m->prev = at_front ? 0 : chain->tail;
-    m->next = at_front ? chain->head : 0;
+    m->prev = before ? message_at(core, before)->prev : chain->tail;
+    m->next = before;
     if (m->prev)
         message_at(core, m->prev)->next = id;
     else
@@ -120,7 +121,7 @@ static void chain_put(core_t *core, chain_t *chain, uint32_t id, bool at_front)
     chain->count++;
 }
 
-static void chain_drop(core_t *core, chain_t *chain, uint32_t id)
+void message_unlink(core_t *core, chain_t *chain, uint32_t id)
 {
     message_t *m = message_at(core, id);
     if (m->prev)
@@ -155,19 +156,58 @@ static void message_leave(core_t *core, uint32_t id, queue_t *queue)
     case MESSAGE_FREE:
         return;
     case MESSAGE_VISIBLE:
-        chain_drop(core, &queue->visible, id);
+        if (m->group)
+            group_hide(core, queue, id);
+        else
+            message_unlink(core, &queue->visible, id);
         heap_drop(&core->messages.due, id);
         return;
     case MESSAGE_DELAYED:
         queue->delayed--;
         heap_drop(&core->messages.delayed, id);
+        if (m->group && m->receives)
+            group_unhold(core, queue, id);
         return;
     case MESSAGE_IN_FLIGHT:
         if (queue->in_flight-- >= core->limits.in_flight)
             queue_touch(core, queue);
-        chain_drop(core, &holder_of(core, m)->held, id);
+        message_unlink(core, &holder_of(core, m)->held, id);
         heap_drop(&core->messages.due, id);
         m->session = 0;
+        if (m->group)
+            group_unhold(core, queue, id);
+        return;
+    }
+}
+
+static void message_enter(core_t *core, uint32_t id, queue_t *queue, const next_state_t *next)
+{
+    message_t *m = message_at(core, id);
+    switch (next->state) {
+    case MESSAGE_FREE:
+        return;
+    case MESSAGE_VISIBLE:
+        heap_set(&core->messages.due, id);
+        if (m->group) {
+            group_show(core, queue, id);
+            return;
+        }
+        message_link(core, &queue->visible, id, next->at_front ? queue->visible.head : 0);
+        queue_touch(core, queue);
+        return;
+    case MESSAGE_DELAYED:
+        queue->delayed++;
+        heap_set(&core->messages.delayed, id);
+        if (m->group && m->receives)
+            group_hold(core, queue, id);
+        return;
+    case MESSAGE_IN_FLIGHT:
+        queue->in_flight++;
+        m->session = (uint16_t)next->holder->id;
+        message_link(core, &next->holder->held, id, 0);
+        heap_set(&core->messages.due, id);
+        if (m->group)
+            group_hold(core, queue, id);
         return;
     }
 }
@@ -180,25 +220,9 @@ static void message_become(core_t *core, uint32_t id, const next_state_t *next)
     message_leave(core, id, queue);
     m->state = next->state & 7u;
     m->timer_us = next->timer_us;
-    switch (next->state) {
-    case MESSAGE_FREE:
-        return;
-    case MESSAGE_VISIBLE:
-        chain_put(core, &queue->visible, id, next->at_front);
-        heap_set(&core->messages.due, id);
-        queue_touch(core, queue);
-        return;
-    case MESSAGE_DELAYED:
-        queue->delayed++;
-        heap_set(&core->messages.delayed, id);
-        return;
-    case MESSAGE_IN_FLIGHT:
-        queue->in_flight++;
-        m->session = (uint16_t)next->holder->id;
-        chain_put(core, &next->holder->held, id, false);
-        heap_set(&core->messages.due, id);
-        return;
-    }
+    message_enter(core, id, queue, next);
+    if (m->group)
+        group_refresh(core, queue, m->group);
 }
 
 static void message_show(core_t *core, uint32_t id, bool at_front)
@@ -217,6 +241,8 @@ uint32_t message_add(core_t *core, const message_t *template, int64_t visible_us
     map_add(&core->messages.by_identity, map_hash_pair(m->queue, m->record), id);
     queue_t *queue = pool_get(&core->queues, m->queue);
     queue->bytes += m->bytes;
+    if (m->group)
+        group_at(queue, m->group)->messages++;
     if (visible_us > now_us)
         message_become(core, id, &(next_state_t){MESSAGE_DELAYED, visible_us, NULL, false});
     else
@@ -264,6 +290,8 @@ void message_remove(core_t *core, uint32_t id)
     queue_t *queue = pool_get(&core->queues, m->queue);
     message_become(core, id, &(next_state_t){MESSAGE_FREE, 0, NULL, false});
     queue->bytes -= m->bytes;
+    if (m->group)
+        group_leave(queue, m->group);
     map_drop(&core->messages.by_identity, map_hash_pair(m->queue, m->record), id);
     dead_forget(core, m->dead);
     m->dead = 0;
@@ -292,9 +320,20 @@ int64_t message_expires_us(const core_t *core, const message_t *message, bool *b
 
 void message_retime(core_t *core, const queue_t *queue)
 {
-    for (uint32_t id = queue->visible.head; id; id = message_at(core, id)->next) {
+    for (uint32_t id = visible_first(core, queue); id; id = visible_next(core, queue, id)) {
         message_at(core, id)->timer_us = message_expires_us(core, message_at(core, id), NULL);
         heap_set(&core->messages.due, id);
+    }
+}
+
+void message_redelay(core_t *core, const queue_t *queue)
+{
+    for (uint32_t id = 1; id <= core->messages.made; id++) {
+        message_t *m = message_at(core, id);
+        if (m->queue != queue->id || m->state != MESSAGE_DELAYED || m->receives)
+            continue;
+        m->timer_us = m->sent_us + queue->attributes.delay_us;
+        heap_set(&core->messages.delayed, id);
     }
 }
 

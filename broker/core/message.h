@@ -15,7 +15,7 @@ message_t *message_at(const core_t *core, uint32_t id);
 /* 0 when the queue holds no such message. */
 uint32_t message_find(const core_t *core, uint32_t queue, uint64_t record);
 
-/* Makes a message from a filled-in template (record, sent_us, queue, bytes, route, rule, dead, receives);
+/* Makes a message from a filled-in template (record, sent_us, queue, bytes, route, rule, dead, receives, group);
  * visible at once when visible_us is not after now_us. */
 uint32_t message_add(core_t *core, const message_t *template, int64_t visible_us, int64_t now_us);
 
@@ -28,6 +28,13 @@ void message_remove(core_t *core, uint32_t id);
 
 /* Delayed messages whose time has come by now_us become visible, in order of their times. */
 void message_promote(core_t *core, int64_t now_us);
+/* Puts a message into a chain before another one of it; 0: at its end. For the modules that hold chains. */
+void message_link(core_t *core, chain_t *chain, uint32_t id, uint32_t before);
+void message_unlink(core_t *core, chain_t *chain, uint32_t id);
+
+/* Sets the times of a FIFO queue's messages that were not received yet anew, after its delay changed: SQS changes
+ * them too, and else later ones would pass them. Walks all messages. */
+void message_redelay(core_t *core, const queue_t *queue);
 /* Sets the timers of a queue's visible messages anew, after its retention changed. Walks the queue. */
 void message_retime(core_t *core, const queue_t *queue);
 /* Removes every message of a queue. Walks all messages. */

@@ -6,11 +6,13 @@
 #include "broker/core/answer.h"
 #include "broker/core/attributes.h"
 #include "broker/core/cursor.h"
+#include "broker/core/group.h"
 #include "broker/core/ledger.h"
 #include "broker/core/message.h"
 #include "broker/core/producer.h"
 #include "broker/core/queue.h"
 #include "broker/core/route.h"
+#include "broker/core/sha256.h"
 #include "broker/core/topology.h"
 #include "proto/attrs.h"
 #include "proto/envelope.h"
@@ -65,7 +67,7 @@ typedef struct {
     bus_t *bus;
     const wire_publish_t *msg;
     buf_t bodies;
-    bytes_t dedup; /* of the entry at hand */
+    bytes_t dedup, event_id; /* of the entry at hand */
 } publish_t;
 
 static bool publish_check(const core_t *core, publish_t *p, error_t *err)
@@ -83,11 +85,12 @@ static bool publish_check(const core_t *core, publish_t *p, error_t *err)
     return route_check_to(core, msg->to, err);
 }
 
-static bool event_check(const core_t *core, const wire_publish_entry_t *entry, error_t *err)
+static bool event_check(const core_t *core, publish_t *p, const wire_publish_entry_t *entry, error_t *err)
 {
     envelope_t envelope;
     if (!attrs_check(entry->attrs, err) || !envelope_read(entry->body, &envelope, err))
         return false;
+    p->event_id = envelope.id;
     size_t bytes = envelope_size_bytes(&envelope, envelope.detail.len) + entry->attrs.len;
     if (bytes > WIRE_MESSAGE_MAX_BYTES)
         return error_set(err, STATUS_INVALID_ARGUMENT, "MessageTooLong",
@@ -97,14 +100,12 @@ static bool event_check(const core_t *core, const wire_publish_entry_t *entry, e
 }
 
 /* The key within the bus; an event that is replayed has keys of its own, so that a replay has effect. */
-static bytes_t dedup_key(const publish_t *p, bytes_t dedup, char *space, size_t cap)
+static bytes_t dedup_key(bytes_t replay_name, bytes_t dedup, char *space, size_t cap)
 {
-    if (!dedup.len || !p->msg->replay_name.len)
+    if (!dedup.len || !replay_name.len || replay_name.len + 1 + dedup.len > cap)
         return dedup;
-    size_t name = p->msg->replay_name.len;
-    if (name + 1 + dedup.len > cap)
-        return dedup;
-    memcpy(space, p->msg->replay_name.data, name);
+    size_t name = replay_name.len;
+    memcpy(space, replay_name.data, name);
     space[name] = DEDUP_SEPARATOR;
     memcpy(space + name + 1, dedup.data, dedup.len);
     return bytes_from(space, name + 1 + dedup.len);
@@ -114,6 +115,7 @@ static bool dedup_check(const core_t *core, const publish_t *p, uint64_t *record
 {
     if (!p->dedup.len)
         return true;
+    dedup_forget(&p->bus->dedup, core->now_us - p->bus->dedup_window_us);
     if (p->bus->dedup.count >= DEDUP_KEYS_MAX)
         return error_set(err, STATUS_RESOURCE_EXHAUSTED, "ThrottlingException",
                          "Bus \"%s\" remembers its %u deduplication keys already.", p->bus->name, DEDUP_KEYS_MAX);
@@ -142,25 +144,42 @@ static bytes_t entry_group(const wire_publish_entry_t *entry)
     return attrs_str(entry->attrs, ATTR_MESSAGE_GROUP_ID, &group) ? group : BYTES_NONE;
 }
 
+/* Deduplication id in FIFO queues: what is given among the attributes, or the event's id. */
+static void entry_dedup(const publish_t *p, const wire_publish_entry_t *entry, route_request_t *request, char *space,
+                        size_t cap)
+{
+    bytes_t id;
+    request->is_dedup_given = attrs_str(entry->attrs, ATTR_MESSAGE_DEDUPLICATION_ID, &id) &&
+                              group_id_check(id, ATTR_MESSAGE_DEDUPLICATION_ID, NULL);
+    request->dedup = dedup_key(request->replay_name, request->is_dedup_given ? id : p->event_id, space, cap);
+}
+
 static bool publish_one(core_t *core, publish_t *p, const wire_publish_entry_t *entry, uint64_t seq,
                         wire_result_entry_t *out, error_t *err)
 {
-    char space[2 * WIRE_NAME_MAX_BYTES + 1];
+    char space[2 * WIRE_NAME_MAX_BYTES + 1], fifo_space[2 * WIRE_NAME_MAX_BYTES + 1];
     uint64_t known;
     if (!producer_check(core, p->session, seq, &known, err))
         return false;
     if (entry->dedup.len > WIRE_NAME_MAX_BYTES)
         return error_set(err, STATUS_INVALID_ARGUMENT, "InvalidParameterValue", "dedup exceeds %d bytes.",
                          WIRE_NAME_MAX_BYTES);
-    p->dedup = dedup_key(p, entry->dedup, space, sizeof space);
-    if (!known && (!event_check(core, entry, err) || !dedup_check(core, p, &known, err)))
+    p->dedup = dedup_key(p->msg->replay_name, entry->dedup, space, sizeof space);
+    if (!known && (!event_check(core, p, entry, err) || !dedup_check(core, p, &known, err)))
         return false;
     if (known) {
         core->stats.duplicates++;
         *out = (wire_result_entry_t){.record = known, .duplicate = true};
         return true;
     }
-    const route_request_t request = {p->bus, p->msg->to, p->msg->replay_name, entry->body, entry_group(entry)};
+    char hashes[RECORD_ROUTES_MAX][SHA256_HEX_BYTES];
+    route_request_t request = {.bus = p->bus,
+                               .to = p->msg->to,
+                               .replay_name = p->msg->replay_name,
+                               .envelope = entry->body,
+                               .group = entry_group(entry),
+                               .hashes = hashes};
+    entry_dedup(p, entry, &request, fifo_space, sizeof fifo_space);
     buf_clear(&p->bodies);
     if (!room_check(core, RECORD_ROUTES_MAX, err) || !route_event(core, &request, &p->bodies, err))
         return false;
@@ -200,11 +219,35 @@ static bool send_check(const core_t *core, const wire_send_t *msg, queue_t **que
     if (!answer_takes_work(core, err) || !answer_allowed(core, ROLE_SEND, msg->queue, err))
         return false;
     *queue = queue_need(core, msg->queue, err);
-    if (!*queue)
+    return *queue != NULL;
+}
+
+/* SQS: a delay is the queue's alone, a group is needed, and so is a deduplication id, given or computed. */
+static bool fifo_check(const queue_t *queue, const wire_send_entry_t *entry, error_t *err)
+{
+    if (entry->delay_ms != -1)
+        return error_set(err, STATUS_INVALID_ARGUMENT, "InvalidParameterValue",
+                         "\"%s\" is a FIFO queue, where only the queue has a delay: delay_ms must be -1.", queue->name);
+    if (!entry->group.len)
+        return error_set(err, STATUS_INVALID_ARGUMENT, "MissingParameter",
+                         "\"%s\" is a FIFO queue: MessageGroupId is needed.", queue->name);
+    if (!group_id_check(entry->group, "MessageGroupId", err))
         return false;
-    return !(*queue)->attributes.is_fifo ||
-           error_set(err, STATUS_UNIMPLEMENTED, "UnsupportedOperation",
-                     "Queue \"%s\" is a FIFO queue, which this version does not serve yet.", (*queue)->name);
+    if (!entry->dedup.len)
+        return queue->attributes.content_dedup ||
+               error_set(err, STATUS_INVALID_ARGUMENT, "InvalidParameterValue",
+                         "\"%s\" needs a MessageDeduplicationId: it has no ContentBasedDeduplication.", queue->name);
+    return group_id_check(entry->dedup, "MessageDeduplicationId", err);
+}
+
+static bool standard_check(const queue_t *queue, const wire_send_entry_t *entry, error_t *err)
+{
+    if (entry->group.len > GROUP_ID_MAX_BYTES)
+        return error_set(err, STATUS_INVALID_ARGUMENT, "InvalidParameterValue",
+                         "MessageGroupId must not exceed %d bytes.", GROUP_ID_MAX_BYTES);
+    return !entry->dedup.len ||
+           error_set(err, STATUS_INVALID_ARGUMENT, "InvalidParameterValue",
+                     "MessageDeduplicationId belongs to FIFO queues; \"%s\" is none.", queue->name);
 }
 
 static bool message_check(const queue_t *queue, const wire_send_entry_t *entry, error_t *err)
@@ -222,47 +265,82 @@ static bool message_check(const queue_t *queue, const wire_send_entry_t *entry, 
         return error_set(err, STATUS_INVALID_ARGUMENT, "MessageTooLong",
                          "The message and its attributes have %zu bytes; queue \"%s\" takes %llu.", bytes, queue->name,
                          (unsigned long long)queue->attributes.max_message_bytes);
-    if (entry->group.len > 128)
-        return error_set(err, STATUS_INVALID_ARGUMENT, "InvalidParameterValue",
-                         "MessageGroupId must not exceed 128 bytes.");
-    if (entry->dedup.len)
-        return error_set(err, STATUS_INVALID_ARGUMENT, "InvalidParameterValue",
-                         "MessageDeduplicationId belongs to FIFO queues; \"%s\" is none.", queue->name);
+    if (!(queue->attributes.is_fifo ? fifo_check : standard_check)(queue, entry, err))
+        return false;
     error_t why;
     return mp_validate(entry->body, &why) || error_set(err, STATUS_INVALID_ARGUMENT, "InvalidMessageContents",
                                                        "The message is not one msgpack value: %s", why.message);
 }
 
-static uint64_t send_write(core_t *core, const session_t *session, const queue_t *queue, const wire_send_entry_t *entry,
-                           uint64_t seq)
+typedef struct {
+    const session_t *session;
+    queue_t *queue;
+    uint64_t seq;  /* of the producer */
+    bytes_t dedup; /* given or computed; empty on a standard queue */
+    bool is_duplicate;
+} send_t;
+
+static uint64_t send_write(core_t *core, const send_t *s, const wire_send_entry_t *entry)
 {
-    int64_t delay_us = entry->delay_ms < 0 ? queue->attributes.delay_us : entry->delay_ms * US_PER_MS;
+    int64_t delay_us = entry->delay_ms < 0 ? s->queue->attributes.delay_us : entry->delay_ms * US_PER_MS;
     core->record->send = (record_send_t){
-        .queue = queue->incarnation,
-        .producer = seq ? session->producer : 0,
-        .producer_seq = seq,
+        .queue = s->queue->incarnation,
+        .producer = s->seq ? s->session->producer : 0,
+        .producer_seq = s->seq,
         .group = entry->group,
+        .dedup = s->dedup,
         .visible_us = delay_us ? core->now_us + delay_us : 0,
+        .duplicate = s->is_duplicate,
         .attrs = entry->attrs,
         .body = entry->body,
     };
     return ledger_write(core, RECORD_SEND);
 }
 
-static bool send_one(core_t *core, const session_t *session, const queue_t *queue, const wire_send_entry_t *entry,
-                     uint64_t seq, wire_result_entry_t *out, error_t *err)
+static void send_known(core_t *core, uint64_t record, wire_result_entry_t *out)
+{
+    core->stats.duplicates++;
+    *out = (wire_result_entry_t){.record = record, .duplicate = true};
+}
+
+/* What the queue has taken within the window is not taken again; a producer's number is remembered all the same. */
+static bool send_deduplicate(core_t *core, send_t *s, const wire_send_entry_t *entry, uint64_t *known, error_t *err)
+{
+    if (!s->queue->attributes.is_fifo)
+        return true;
+    *known = group_dedup_find(s->queue, entry->group, s->dedup, core->now_us);
+    s->is_duplicate = *known != 0;
+    if (s->is_duplicate && s->seq)
+        (void)send_write(core, s, entry);
+    return s->is_duplicate || group_dedup_has_room(s->queue, core->now_us) ||
+           error_set(err, STATUS_RESOURCE_EXHAUSTED, "ThrottlingException",
+                     "Queue \"%s\" remembers its %u deduplication ids already.", s->queue->name, DEDUP_KEYS_MAX);
+}
+
+static bool send_one(core_t *core, send_t *s, const wire_send_entry_t *entry, wire_result_entry_t *out, error_t *err)
 {
     uint64_t known;
-    if (!producer_check(core, session, seq, &known, err))
+    char hash[SHA256_HEX_BYTES];
+    if (!producer_check(core, s->session, s->seq, &known, err))
         return false;
     if (known) {
-        core->stats.duplicates++;
-        *out = (wire_result_entry_t){.record = known, .duplicate = true};
+        send_known(core, known, out);
         return true;
     }
-    if (!message_check(queue, entry, err) || !room_check(core, 1, err))
+    if (!message_check(s->queue, entry, err) || !room_check(core, 1, err))
         return false;
-    *out = (wire_result_entry_t){.record = send_write(core, session, queue, entry, seq)};
+    s->dedup = entry->dedup;
+    if (s->queue->attributes.is_fifo && !entry->dedup.len) {
+        sha256_hex(entry->body, hash);
+        s->dedup = bytes_cstr(hash);
+    }
+    if (!send_deduplicate(core, s, entry, &known, err))
+        return false;
+    if (known) {
+        send_known(core, known, out);
+        return true;
+    }
+    *out = (wire_result_entry_t){.record = send_write(core, s, entry)};
     core->stats.sent++;
     return true;
 }
@@ -279,8 +357,8 @@ void publish_handle_send(core_t *core, session_t *session, const wire_msg_t *msg
     buf_t texts = {0};
     for (uint32_t i = 0; i < msg->send.entries.count; i++) {
         wire_result_entry_t *out = &results->results.items[results->results.count++];
-        if (!send_one(core, session, queue, &msg->send.entries.items[i], entry_seq(msg->send.producer_seq, i), out,
-                      &err))
+        send_t s = {.session = session, .queue = queue, .seq = entry_seq(msg->send.producer_seq, i)};
+        if (!send_one(core, &s, &msg->send.entries.items[i], out, &err))
             result_refused(out, &err, &texts);
     }
     results_send(core, session, WIRE_SENT, results, &texts);
@@ -293,20 +371,24 @@ static bool route_apply(core_t *core, const record_t *record, uint32_t nth, erro
 {
     const record_publish_t *r = &record->publish;
     const record_route_t *route = &r->routes.items[nth];
-    const queue_t *queue = queue_by_incarnation(core, route->queue);
+    queue_t *queue = queue_by_incarnation(core, route->queue);
     if (!queue)
         return ledger_misfit(err, record, "queue", route->queue);
+    bool is_fifo = queue->attributes.is_fifo;
     size_t bytes = r->attrs.len + (route->transformed ? route->body.len : r->body.len);
     uint32_t rule = name_keep(core, route->rule);
     const message_t message = {
         .record = record->seq,
         .sent_us = record->ingest_us,
         .queue = (uint16_t)queue->id,
+        .group = is_fifo ? group_need(queue, route->group) : 0,
         .bytes = bytes & MESSAGE_BYTES_MASK,
         .route = nth & MESSAGE_NO_ROUTE,
         .rule = rule <= UINT16_MAX ? (uint16_t)rule : 0,
     };
     (void)message_add(core, &message, route->visible_us, record->ingest_us);
+    if (is_fifo)
+        group_dedup_add(queue, route->group, route->dedup, record->seq, record->ingest_us);
     return true;
 }
 
@@ -328,19 +410,24 @@ bool publish_apply(core_t *core, const record_t *record, error_t *err)
 bool publish_apply_send(core_t *core, const record_t *record, error_t *err)
 {
     const record_send_t *r = &record->send;
-    const queue_t *queue = queue_by_incarnation(core, r->queue);
+    queue_t *queue = queue_by_incarnation(core, r->queue);
     if (!queue)
         return ledger_misfit(err, record, "queue", r->queue);
-    producer_remember(core, r->producer, r->producer_seq, record->seq);
+    bool is_fifo = queue->attributes.is_fifo;
+    uint64_t first = r->duplicate ? group_dedup_find(queue, r->group, r->dedup, record->ingest_us) : 0;
+    producer_remember(core, r->producer, r->producer_seq, first ? first : record->seq);
     if (r->duplicate)
         return true;
     const message_t message = {
         .record = record->seq,
         .sent_us = record->ingest_us,
         .queue = (uint16_t)queue->id,
+        .group = is_fifo ? group_need(queue, r->group) : 0,
         .bytes = (r->attrs.len + r->body.len) & MESSAGE_BYTES_MASK,
         .route = MESSAGE_NO_ROUTE,
     };
     (void)message_add(core, &message, r->visible_us, record->ingest_us);
+    if (is_fifo)
+        group_dedup_add(queue, r->group, r->dedup, record->seq, record->ingest_us);
     return true;
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "broker/core/attributes.h"
+#include "broker/core/group.h"
 #include "broker/core/ledger.h"
 #include "broker/core/message.h"
 #include "broker/core/receive.h"
@@ -117,6 +118,8 @@ static void queue_free(queue_t *queue)
     free(queue->name);
     buf_free(&queue->given);
     ids_free(&queue->subs);
+    groups_free(queue);
+    dedup_free(&queue->dedup);
     free(queue);
 }
 
@@ -138,6 +141,7 @@ bool queue_apply(core_t *core, const record_t *record, error_t *err)
     const record_queue_t *r = &record->queue;
     queue_t *queue = queue_by_incarnation(core, r->queue);
     queue_attributes_t attributes;
+    bool has_new_delay;
     if (!attributes_read(r->name, r->attributes, &attributes, err))
         return error_prefix(err, "Record %llu (QUEUE)", (unsigned long long)record->seq);
     if ((r->op == QUEUE_CREATED) == (queue != NULL))
@@ -149,8 +153,11 @@ bool queue_apply(core_t *core, const record_t *record, error_t *err)
         queue_insert(core, r, &attributes);
         return true;
     case QUEUE_SET:
+        has_new_delay = queue->attributes.delay_us != attributes.delay_us;
         queue_take_attributes(queue, r, &attributes);
         message_retime(core, queue);
+        if (queue->attributes.is_fifo && has_new_delay)
+            message_redelay(core, queue);
         return true;
     case QUEUE_DELETED:
         queue_remove(core, queue);

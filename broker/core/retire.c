@@ -1,6 +1,9 @@
 /* retire.c: moves, expiry and the end of visibility. */
 #include "broker/core/retire.h"
 
+#include <stdio.h>
+
+#include "broker/core/group.h"
 #include "broker/core/ledger.h"
 #include "broker/core/message.h"
 #include "broker/core/queue.h"
@@ -32,13 +35,30 @@ const char *retire_exhausted(const char *reason)
     return NULL;
 }
 
+typedef struct {
+    char group[GROUP_ID_MAX_BYTES + 1], dedup[24];
+} retire_names_t;
+
 /* -- moving ---------------------------------------------------------------------------------------- */
-/* SQS keeps the time of sending, so that time spent in the first queue counts in the second. What left for
- * its age would be too old at once there. */
-static int64_t moved_sent_us(const core_t *core, const message_t *m, const char *reason)
+/* SQS keeps the time of sending, so that time spent in the first queue counts in the second; in a FIFO queue it
+ * begins anew. What left for its age would be too old at once there. */
+static int64_t moved_sent_us(const core_t *core, const message_t *m, const queue_t *to, const char *reason)
 {
     bool aged = strcmp(reason, RETIRE_EXPIRED) == 0 || strcmp(reason, RETIRE_MAX_AGE) == 0;
-    return aged ? core->now_us : m->sent_us;
+    return aged || (to && to->attributes.is_fifo) ? core->now_us : m->sent_us;
+}
+
+/* The group's name may go with its last message while the record is applied: the record needs its own. */
+static void moved_group(const queue_t *from, const queue_t *to, const message_t *m, record_move_t *out,
+                        retire_names_t *names)
+{
+    const group_t *group = group_at(from, m->group);
+    if (!group || !to || !to->attributes.is_fifo)
+        return;
+    (void)bytes_to_cstr(bytes_cstr(group->name), names->group, sizeof names->group);
+    (void)snprintf(names->dedup, sizeof names->dedup, "%llu", (unsigned long long)out->origin);
+    out->group = bytes_cstr(names->group);
+    out->dedup = bytes_cstr(names->dedup);
 }
 
 void retire_move(core_t *core, uint32_t id, const queue_t *to, const char *reason, bytes_t detail)
@@ -47,6 +67,7 @@ void retire_move(core_t *core, uint32_t id, const queue_t *to, const char *reaso
     const queue_t *from = pool_get(&core->queues, m->queue);
     char kept[RETIRE_DETAIL_MAX_BYTES + 1];
     (void)bytes_to_cstr(detail, kept, sizeof kept);
+    retire_names_t names;
     uint64_t origin_queue;
     uint64_t origin = message_origin(core, m, &origin_queue);
     core->record->move = (record_move_t){
@@ -58,8 +79,9 @@ void retire_move(core_t *core, uint32_t id, const queue_t *to, const char *reaso
         .reason = bytes_cstr(reason),
         .detail = bytes_cstr(kept),
         .receives = m->receives,
-        .sent_us = moved_sent_us(core, m, reason),
+        .sent_us = moved_sent_us(core, m, to, reason),
     };
+    moved_group(from, to, m, &core->record->move, &names);
     (void)ledger_write(core, RECORD_MOVE);
     if (to)
         core->stats.dead_lettered++;
@@ -99,7 +121,7 @@ bool retire_apply(core_t *core, const record_t *record, error_t *err)
 {
     const record_move_t *r = &record->move;
     const queue_t *from = queue_by_incarnation(core, r->from);
-    const queue_t *to = r->to ? queue_by_incarnation(core, r->to) : NULL;
+    queue_t *to = r->to ? queue_by_incarnation(core, r->to) : NULL;
     uint32_t id = from ? message_find(core, from->id, r->record) : 0;
     if (!id)
         return ledger_misfit(err, record, "message", r->record);
@@ -115,6 +137,9 @@ bool retire_apply(core_t *core, const record_t *record, error_t *err)
     moved.receives = 0;
     moved.queue = (uint16_t)to->id;
     moved.dead = dead_make(core, r, from, record->ingest_us);
+    moved.group = to->attributes.is_fifo ? group_need(to, r->group) : 0;
+    if (moved.group)
+        group_dedup_add(to, r->group, r->dedup, record->seq, record->ingest_us);
     (void)message_add(core, &moved, 0, record->ingest_us);
     return true;
 }

@@ -1,6 +1,7 @@
 /* route.c: from an event to the queues that receive it. */
 #include "broker/core/route.h"
 
+#include "broker/core/group.h"
 #include "broker/core/message.h"
 #include "broker/core/queue.h"
 #include "broker/core/subscription.h"
@@ -16,22 +17,13 @@ static bool to_name(bytes_t to, bytes_t prefix, bytes_t *name)
     return true;
 }
 
-static bool standard_queue(const queue_t *queue, error_t *err)
-{
-    return !queue->attributes.is_fifo ||
-           error_set(err, STATUS_UNIMPLEMENTED, "UnsupportedOperation",
-                     "Queue \"%s\" is a FIFO queue, which this version does not serve yet.", queue->name);
-}
-
 bool route_check_to(const core_t *core, bytes_t to, error_t *err)
 {
     bytes_t name;
     if (!to.len)
         return true;
-    if (to_name(to, TO_QUEUE, &name)) {
-        const queue_t *queue = queue_need(core, name, err);
-        return queue && standard_queue(queue, err);
-    }
+    if (to_name(to, TO_QUEUE, &name))
+        return queue_need(core, name, err) != NULL;
     if (!to_name(to, TO_SUBSCRIBER, &name) || !name.len)
         return error_set(err, STATUS_INVALID_ARGUMENT, "InvalidParameterValue",
                          "PUBLISH.to must be empty, queue:NAME or subscriber:NAME.");
@@ -40,20 +32,51 @@ bool route_check_to(const core_t *core, bytes_t to, error_t *err)
                      BYTES_FMT(name));
 }
 
-static record_route_t *route_add(core_t *core, const queue_t *queue, bytes_t group)
+typedef struct {
+    const queue_t *queue;
+    bytes_t group;
+    bytes_t body;
+} route_to_t;
+
+/* What is given, the event's id, or the body's hash where the queue goes by content. A replay goes by its own name
+ * and the event: it must have effect. */
+static bytes_t route_dedup(const core_t *core, const route_request_t *request, const route_to_t *to)
+{
+    if (!to->queue->attributes.is_fifo)
+        return BYTES_NONE;
+    if (request->is_dedup_given || request->replay_name.len || !to->queue->attributes.content_dedup)
+        return request->dedup;
+    char *hash = request->hashes[core->record->publish.routes.count];
+    sha256_hex(to->body, hash);
+    return bytes_cstr(hash);
+}
+
+/* NULL when the queue gets the event already, or remembers it. */
+static record_route_t *route_add(core_t *core, const route_request_t *request, const route_to_t *to)
 {
     record_publish_t *r = &core->record->publish;
     for (uint32_t i = 0; i < r->routes.count; i++)
-        if (r->routes.items[i].queue == queue->incarnation)
+        if (r->routes.items[i].queue == to->queue->incarnation)
             return NULL;
+    bytes_t dedup = route_dedup(core, request, to);
+    if (dedup.len && group_dedup_find(to->queue, to->group, dedup, core->now_us)) {
+        core->stats.duplicates++;
+        return NULL;
+    }
     record_route_t *route = &r->routes.items[r->routes.count++];
-    int64_t delay_us = queue->attributes.delay_us;
+    int64_t delay_us = to->queue->attributes.delay_us;
     *route = (record_route_t){
-        .queue = queue->incarnation,
-        .group = group,
+        .queue = to->queue->incarnation,
+        .group = to->group,
+        .dedup = dedup,
         .visible_us = delay_us ? core->now_us + delay_us : 0,
     };
     return route;
+}
+
+static bytes_t target_group(const target_t *target, const route_request_t *request)
+{
+    return target->group[0] ? bytes_cstr(target->group) : request->group;
 }
 
 /* An event that does not fit a target's transformer is dead-lettered untransformed, and never silently. */
@@ -61,7 +84,8 @@ static void route_unfit(core_t *core, const rule_t *rule, const target_t *target
                         const route_request_t *request, const error_t *why)
 {
     const queue_t *dead = queue_dead_letters(core, queue);
-    record_route_t *route = dead ? route_add(core, dead, request->group) : NULL;
+    const route_to_t to = {dead, target_group(target, request), request->envelope};
+    record_route_t *route = dead ? route_add(core, request, &to) : NULL;
     if (route)
         route->rule = bytes_cstr(name_text(core, target->name));
     else
@@ -84,7 +108,9 @@ static void route_target(core_t *core, const rule_t *rule, const target_t *targe
         route_unfit(core, rule, target, queue, request, &err);
         return;
     }
-    record_route_t *route = route_add(core, queue, request->group);
+    const route_to_t to = {queue, target_group(target, request),
+                           target->transform ? bytes_from(bodies->data + at, bodies->len - at) : request->envelope};
+    record_route_t *route = route_add(core, request, &to);
     if (!route) {
         bodies->len = at;
         return;
@@ -135,7 +161,11 @@ bool route_event(core_t *core, const route_request_t *request, buf_t *bodies, er
     core->record->publish.routes.count = 0;
     if (!request->to.len)
         return route_by_rules(core, request, bodies, err);
-    if (to_name(request->to, TO_QUEUE, &name))
-        (void)route_add(core, queue_find(core, name), request->group);
+    if (!to_name(request->to, TO_QUEUE, &name))
+        return true;
+    const route_to_t to = {queue_find(core, name), request->group, request->envelope};
+    if (to.queue->attributes.is_fifo && !group_id_check(to.group, "Attribute MessageGroupId, for a FIFO queue,", err))
+        return false;
+    (void)route_add(core, request, &to);
     return true;
 }

@@ -5,6 +5,7 @@
 #ifndef BROKER_CORE_ROUTE_H
 #define BROKER_CORE_ROUTE_H
 
+#include "broker/core/sha256.h"
 #include "broker/core/state.h"
 
 typedef struct {
@@ -12,7 +13,10 @@ typedef struct {
     bytes_t to; /* of the PUBLISH frame */
     bytes_t replay_name;
     bytes_t envelope;
-    bytes_t group; /* MessageGroupId among the attributes; empty for none */
+    bytes_t group;                    /* MessageGroupId among the attributes; empty for none */
+    bool is_dedup_given;              /* among the attributes */
+    bytes_t dedup;                    /* for FIFO queues without content-based deduplication */
+    char (*hashes)[SHA256_HEX_BYTES]; /* room for RECORD_ROUTES_MAX; routes point into it */
 } route_request_t;
 
 /* Checks PUBLISH.to: empty, "queue:NAME", "subscriber:NAME", each of which must be there. */

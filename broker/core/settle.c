@@ -100,8 +100,24 @@ static bool is_held(const core_t *core, const settle_t *s)
     return m && m->state == MESSAGE_IN_FLIGHT && m->receives == s->receipt.receives;
 }
 
+/* SQS: on a FIFO queue a receipt is worth nothing once its visibility is over, for another consumer may have what
+ * stands behind the message. (A delivery whose record a crash took counts further than the queue: it holds.) */
+static bool is_too_late(const core_t *core, const settle_t *s)
+{
+    const message_t *m = s->id ? message_at(core, s->id) : NULL;
+    return m && m->group && m->state == MESSAGE_VISIBLE && m->receives == s->receipt.receives;
+}
+
+static wire_status_entry_t too_late(void)
+{
+    return status_refused(STATUS_FAILED_PRECONDITION, "InvalidParameterValue",
+                          "The receipt handle has expired: the message's visibility is over.");
+}
+
 static wire_status_entry_t settle_ack(core_t *core, const settle_t *s)
 {
+    if (is_too_late(core, s))
+        return too_late();
     if (s->id) {
         settle_note(core, s->queue, message_at(core, s->id), WIRE_ACK, 0);
         core->stats.acked++;
@@ -127,6 +143,8 @@ static wire_status_entry_t settle_reject(core_t *core, const settle_t *s, const 
 {
     if (!s->id)
         return not_in_flight();
+    if (is_too_late(core, s))
+        return too_late();
     const queue_t *to = queue_dead_letters(core, s->queue);
     core->stats.rejected++;
     if (to) {

@@ -79,6 +79,17 @@ typedef struct {
     pool_t dead;
 } messages_t;
 
+/* -- groups of a FIFO queue ----------------------------------------------------------------------- */
+typedef struct {
+    uint32_t id; /* in its queue */
+    char *name;
+    uint32_t messages;   /* in all states */
+    chain_t visible;     /* by record */
+    ids_t held;          /* received and not settled: in flight, or released for later; by record */
+    uint32_t prev, next; /* in the queue's line of ready ones */
+    bool is_ready;       /* something may be delivered */
+} group_t;
+
 /* -- queues -------------------------------------------------------------------------------------- */
 #define QUEUE_NAME_MAX_BYTES 80
 
@@ -88,6 +99,9 @@ typedef struct {
     uint64_t max_message_bytes;
     uint32_t max_receives; /* 0: no redrive policy */
     bool is_fifo;
+    bool content_dedup;                          /* ContentBasedDeduplication */
+    bool dedup_by_group;                         /* DeduplicationScope messageGroup */
+    bool limited_by_group;                       /* FifoThroughputLimit perMessageGroupId: kept, nothing is throttled */
     char dead_letters[QUEUE_NAME_MAX_BYTES + 1]; /* queue; empty: none */
 } queue_attributes_t;
 
@@ -98,8 +112,12 @@ typedef struct {
     bool from_topology;
     bool is_touched; /* in core->touched */
     queue_attributes_t attributes;
-    buf_t given; /* attributes as they were set: one msgpack map */
-    chain_t visible;
+    buf_t given;     /* attributes as they were set: one msgpack map */
+    chain_t visible; /* of a FIFO queue only the count: its groups have the chains */
+    pool_t groups;   /* of a FIFO queue */
+    map_t groups_by_name;
+    chain_t ready; /* groups with something to deliver */
+    dedup_t dedup;
     uint32_t in_flight, delayed;
     uint64_t bytes;
     ids_t subs;        /* consumers */
@@ -281,6 +299,7 @@ typedef struct {
     uint64_t queue; /* incarnation; 0: disabled, nothing goes there */
     char *id;
     uint32_t name;          /* names: bus/rule/target */
+    char *group;            /* MessageGroupId for a FIFO queue; empty: none */
     transform_t *transform; /* NULL: the event itself */
 } target_t;
 

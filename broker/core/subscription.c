@@ -111,9 +111,6 @@ static bool consume_check(const core_t *core, const wire_subscribe_t *s, queue_t
     *queue = queue_need(core, s->target, err);
     if (!*queue)
         return false;
-    if ((*queue)->attributes.is_fifo)
-        return error_set(err, STATUS_UNIMPLEMENTED, "UnsupportedOperation",
-                         "Queue \"%s\" is a FIFO queue, which this version does not serve yet.", (*queue)->name);
     if (s->visibility_ms < -1 || s->visibility_ms > ATTRIBUTE_VISIBILITY_MAX_S * INT64_C(1000))
         return error_set(err, STATUS_INVALID_ARGUMENT, "InvalidParameterValue",
                          "visibility_ms must be from 0 to %d000, or -1 for the queue's own.",

@@ -20,6 +20,7 @@ static bool rule_compile(const topology_doc_t *doc, const doc_rule_t *from, rule
         const doc_target_t *target = &doc->targets[from->first_target + out->target_count];
         target_t *made = &out->targets[out->target_count];
         made->id = memory_text(target->id);
+        made->group = memory_text(target->group);
         ok = transform_compile(target->given, &made->transform, err) ||
              error_prefix(err, "Topology, rule \"%s\", target \"%s\"", out->name, made->id);
     }
@@ -73,6 +74,7 @@ void topology_rules_free(rule_t *rules, uint32_t count)
     for (uint32_t i = 0; i < count; i++) {
         for (uint32_t t = 0; t < rules[i].target_count; t++) {
             free(rules[i].targets[t].id);
+            free(rules[i].targets[t].group);
             transform_free(&rules[i].targets[t].transform);
         }
         free(rules[i].targets);

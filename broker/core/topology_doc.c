@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "broker/core/attributes.h"
+#include "broker/core/group.h"
 #include "proto/msgpack.h"
 
 #define MEMBERS_MAX 12
@@ -160,6 +161,10 @@ static bool target_read(object_t *o, bytes_t given, doc_target_t *out, error_t *
         return false;
     out->given = given;
     out->queue = arn_tail(text_of(o->values[1]));
+    out->group = BYTES_NONE;
+    if (o->values[8].len && (!mp_map_str(o->values[8], "MessageGroupId", &out->group) ||
+                             !group_id_check(out->group, "MessageGroupId", NULL)))
+        return bad(err, o, "SqsParameters must have a MessageGroupId of 1 to 128 letters, digits and punctuation.");
     return name_read(o, o->values[0], &out->id, err) && state_read(o, o->values[2], &out->is_enabled, err);
 }
 
@@ -330,10 +335,10 @@ static bool target_check(const topology_doc_t *doc, const doc_rule_t *rule, cons
         return lost(err, "rule", rule->name, "queue", target->queue);
     if (!rule->is_enabled || !target->is_enabled)
         return true;
-    if (queue->read.is_fifo)
-        return error_set(err, STATUS_UNIMPLEMENTED, "UnsupportedOperation",
-                         "Topology, rule \"%.*s\": target \"%.*s\" is the FIFO queue \"%.*s\", which this version does "
-                         "not fill yet: set the target's State to DISABLED.",
+    if (queue->read.is_fifo && !target->group.len)
+        return error_set(err, STATUS_INVALID_ARGUMENT, "ValidationException",
+                         "Topology, rule \"%.*s\": target \"%.*s\" is the FIFO queue \"%.*s\" and needs "
+                         "SqsParameters.MessageGroupId.",
                          BYTES_FMT(rule->name), BYTES_FMT(target->id), BYTES_FMT(target->queue));
     return target_alone(doc, rule, target, err);
 }

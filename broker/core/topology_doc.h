@@ -24,6 +24,7 @@ typedef struct {
 
 typedef struct {
     bytes_t id, queue, given;
+    bytes_t group; /* SqsParameters.MessageGroupId; empty for none */
     bool is_enabled;
 } doc_target_t;
 
@@ -54,7 +55,7 @@ typedef struct {
 } topology_doc_t;
 
 /* Reads `document` (msgpack). Refuses unknown and missing members, wrong types, double names, and names that
- * lead nowhere, each with its path; and by name what this version cannot do (an enabled FIFO target). */
+ * lead nowhere, and a FIFO target without a group, each with its path. */
 MUST_USE bool topology_doc_read(bytes_t document, topology_doc_t *out, error_t *err);
 void topology_doc_free(topology_doc_t *doc);
 

@@ -76,7 +76,7 @@ static bool submit_check(const fm_job_submit_request_t *ask, error_t *err)
                          "request.job_type: batch_analysis is not done by this version");
     if (ask->has_message_group_id)
         return error_set(err, STATUS_UNIMPLEMENTED, "UnsupportedOperation",
-                         "request.message_group_id: ordered jobs need FIFO queues, which this version does not serve");
+                         "request.message_group_id: ordered jobs are not done by this version");
     if (ask->has_callback_url)
         return error_set(err, STATUS_UNIMPLEMENTED, "UnsupportedOperation",
                          "request.callback_url: this version calls nobody back; ask with fm.job.get");

@@ -84,7 +84,7 @@ static void a_wrong_document_is_refused_with_the_place_and_changes_nothing(void 
          "rule \"r\""},
         {"{" BUS ",\"Queues\":[{\"QueueName\":\"q.fifo\"}],\"Rules\":[{\"Name\":\"r\",\"EventBusName\":\"b\","
          "\"EventPattern\":{\"a\":[1]},\"Targets\":[{\"Id\":\"t\",\"Arn\":\"q.fifo\"}]}]}",
-         "set the target's State to DISABLED"},
+         "needs SqsParameters.MessageGroupId"},
         {"{" BUS ",\"Queues\":[{\"QueueName\":\"q\"}],\"Schedules\":[{\"Name\":\"s\",\"ScheduleExpression\":\"daily\","
          "\"Target\":{\"Arn\":\"q\"}}]}",
          "Schedules[0]"},

@@ -1,0 +1,259 @@
+/* group.c: groups, the line of ready ones, and the deduplication of FIFO queues. */
+#include "broker/core/group.h"
+
+#include <stdlib.h>
+
+#include "broker/core/message.h"
+#include "broker/core/queue.h"
+
+/* -- finding ------------------------------------------------------------------------------------------ */
+group_t *group_at(const queue_t *queue, uint32_t id)
+{
+    return pool_get(&queue->groups, id);
+}
+
+static bool group_is(const void *ctx, uint32_t id, const void *key)
+{
+    return bytes_eq_cstr(*(const bytes_t *)key, group_at(ctx, id)->name);
+}
+
+uint32_t group_need(queue_t *queue, bytes_t name)
+{
+    uint32_t hash = map_hash_bytes(name);
+    uint32_t id = map_find(&queue->groups_by_name, hash, group_is, queue, &name);
+    if (id)
+        return id;
+    group_t *group = memory_new(1, sizeof *group);
+    group->name = memory_text(name);
+    group->id = pool_add(&queue->groups, group);
+    map_add(&queue->groups_by_name, hash, group->id);
+    return group->id;
+}
+
+static void group_free(group_t *group)
+{
+    free(group->name);
+    ids_free(&group->held);
+    free(group);
+}
+
+void groups_free(queue_t *queue)
+{
+    for (uint32_t id = pool_next(&queue->groups, 0); id; id = pool_next(&queue->groups, id))
+        group_free(group_at(queue, id));
+    pool_free(&queue->groups);
+    map_free(&queue->groups_by_name);
+}
+
+void group_leave(queue_t *queue, uint32_t id)
+{
+    group_t *group = group_at(queue, id);
+    if (--group->messages)
+        return;
+    map_drop(&queue->groups_by_name, map_hash_bytes(bytes_cstr(group->name)), id);
+    pool_drop(&queue->groups, id);
+    group_free(group);
+}
+
+/* -- order -------------------------------------------------------------------------------------------- */
+static group_t *group_of(const core_t *core, const queue_t *queue, uint32_t message)
+{
+    return group_at(queue, message_at(core, message)->group);
+}
+
+/* What returns stands before all that was never delivered, and what is new behind everything: both ways are
+ * short. */
+void group_show(core_t *core, queue_t *queue, uint32_t message)
+{
+    group_t *group = group_of(core, queue, message);
+    uint64_t record = message_at(core, message)->record;
+    uint32_t before = 0;
+    if (group->visible.tail && message_at(core, group->visible.tail)->record > record)
+        for (before = group->visible.head; message_at(core, before)->record < record;)
+            before = message_at(core, before)->next;
+    message_link(core, &group->visible, message, before);
+    queue->visible.count++;
+}
+
+void group_hide(core_t *core, queue_t *queue, uint32_t message)
+{
+    message_unlink(core, &group_of(core, queue, message)->visible, message);
+    queue->visible.count--;
+}
+
+/* Few: no more than one delivery brings of a group. */
+void group_hold(const core_t *core, queue_t *queue, uint32_t message)
+{
+    ids_t *held = &group_of(core, queue, message)->held;
+    uint64_t record = message_at(core, message)->record;
+    ids_add(held, message);
+    uint32_t at = held->count - 1;
+    for (; at > 0 && message_at(core, held->items[at - 1])->record > record; at--)
+        held->items[at] = held->items[at - 1];
+    held->items[at] = message;
+}
+
+void group_unhold(const core_t *core, queue_t *queue, uint32_t message)
+{
+    (void)ids_drop(&group_of(core, queue, message)->held, message);
+}
+
+/* -- what may be delivered ----------------------------------------------------------------------------- */
+static uint32_t before_held(const core_t *core, const group_t *group, uint32_t message)
+{
+    if (!message || !group->held.count)
+        return message;
+    return message_at(core, message)->record < message_at(core, group->held.items[0])->record ? message : 0;
+}
+
+uint32_t group_first(const core_t *core, const group_t *group)
+{
+    return before_held(core, group, group->visible.head);
+}
+
+uint32_t group_next(const core_t *core, const group_t *group, uint32_t message)
+{
+    return before_held(core, group, message_at(core, message)->next);
+}
+
+/* -- the line of ready groups --------------------------------------------------------------------------- */
+static void ready_join(queue_t *queue, group_t *group)
+{
+    chain_t *ready = &queue->ready;
+    group->prev = ready->tail;
+    group->next = 0;
+    if (ready->tail)
+        group_at(queue, ready->tail)->next = group->id;
+    else
+        ready->head = group->id;
+    ready->tail = group->id;
+    ready->count++;
+}
+
+static void ready_leave(queue_t *queue, group_t *group)
+{
+    chain_t *ready = &queue->ready;
+    if (group->prev)
+        group_at(queue, group->prev)->next = group->next;
+    else
+        ready->head = group->next;
+    if (group->next)
+        group_at(queue, group->next)->prev = group->prev;
+    else
+        ready->tail = group->prev;
+    ready->count--;
+}
+
+void group_refresh(core_t *core, queue_t *queue, uint32_t id)
+{
+    group_t *group = group_at(queue, id);
+    bool is_ready = group_first(core, group) != 0;
+    if (is_ready != group->is_ready) {
+        group->is_ready = is_ready;
+        if (is_ready)
+            ready_join(queue, group);
+        else
+            ready_leave(queue, group);
+    }
+    if (is_ready)
+        queue_touch(core, queue);
+}
+
+/* -- walking -------------------------------------------------------------------------------------------- */
+static uint32_t first_from(const queue_t *queue, uint32_t group)
+{
+    for (uint32_t id = pool_next(&queue->groups, group); id; id = pool_next(&queue->groups, id))
+        if (group_at(queue, id)->visible.head)
+            return group_at(queue, id)->visible.head;
+    return 0;
+}
+
+uint32_t visible_first(const core_t *core UNUSED, const queue_t *queue)
+{
+    return queue->attributes.is_fifo ? first_from(queue, 0) : queue->visible.head;
+}
+
+uint32_t visible_next(const core_t *core, const queue_t *queue, uint32_t message)
+{
+    const message_t *m = message_at(core, message);
+    return m->next || !m->group ? m->next : first_from(queue, m->group);
+}
+
+int64_t visible_oldest_us(const core_t *core, const queue_t *queue)
+{
+    int64_t oldest_us = 0;
+    if (!queue->attributes.is_fifo)
+        return queue->visible.head ? message_at(core, queue->visible.head)->sent_us : 0;
+    for (uint32_t id = pool_next(&queue->groups, 0); id; id = pool_next(&queue->groups, id)) {
+        uint32_t first = group_at(queue, id)->visible.head;
+        if (first && (!oldest_us || message_at(core, first)->sent_us < oldest_us))
+            oldest_us = message_at(core, first)->sent_us;
+    }
+    return oldest_us;
+}
+
+/* -- deduplication -------------------------------------------------------------------------------------- */
+bool group_id_check(bytes_t id, const char *what, error_t *err)
+{
+    bool good = id.len >= 1 && id.len <= GROUP_ID_MAX_BYTES;
+    for (size_t i = 0; good && i < id.len; i++)
+        good = id.data[i] > 0x20 && id.data[i] < 0x7f;
+    return good ||
+           error_set(err, STATUS_INVALID_ARGUMENT, "InvalidParameterValue",
+                     "%s must have 1 to %d letters, digits and punctuation marks of ASCII.", what, GROUP_ID_MAX_BYTES);
+}
+
+/* Names carry no NUL, so that no two pairs look alike. */
+static bytes_t scoped_key(const queue_t *queue, bytes_t group, bytes_t id, buf_t *space)
+{
+    if (!queue->attributes.dedup_by_group)
+        return id;
+    buf_append_bytes(space, group);
+    buf_append(space, "", 1);
+    buf_append_bytes(space, id);
+    if (space->failed)
+        abort(); /* out of memory */
+    return buf_bytes(space);
+}
+
+uint64_t group_dedup_find(const queue_t *queue, bytes_t group, bytes_t id, int64_t now_us)
+{
+    buf_t space = {0};
+    uint64_t known = dedup_find(&queue->dedup, scoped_key(queue, group, id, &space), now_us - GROUP_DEDUP_WINDOW_US);
+    buf_free(&space);
+    return known;
+}
+
+bool group_dedup_has_room(queue_t *queue, int64_t now_us)
+{
+    dedup_forget(&queue->dedup, now_us - GROUP_DEDUP_WINDOW_US);
+    return queue->dedup.count < DEDUP_KEYS_MAX;
+}
+
+void group_dedup_add(queue_t *queue, bytes_t group, bytes_t id, uint64_t record, int64_t now_us)
+{
+    buf_t space = {0};
+    int64_t since_us = now_us - GROUP_DEDUP_WINDOW_US;
+    bytes_t key = scoped_key(queue, group, id, &space);
+    if (id.len && !dedup_find(&queue->dedup, key, since_us))
+        dedup_add(&queue->dedup, key, record, now_us, since_us);
+    buf_free(&space);
+}
+
+/* -- digest --------------------------------------------------------------------------------------------- */
+uint64_t groups_digest(const core_t *core, const queue_t *queue)
+{
+    uint64_t digest = dedup_digest(&queue->dedup, core->now_us - GROUP_DEDUP_WINDOW_US), unordered = 0;
+    for (uint32_t id = queue->ready.head; id; id = group_at(queue, id)->next)
+        digest = map_mix(digest, map_hash_bytes(bytes_cstr(group_at(queue, id)->name)));
+    for (uint32_t id = pool_next(&queue->groups, 0); id; id = pool_next(&queue->groups, id)) {
+        const group_t *group = group_at(queue, id);
+        uint64_t one = map_mix(map_hash_bytes(bytes_cstr(group->name)), group->messages);
+        for (uint32_t m = group->visible.head; m; m = message_at(core, m)->next)
+            one = map_mix(one, message_at(core, m)->record);
+        for (uint32_t i = 0; i < group->held.count; i++)
+            one = map_mix(one, message_at(core, group->held.items[i])->record);
+        unordered += one;
+    }
+    return map_mix(digest, unordered);
+}
