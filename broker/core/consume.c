@@ -111,7 +111,7 @@ void item_fill(core_t *core, const message_t *message, core_item_t *item)
     item_attributes(core, message, item);
 }
 
-static void item_deliver(core_t *core, const queue_t *queue, const message_t *message)
+void item_deliver(core_t *core, const queue_t *queue, const message_t *message)
 {
     core_item_t *item = effects_item(core->out);
     item_fill(core, message, item);

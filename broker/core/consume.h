@@ -27,6 +27,8 @@ MUST_USE bool receipt_read(bytes_t bytes, receipt_t *out);
  * msgpack map. Sets the item's extra_at and extra_len; nothing for other messages. */
 void item_attributes(core_t *core, const message_t *message, core_item_t *item);
 
+/* Adds an item with its receipt for a message that was just delivered. */
+void item_deliver(core_t *core, const queue_t *queue, const message_t *message);
 /* Fills an item from a message, without receipt. */
 void item_fill(core_t *core, const message_t *message, core_item_t *item);
 

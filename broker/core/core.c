@@ -5,6 +5,7 @@
 
 #include "broker/core/admin.h"
 #include "broker/core/answer.h"
+#include "broker/core/attempt.h"
 #include "broker/core/calls.h"
 #include "broker/core/consume.h"
 #include "broker/core/cursor.h"
@@ -97,6 +98,7 @@ void core_free(core_t **core)
         return;
     subscriptions_free(c);
     receives_free(c);
+    attempts_free(c);
     calls_free(c);
     sessions_free(c);
     producers_free(c);

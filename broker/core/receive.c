@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "broker/core/answer.h"
+#include "broker/core/attempt.h"
 #include "broker/core/attributes.h"
 #include "broker/core/group.h"
 #include "broker/core/ledger.h"
@@ -81,6 +82,7 @@ static void receive_end(core_t *core, receive_t *receive)
     heap_drop(&core->receives.timers, receive->id);
     pool_drop(&core->receives.all, receive->id);
     buf_free(&receive->select);
+    buf_free(&receive->attempt);
     free(receive);
 }
 
@@ -88,6 +90,7 @@ void receives_free(core_t *core)
 {
     for (uint32_t id = pool_next(&core->receives.all, 0); id; id = pool_next(&core->receives.all, id)) {
         buf_free(&receive_at(core, id)->select);
+        buf_free(&receive_at(core, id)->attempt);
         free(receive_at(core, id));
     }
     pool_free(&core->receives.all);
@@ -128,7 +131,7 @@ static bool select_read(bytes_t given, bytes_t *select, error_t *err)
     return true;
 }
 
-/* -- asking ------------------------------------------------------------------------------------------ */
+/* -- checks ------------------------------------------------------------------------------------------ */
 static bool numbers_check(const wire_receive_t *r, error_t *err)
 {
     if (r->max < 1 || r->max > RECEIVE_MESSAGES_MAX)
@@ -152,8 +155,7 @@ static bool queue_check(const core_t *core, const wire_receive_t *r, queue_t **q
     if (!*queue)
         return false;
     if ((*queue)->attributes.is_fifo) /* SQS: at its limit it just returns nothing */
-        return !r->attempt.len || error_set(err, STATUS_UNIMPLEMENTED, "UnsupportedOperation",
-                                            "This version does not do ReceiveRequestAttemptId yet.");
+        return !r->attempt.len || group_id_check(r->attempt, "ReceiveRequestAttemptId", err);
     if (r->attempt.len)
         return error_set(err, STATUS_INVALID_ARGUMENT, "InvalidParameterValue",
                          "ReceiveRequestAttemptId belongs to FIFO queues; \"%s\" is none.", (*queue)->name);
@@ -174,6 +176,43 @@ static bool receive_check(const core_t *core, const session_t *session, const wi
                      (unsigned long long)core->limits.receives);
 }
 
+/* -- answering --------------------------------------------------------------------------------------- */
+static void receive_reply(core_t *core, receive_t *receive, size_t first, size_t count)
+{
+    size_t select_at = core->out->bytes.len;
+    buf_append_bytes(&core->out->bytes, buf_bytes(&receive->select));
+    core_out_t *out = effects_add(core->out, CORE_OUT_DELIVER);
+    out->peer = session_at(core, receive->session)->peer;
+    out->after = ledger_after(core);
+    out->deliver.verb = WIRE_RECEIVED;
+    out->deliver.seq = receive->seq;
+    out->deliver.first = first;
+    out->deliver.count = count;
+    out->deliver.select_at = select_at;
+    out->deliver.select_len = receive->select.len;
+    receive_end(core, receive);
+}
+
+void receive_answer(core_t *core, receive_t *receive, size_t first, size_t count)
+{
+    const queue_t *queue = pool_get(&core->queues, receive->queue);
+    if (receive->attempt.len && count)
+        attempt_remember(core, queue, buf_bytes(&receive->attempt));
+    receive_reply(core, receive, first, count);
+}
+
+/* A request that was answered before is answered again. */
+static void receive_again(core_t *core, const queue_t *queue, receive_t *receive)
+{
+    size_t first = 0, count = 0;
+    int64_t visibility_us = receive->visibility_us < 0 ? queue->attributes.visibility_us : receive->visibility_us;
+    if (receive->attempt.len)
+        count = attempt_repeat(core, queue, buf_bytes(&receive->attempt), visibility_us, &first);
+    if (count)
+        receive_reply(core, receive, first, count);
+}
+
+/* -- asking ------------------------------------------------------------------------------------------ */
 /* With nothing to wait for it is due at once: the end of this step answers it, after the queue was looked at. */
 void receive_handle(core_t *core, session_t *session, const wire_msg_t *msg)
 {
@@ -193,32 +232,18 @@ void receive_handle(core_t *core, session_t *session, const wire_msg_t *msg)
     receive->visibility_us = r->visibility_ms < 0 ? -1 : r->visibility_ms * US_PER_MS;
     receive->timer_us = core->now_us + (int64_t)r->wait_ms * US_PER_MS;
     buf_append_bytes(&receive->select, select);
-    if (receive->select.failed)
+    buf_append_bytes(&receive->attempt, r->attempt);
+    if (receive->select.failed || receive->attempt.failed)
         abort(); /* out of memory */
     receive->id = pool_add(&core->receives.all, receive);
     ids_add(&session->receives, receive->id);
     line_join(core, &queue->receives, receive);
     heap_set(&core->receives.timers, receive->id);
+    receive_again(core, queue, receive);
     queue_touch(core, queue);
 }
 
-/* -- answering --------------------------------------------------------------------------------------- */
-void receive_answer(core_t *core, receive_t *receive, size_t first, size_t count)
-{
-    size_t select_at = core->out->bytes.len;
-    buf_append_bytes(&core->out->bytes, buf_bytes(&receive->select));
-    core_out_t *out = effects_add(core->out, CORE_OUT_DELIVER);
-    out->peer = session_at(core, receive->session)->peer;
-    out->after = ledger_after(core);
-    out->deliver.verb = WIRE_RECEIVED;
-    out->deliver.seq = receive->seq;
-    out->deliver.first = first;
-    out->deliver.count = count;
-    out->deliver.select_at = select_at;
-    out->deliver.select_len = receive->select.len;
-    receive_end(core, receive);
-}
-
+/* -- times ------------------------------------------------------------------------------------------- */
 void receives_due(core_t *core)
 {
     uint32_t id;

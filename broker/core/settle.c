@@ -49,6 +49,13 @@ void settle_flush(core_t *core)
     r->entries.count = 0;
 }
 
+int64_t settle_latest_us(const core_t *core, const message_t *message, int64_t visibility_us)
+{
+    int64_t latest_us = message->sent_us + (message->received_ms + IN_FLIGHT_MAX_MS) * US_PER_MS;
+    int64_t until_us = core->now_us + visibility_us;
+    return until_us < latest_us ? until_us : latest_us;
+}
+
 /* -- one entry ------------------------------------------------------------------------------------- */
 typedef struct {
     queue_t *allowed; /* last queue that the role was asked for */

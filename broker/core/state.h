@@ -228,12 +228,37 @@ typedef struct {
     uint32_t heap_at;
     uint32_t prev, next; /* in the queue's line */
     buf_t select;        /* names of attributes wanted, a msgpack array; empty: all */
+    buf_t attempt;       /* ReceiveRequestAttemptId; empty: none */
 } receive_t;
 
 typedef struct {
     pool_t all;
     heap_t timers;
 } receives_t;
+
+#define ATTEMPT_MESSAGES_MAX 10
+
+typedef struct {
+    uint64_t record, receives;
+    int64_t until_us; /* its visibility: another one means that it was changed */
+} attempt_message_t;
+
+/* What a RECEIVE with an attempt id was answered with. */
+typedef struct {
+    uint32_t number;
+    uint64_t queue; /* incarnation */
+    char *id;
+    int64_t at_us;
+    uint32_t older, newer;
+    uint32_t count;
+    attempt_message_t messages[ATTEMPT_MESSAGES_MAX];
+} attempt_t;
+
+typedef struct {
+    pool_t all;
+    map_t by_key;
+    uint32_t oldest, newest;
+} attempts_t;
 
 /* -- calls ---------------------------------------------------------------------------------------- */
 typedef enum {
@@ -352,6 +377,7 @@ struct core {
     producers_t producers;
     subs_t subs;
     receives_t receives;
+    attempts_t attempts;
     calls_t calls;
     pool_t buses;
     map_t buses_by_name;

@@ -105,6 +105,20 @@ def test_by_content_equal_bodies_are_one(client):
     assert values(client.receive("content.fifo", 10)) == ["one", "two"]
 
 
+def test_the_same_attempt_gets_the_same_answer_until_a_message_is_settled(client):
+    for n in range(3):
+        send(client, "q.fifo", n)
+    first = client.receive("q.fifo", 2, attempt="try-1")
+    again = client.receive("q.fifo", 2, attempt="try-1")
+    assert [d["receipt"] for d in again] == [d["receipt"] for d in first] and values(again) == [0, 1]
+    assert [d["receives"] for d in again] == [1, 1]
+    client.ack(first[0])
+    assert client.receive("q.fifo", 10, attempt="try-1") == []
+    with pytest.raises(BusError) as refused:
+        client.receive("q.fifo", attempt="x" * 129)
+    assert refused.value.name == "InvalidParameterValue"
+
+
 def test_a_receipt_is_worth_nothing_after_its_visibility(client):
     send(client, "q.fifo", 1)
     late = client.receive("q.fifo", visibility_ms=100)[0]

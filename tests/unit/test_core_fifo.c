@@ -94,16 +94,24 @@ typedef struct {
     core_item_t items[10];
 } got_t;
 
-static got_t receive(rig_t *rig, const char *queue, uint64_t max)
+static got_t receive_attempt(rig_t *rig, const char *queue, uint64_t max, const char *attempt)
 {
     got_t got = {0};
-    rig_send(rig, 2, WIRE_RECEIVE, 5, &(wire_receive_t){.queue = bytes_cstr(queue), .max = max, .visibility_ms = -1});
+    rig_send(
+        rig, 2, WIRE_RECEIVE, 5,
+        &(wire_receive_t){.queue = bytes_cstr(queue), .max = max, .visibility_ms = -1, .attempt = bytes_cstr(attempt)});
     const core_out_t *out = rig_deliver(rig, 2);
     assert_non_null(out);
     assert_int_equal(out->deliver.verb, WIRE_RECEIVED);
     for (; got.count < out->deliver.count; got.count++)
         got.items[got.count] = rig->out.items[out->deliver.first + got.count];
+    assert_null(rig_deliver(rig, 2));
     return got;
+}
+
+static got_t receive(rig_t *rig, const char *queue, uint64_t max)
+{
+    return receive_attempt(rig, queue, max, "");
 }
 
 static void expect_records(const got_t *got, const uint64_t *records, size_t count)
@@ -331,6 +339,74 @@ static void a_producer_hears_the_same_of_a_duplicate_when_it_asks_again(void **s
     }
     assert_int_equal(receive(rig, "q.fifo", 10).count, 1);
     free(send);
+}
+
+/* -- attempts ---------------------------------------------------------------------------------------------------- */
+static void expect_same(const got_t *a, const got_t *b)
+{
+    assert_int_equal(a->count, b->count);
+    for (size_t i = 0; i < a->count; i++)
+        assert_memory_equal(a->items[i].receipt, b->items[i].receipt, CORE_RECEIPT_BYTES);
+}
+
+static void point_6_the_same_attempt_gets_the_same_messages_and_receipts_and_visibility_begins_anew(void **state)
+{
+    rig_t *rig = *state;
+    for (int i = 0; i < 3; i++)
+        send_one(rig, "q.fifo", "a");
+    got_t got = receive_attempt(rig, "q.fifo", 2, "try");
+    assert_int_equal(got.count, 2);
+    rig_sleep(rig, 9 * S);
+    got_t again = receive_attempt(rig, "q.fifo", 10, "try");
+    expect_same(&got, &again);
+    assert_int_equal(again.items[0].receives, 1);
+    rig_sleep(rig, 9 * S);
+    assert_int_equal(receive(rig, "q.fifo", 10).count, 0);
+    assert_int_equal(receive_attempt(rig, "q.fifo", 10, "other").count, 0);
+    uint64_t digest = core_digest(rig->core);
+    rig_restart(rig, 0);
+    assert_int_equal(core_digest(rig->core), digest);
+    rig_hello(rig, 2, "four-000004", NULL);
+    ack(rig, &got.items[0]);
+    rig_sleep(rig, S);
+    assert_int_equal(receive(rig, "q.fifo", 10).count, 2);
+}
+
+static void point_6_an_attempt_is_void_once_a_message_of_it_was_settled_or_changed(void **state)
+{
+    rig_t *rig = *state;
+    const struct {
+        uint64_t action;
+        int64_t delay_ms;
+    } changes[] = {{WIRE_ACK, 0}, {WIRE_EXTEND, 30000}, {WIRE_RELEASE, 30000}};
+    for (size_t i = 0; i < ARRAY_LEN(changes); i++) {
+        char group[8];
+        (void)snprintf(group, sizeof group, "g%zu", i);
+        send_one(rig, "q.fifo", group);
+        send_one(rig, "q.fifo", group);
+        got_t got = receive_attempt(rig, "q.fifo", 10, group);
+        assert_int_equal(got.count, 2);
+        assert_int_equal(rig_settle(rig, 2, &got.items[0], changes[i].action, changes[i].delay_ms), 0);
+        assert_int_equal(receive_attempt(rig, "q.fifo", 10, group).count, 0);
+    }
+}
+
+static void point_6_an_attempt_is_void_when_its_visibility_is_over_and_after_five_minutes(void **state)
+{
+    rig_t *rig = *state;
+    send_one(rig, "q.fifo", "a");
+    got_t got = receive_attempt(rig, "q.fifo", 10, "try");
+    rig_sleep(rig, 10 * S);
+    got_t again = receive_attempt(rig, "q.fifo", 10, "try");
+    assert_int_equal(again.items[0].receives, 2);
+    assert_memory_not_equal(got.items[0].receipt, again.items[0].receipt, CORE_RECEIPT_BYTES);
+    for (int i = 0; i < 37; i++) {
+        rig_sleep(rig, 8 * S);
+        got = receive_attempt(rig, "q.fifo", 10, "try");
+        expect_same(&got, &again);
+    }
+    rig_sleep(rig, 5 * S); /* 301 s after it was first answered: new, and the message is in flight */
+    assert_int_equal(receive_attempt(rig, "q.fifo", 10, "try").count, 0);
 }
 
 /* -- settling -------------------------------------------------------------------------------------------------- */
@@ -579,6 +655,9 @@ int main(void)
         TEST(point_4_by_content_the_hash_of_the_body_is_the_id_and_a_given_id_wins),
         TEST(point_5_in_the_scope_of_groups_each_group_remembers_for_itself),
         TEST(a_producer_hears_the_same_of_a_duplicate_when_it_asks_again),
+        TEST(point_6_the_same_attempt_gets_the_same_messages_and_receipts_and_visibility_begins_anew),
+        TEST(point_6_an_attempt_is_void_once_a_message_of_it_was_settled_or_changed),
+        TEST(point_6_an_attempt_is_void_when_its_visibility_is_over_and_after_five_minutes),
         TEST(point_7_a_delete_after_the_visibility_fails),
         TEST(point_8_a_change_of_visibility_holds_for_this_receive_alone),
         TEST(point_9_a_dead_letter_keeps_its_group_gets_a_new_id_and_begins_anew),

@@ -581,12 +581,15 @@ static void do_receive(sim_t *sim)
     client_t *client = some_client(sim);
     if (!client)
         return;
-    const wire_receive_t receive = {
+    wire_receive_t receive = {
         .queue = bytes_cstr(queues[random_below(&sim->random, ARRAY_LEN(queues))]),
         .max = 1 + random_below(&sim->random, 10),
         .wait_ms = random_below(&sim->random, 2) ? 0 : random_below(&sim->random, 20001),
         .visibility_ms = random_below(&sim->random, 3) ? -1 : (int64_t)random_below(&sim->random, 30000),
     };
+    static const char *const attempts[] = {"one", "two", "three"};
+    if (random_below(&sim->random, 3) == 0 && bytes_eq_cstr(receive.queue, "line.fifo"))
+        receive.attempt = bytes_cstr(attempts[random_below(&sim->random, ARRAY_LEN(attempts))]);
     uint64_t *waits = &sim->receive_peer[++sim->receive_seq % RECEIVES];
     *waits = client->peer;
     sim->receive_until_us[sim->receive_seq % RECEIVES] = sim->rig.now_us + (int64_t)receive.wait_ms * 1000;
