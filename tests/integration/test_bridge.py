@@ -1,20 +1,16 @@
 """The bridge from outside: a broker with the rules to AWS enabled, and an EventBridge that the test scripts. A message
 is settled when EventBridge has answered for it, and not before."""
 import datetime
-import fcntl
 import json
-import os
-import subprocess
 import sys
-import tempfile
 import urllib.request
-from pathlib import Path
 
 import pytest
 from lib import eventbridge
 from lib.eventbridge import EventBridge
 from lib.house import Service, assert_valid, depth, topology, wait_empty
 from lib.mangabus_client import event, unpack
+from lib.packages import folder_of
 from lib.wait import wait_until
 
 BUS, SOURCE, OUT, DLQ = "manga-assist-orders", "manga-assist.orders", "mangabus-bridge-out", "mangabus-bridge-dlq"
@@ -309,35 +305,13 @@ def test_secrets_reach_no_log(house):
 
 
 # ---- an EventBridge that others wrote -----------------------------------------------------------------
-def moto_programs():
-    """A folder with moto_server, made once and kept; skips with the reason where it cannot be had."""
-    folder = Path(os.environ.get("MANGABUS_STATE") or tempfile.gettempdir()) / "mangabus-moto"
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "lock", "w", encoding="ascii") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "ready").exists():
-            install([sys.executable, "-m", "venv", folder / "venv"])
-            install([folder / "venv/bin/pip", "install", "-q", "--disable-pip-version-check", "--retries", "0",
-                     "--timeout", "15", "moto[server,events,sqs]"])
-            (folder / "ready").touch()
-    return folder / "venv/bin"
-
-
-def install(command):
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-        reason = (done.stderr or done.stdout).strip().splitlines()[-1:] if done.returncode else None
-    except (OSError, subprocess.TimeoutExpired) as error:
-        reason = [str(error)]
-    if reason is not None:
-        pytest.skip(f"moto cannot be installed here: {' '.join(reason)}")
-
-
 class Moto:
     """moto's server; one method per call that the test needs, in the wire form of AWS's JSON protocol."""
 
     def __init__(self, start):
-        self.process = start(str(moto_programs() / "moto_server"), "-H", "127.0.0.1", "-p", "0")
+        path = folder_of("moto[server,events,sqs]")
+        self.process = start(sys.executable, "-c", "from moto.server import main; main()", "-H", "127.0.0.1", "-p", "0",
+                             env={"PYTHONPATH": str(path)})
         port = self.process.wait_for_line(r"Running on http://127\.0\.0\.1:(\d+)", 60)[1]
         self.url = f"http://127.0.0.1:{port}"
 
