@@ -380,7 +380,7 @@ static void point_6_an_attempt_is_void_once_a_message_of_it_was_settled_or_chang
         int64_t delay_ms;
     } changes[] = {{WIRE_ACK, 0}, {WIRE_EXTEND, 30000}, {WIRE_RELEASE, 30000}};
     for (size_t i = 0; i < ARRAY_LEN(changes); i++) {
-        char group[8];
+        char group[24];
         (void)snprintf(group, sizeof group, "g%zu", i);
         send_one(rig, "q.fifo", group);
         send_one(rig, "q.fifo", group);
@@ -505,7 +505,7 @@ static void at_the_limit_in_flight_nothing_is_returned_and_nothing_refused(void 
 {
     rig_t *rig = *state;
     for (int i = 0; i < IN_FLIGHT + 1; i++) {
-        char group[8];
+        char group[24];
         (void)snprintf(group, sizeof group, "g%d", i);
         send_one(rig, "q.fifo", group);
     }
