@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 from lib.mangabus_broker import TOPOLOGY
-from lib.mangabus_client import ACK, BusError, event, pack, unpack
+from lib.mangabus_client import ACK, BusError, event, unpack
 
 _ids = itertools.count(1)
 
