@@ -176,6 +176,13 @@ def test_env_is_all_that_a_shell_needs(demo, shown):
     assert asked.returncode == 0 and "5巻" in asked.stdout, asked.stdout + asked.stderr
 
 
+def test_the_script_still_finds_the_house_in_a_shell_that_has_its_environment(demo, shown):
+    assert shown
+    asked = demo.inside("bash", "-c", f'eval "$({ROOT}/tools/demo env)" && {ROOT}/tools/demo status')
+    assert asked.returncode == 0 and "not running" not in asked.stdout, asked.stdout + asked.stderr
+    assert asked.stdout.count(" ready") == asked.stdout.count(" pid ") > 8
+
+
 def test_a_process_that_was_killed_is_started_again_by_up(demo, shown):
     assert shown
     pid = int((demo.state / "demo/run/mangabus-broker.pid").read_text())
