@@ -93,6 +93,14 @@ void dedup_add(dedup_t *dedup, bytes_t key, uint64_t record, int64_t at_us, int6
     map_add(&dedup->map, dedup->entries[at].hash, at + 1);
 }
 
+bytes_t dedup_nth(const dedup_t *dedup, uint32_t nth, uint64_t *record, int64_t *at_us)
+{
+    const dedup_entry_t *entry = entry_at(dedup, nth);
+    *record = entry->record;
+    *at_us = entry->at_us;
+    return entry_key(dedup, entry);
+}
+
 void dedup_free(dedup_t *dedup)
 {
     free(dedup->entries);

@@ -30,6 +30,8 @@ uint64_t dedup_find(const dedup_t *dedup, bytes_t key, int64_t since_us);
 void dedup_add(dedup_t *dedup, bytes_t key, uint64_t record, int64_t at_us, int64_t since_us);
 /* Forgets what is older than since_us, so that `count` is what is remembered. */
 void dedup_forget(dedup_t *dedup, int64_t since_us);
+/* The key that is `nth` oldest (from 0, below `count`), with what it stands for. */
+bytes_t dedup_nth(const dedup_t *dedup, uint32_t nth, uint64_t *record, int64_t *at_us);
 void dedup_free(dedup_t *dedup);
 /* The same for the same keys, records and times within the window. */
 uint64_t dedup_digest(const dedup_t *dedup, int64_t since_us);

@@ -231,7 +231,8 @@ static void message_show(core_t *core, uint32_t id, bool at_front)
     message_become(core, id, &(next_state_t){MESSAGE_VISIBLE, expires_us, NULL, at_front});
 }
 
-uint32_t message_add(core_t *core, const message_t *template, int64_t visible_us, int64_t now_us)
+/* In its queue and group, in no state yet. */
+static uint32_t message_make(core_t *core, const message_t *template)
 {
     uint32_t id = message_take_free(core);
     message_t *m = message_at(core, id);
@@ -243,10 +244,25 @@ uint32_t message_add(core_t *core, const message_t *template, int64_t visible_us
     queue->bytes += m->bytes;
     if (m->group)
         group_at(queue, m->group)->messages++;
+    return id;
+}
+
+uint32_t message_add(core_t *core, const message_t *template, int64_t visible_us, int64_t now_us)
+{
+    uint32_t id = message_make(core, template);
     if (visible_us > now_us)
         message_become(core, id, &(next_state_t){MESSAGE_DELAYED, visible_us, NULL, false});
     else
         message_show(core, id, false);
+    return id;
+}
+
+uint32_t message_restore(core_t *core, const message_t *template, session_t *holder)
+{
+    uint32_t id = message_make(core, template);
+    bool by_queue = template->state == MESSAGE_VISIBLE && !template->timer_us;
+    int64_t timer_us = by_queue ? message_expires_us(core, template, NULL) : template->timer_us;
+    message_become(core, id, &(next_state_t){template->state, timer_us, holder, false});
     return id;
 }
 

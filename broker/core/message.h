@@ -19,6 +19,10 @@ uint32_t message_find(const core_t *core, uint32_t queue, uint64_t record);
  * visible at once when visible_us is not after now_us. */
 uint32_t message_add(core_t *core, const message_t *template, int64_t visible_us, int64_t now_us);
 
+/* Makes a message as a snapshot has it: in its state, at the end of that state's chain, with its timer (timer_us; 0
+ * when visible: what its queue says). `holder` is NULL unless it is in flight. */
+uint32_t message_restore(core_t *core, const message_t *template, session_t *holder);
+
 void message_deliver(core_t *core, uint32_t id, session_t *session, uint64_t receives, int64_t until_us,
                      int64_t now_us);
 /* Back into the queue, or delayed when visible_us is after now_us. */

@@ -104,17 +104,26 @@ bool retire_if_exhausted(core_t *core, const queue_t *queue, uint32_t id)
 }
 
 /* -- applying -------------------------------------------------------------------------------------- */
-static uint32_t dead_make(core_t *core, const record_move_t *r, const queue_t *from, int64_t moved_us)
+uint32_t retire_restore(core_t *core, const dead_t *from, bytes_t detail)
 {
     dead_t *dead = memory_new(1, sizeof *dead);
-    dead->origin = r->origin;
-    dead->origin_queue = r->origin_queue;
-    dead->source = name_keep(core, bytes_cstr(from->name));
-    dead->reason = name_keep(core, r->reason);
-    dead->receives = (uint32_t)r->receives;
-    dead->moved_us = moved_us;
-    dead->detail = r->detail.len ? memory_text(r->detail) : NULL;
+    *dead = *from;
+    dead->detail = detail.len ? memory_text(detail) : NULL;
     return pool_add(&core->messages.dead, dead);
+}
+
+static uint32_t dead_make(core_t *core, const record_move_t *r, const queue_t *from, int64_t moved_us)
+{
+    return retire_restore(core,
+                          &(dead_t){
+                              .origin = r->origin,
+                              .origin_queue = r->origin_queue,
+                              .source = name_keep(core, bytes_cstr(from->name)),
+                              .reason = name_keep(core, r->reason),
+                              .receives = (uint32_t)r->receives,
+                              .moved_us = moved_us,
+                          },
+                          r->detail);
 }
 
 bool retire_apply(core_t *core, const record_t *record, error_t *err)

@@ -28,6 +28,8 @@ int64_t retire_next_us(const core_t *core);
 const char *retire_error_code(const char *reason);
 const char *retire_exhausted(const char *reason);
 
+/* Keeps what a moved message needs; its number for message_t.dead. `detail` is copied. */
+uint32_t retire_restore(core_t *core, const dead_t *from, bytes_t detail);
 MUST_USE bool retire_apply(core_t *core, const record_t *record, error_t *err);
 
 #endif

@@ -59,6 +59,16 @@ static bus_t *bus_get(core_t *core, bytes_t name)
     return bus;
 }
 
+bus_t *topology_bus_restore(core_t *core, bytes_t name, bool removed)
+{
+    bool known = bus_find(core, name) != NULL;
+    if (known == removed)
+        return NULL;
+    bus_t *bus = bus_get(core, name);
+    bus->is_removed = removed;
+    return bus;
+}
+
 static void buses_take(core_t *core, const topology_doc_t *doc, topology_compiled_t *compiled)
 {
     for (uint32_t id = pool_next(&core->buses, 0); id; id = pool_next(&core->buses, id)) {

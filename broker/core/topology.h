@@ -15,6 +15,10 @@ MUST_USE bool topology_bus_id(const core_t *core, bytes_t name, uint32_t *id, er
 /* For reading old records: also a bus that is no more; UINT32_MAX for one never known. */
 uint32_t topology_bus_number(const core_t *core, bytes_t name);
 
+/* For loading a snapshot: the bus as the applied document has it, or, when it is `removed`, one made anew. NULL when
+ * the two do not fit. */
+bus_t *topology_bus_restore(core_t *core, bytes_t name, bool removed);
+
 typedef struct {
     bytes_t json;
     const char *sha256; /* hex, 64 digits */

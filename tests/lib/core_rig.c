@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "broker/core/snapshot.h"
 #include "proto/envelope.h"
 #include "proto/msgpack.h"
 #include "tests/lib/random.h"
@@ -29,6 +30,7 @@ void rig_close(rig_t *rig)
     core_free(&rig->core);
     core_effects_free(&rig->out);
     buf_free(&rig->journal);
+    buf_free(&rig->snapshot);
     free(rig->offsets);
     free(rig->in);
     free(rig->got);
@@ -179,19 +181,70 @@ void rig_topology(rig_t *rig, const char *json)
     step(rig, &(core_input_t){.kind = CORE_IN_TOPOLOGY, .topology = {.json = bytes_cstr(json), .sha256 = sha256}});
 }
 
+/* -- snapshots and restarts -------------------------------------------------------------------------------- */
+static core_t *core_of_snapshot(const rig_t *rig, bytes_t snapshot)
+{
+    error_t err = {0};
+    core_t *core = core_new(&rig->config, &err);
+    snapshot_load_t *load = core ? snapshot_load_new(core, &err) : NULL;
+    assert_non_null(load);
+    if (snapshot.len && !(snapshot_load_slice(load, snapshot, &err) && snapshot_load_end(load, &err)))
+        fail_msg("a snapshot of ours: %s", err.message);
+    snapshot_load_free(&load);
+    return core;
+}
+
+static void apply_from(rig_t *rig, core_t *core, uint64_t seq)
+{
+    for (; seq <= rig->records; seq++) {
+        error_t err = {0};
+        if (!core_apply(core, rig_record(rig, seq), &err))
+            fail_msg("%s", err.message);
+    }
+}
+
+void rig_snapshot(rig_t *rig)
+{
+    error_t err = {0};
+    core_t *shadow = core_of_snapshot(rig, buf_bytes(&rig->snapshot));
+    apply_from(rig, shadow, rig->snapshot_records + 1);
+    snapshot_save_t *save = snapshot_save_new(shadow, &err);
+    assert_non_null(save);
+    buf_clear(&rig->snapshot);
+    while (snapshot_save_next(save, &rig->snapshot, rig->random % 3 ? 1 : 4096))
+        rig->random++;
+    assert_false(rig->snapshot.failed);
+    snapshot_save_free(&save);
+    rig->snapshot_records = rig->records;
+    core_t *second = core_of_snapshot(rig, buf_bytes(&rig->snapshot));
+    assert_int_equal(core_newest_record(second), rig->records);
+    assert_int_equal(core_digest(second), core_digest(shadow));
+    core_free(&second);
+    core_free(&shadow);
+}
+
+static void restart_by_snapshot(rig_t *rig)
+{
+    core_t *all = core_of_snapshot(rig, BYTES_NONE);
+    rig->core = core_of_snapshot(rig, buf_bytes(&rig->snapshot));
+    apply_from(rig, all, 1);
+    apply_from(rig, rig->core, rig->snapshot_records + 1);
+    assert_int_equal(core_digest(rig->core), core_digest(all));
+    core_free(&all);
+}
+
 void rig_restart(rig_t *rig, uint64_t keep)
 {
     if (keep && keep < rig->records) {
         rig->journal.len = rig->offsets[keep];
         rig->records = keep;
     }
-    core_free(&rig->core);
-    core_make(rig);
-    for (uint64_t seq = 1; seq <= rig->records; seq++) {
-        error_t err = {0};
-        if (!core_apply(rig->core, rig_record(rig, seq), &err))
-            fail_msg("%s", err.message);
+    if (rig->snapshot_records > rig->records) {
+        buf_clear(&rig->snapshot);
+        rig->snapshot_records = 0;
     }
+    core_free(&rig->core);
+    restart_by_snapshot(rig);
     forget(rig);
     core_start(rig->core, rig->now_us, rig->records + 1, &rig->out);
     after_step(rig);

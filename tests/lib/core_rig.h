@@ -20,7 +20,9 @@ typedef struct {
     uint64_t scanned; /* outs looked at for scans */
     wire_msg_t *in, *got;
     record_t *record;
-    size_t taken; /* outs before this one were taken by rig_take */
+    size_t taken;   /* outs before this one were taken by rig_take */
+    buf_t snapshot; /* the newest one; empty for none */
+    uint64_t snapshot_records;
 } rig_t;
 
 void rig_open(rig_t *rig, const core_limits_t *limits);
@@ -32,7 +34,10 @@ void rig_send(rig_t *rig, uint64_t peer, wire_verb_t verb, uint64_t seq, const v
 void rig_gone(rig_t *rig, uint64_t peer);
 /* Turns the clock on, running every timer in between at its time. */
 void rig_sleep(rig_t *rig, int64_t us);
-/* A new core from the journal: all of it when `keep` is 0, else its first `keep` records (a crash). */
+/* A snapshot of all records, folded by a core of its own from the snapshot before; it must bring forth an equal one. */
+void rig_snapshot(rig_t *rig);
+/* A new core from the journal: all of it when `keep` is 0, else its first `keep` records (a crash). From the snapshot
+ * where that is not ahead of them, and then it must equal one made of all records. */
 void rig_restart(rig_t *rig, uint64_t keep);
 
 /* The next frame to `peer` among the effects of the last call, in rig->got; NULL when there is none. */

@@ -52,7 +52,7 @@ static const char *const queues[] = {"work", "aged", "late", "brief", "dead", "l
 
 /* What happened in all lives: a test that never gets there proves nothing. */
 typedef struct {
-    uint64_t records, acked, moved, dropped, released, restarts, crashes, resumed, duplicates;
+    uint64_t records, acked, moved, dropped, released, restarts, crashes, resumed, duplicates, snapshots;
     uint64_t received, received_none;
     uint64_t fifo_sent, fifo_duplicates, fifo_checks;
 } tally_t;
@@ -724,11 +724,20 @@ static void do_restart(sim_t *sim)
     do_watch(sim);
 }
 
+static void do_snapshot(sim_t *sim)
+{
+    rig_snapshot(&sim->rig);
+    sim->synced = sim->rig.records;
+    sim->tally->snapshots++;
+}
+
 static void one_step(sim_t *sim)
 {
     uint64_t dice = random_below(&sim->random, 200);
     if (dice < 1)
         do_restart(sim);
+    else if (dice < 2)
+        do_snapshot(sim);
     else if (dice < 12)
         do_connect(sim);
     else if (dice < 15)
@@ -799,7 +808,7 @@ static void random_lives_keep_every_promise(void **state)
     if (only)
         return;
     assert_true(t.records > 40000 && t.acked > 4000 && t.moved > 1000 && t.dropped > 500 && t.released > 1000);
-    assert_true(t.restarts > 100 && t.crashes > 20 && t.resumed > 1000 && t.duplicates > 500);
+    assert_true(t.snapshots > 100 && t.restarts > 100 && t.crashes > 20 && t.resumed > 1000 && t.duplicates > 500);
     assert_true(t.fifo_sent > 3000 && t.fifo_duplicates > 150 && t.fifo_checks > 1000);
     assert_true(t.received > 1000 && t.received_none > 100);
 }
