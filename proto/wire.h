@@ -120,7 +120,8 @@ enum { WIRE_PRIORITY_LIVE = 0, WIRE_PRIORITY_NORMAL = 1, WIRE_PRIORITY_BATCH = 2
     V(26, QUEUE, queue, "C", WIRE_ROWS_ADMIN, "administers queues: list info peek create set delete purge redrive")    \
     V(27, RULE, rule, "C", WIRE_ROWS_ADMIN, "administers rules: list test explain")                                    \
     V(28, TOPOLOGY, topology, "C", WIRE_ROWS_ADMIN, "administers the desired state: show apply export")                \
-    V(29, BROKER, broker, "C", WIRE_ROWS_ADMIN, "asks about the broker itself: status sessions services")              \
+    V(29, BROKER, broker, "C", WIRE_ROWS_ADMIN,                                                                        \
+      "asks about the broker itself: status sessions services methods check")                                          \
     V(30, RESULT, result, "B", WIRE_ROWS_RESULT, "answers QUEUE, RULE, TOPOLOGY and BROKER")                           \
     V(31, PING, ping, "X", WIRE_ROWS_PING, "are you there; sent when nothing else was")                                \
     V(32, PONG, pong, "X", WIRE_ROWS_PING, "answers PING with its number")                                             \

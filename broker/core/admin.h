@@ -1,22 +1,31 @@
 /* admin.h: QUEUE, RULE, TOPOLOGY and BROKER: administration. RESULT carries one msgpack value.
  *
- *   verb      op        needs    name          args, body                    RESULT
- *   QUEUE     list      observe  prefix        -                             [queue]
- *             info      observe  queue         -                             queue, with `holders`
- *             peek      observe  queue         max (10), after (record)      [message], by the front; nothing is
- * received create    admin    queue         attributes by SQS's names     queue; the same again is no error set admin
- * queue         attributes that change        queue delete    admin    queue         - {messages}: how many were in it
- *             purge     admin    queue         -                             {count}
- *             redrive                                                        UNIMPLEMENTED
- *   RULE      list      observe  bus, or ""    -                             [rule]
- *             test      observe  bus           body: envelope                [rule]: those that match, disabled ones
- * too explain                                                        UNIMPLEMENTED TOPOLOGY  show      observe  - -
- * {version, sha256, document}: JSON as text apply     admin    -             force, dry_run (booleans);    {version,
- * dry_run, changes: [text]} body: JSON as text export    observe  -             - {document}: what is now, JSON as text
- *   BROKER    status    observe  -             -                             {broker, version, started_us, now_us,
- * head, stopping, topology_version, …counters} sessions  observe  -             - [{session, name, live, heard_us,
- * in_flight, subscriptions, services, calls, producer, epoch}] services  observe  -             - [{method, waiting,
- * instances: [{name, capacity, running}]}] methods   observe  prefix        -                             [method name]
+ *   verb      op        needs    name      args, body                  RESULT
+ *   QUEUE     list      observe  prefix    -                           [queue]
+ *             info      observe  queue     -                           queue, with `holders`
+ *             peek      observe  queue     max (10), after (record)    [message], by the front; nothing is received
+ *             create    admin    queue     attributes by SQS's names   queue; the same again is no error
+ *             set       admin    queue     attributes that change      queue
+ *             delete    admin    queue     -                           {messages}: how many were in it
+ *             purge     admin    queue     -                           {count}
+ *             redrive                                                  UNIMPLEMENTED
+ *   RULE      list      observe  bus or ""  -                          [rule]
+ *             test      observe  bus       body: envelope              [rule]: those that match, disabled ones too
+ *             explain                                                  UNIMPLEMENTED
+ *   TOPOLOGY  show      observe  -         -                           {version, sha256, document}: JSON as text
+ *             apply     admin    -         force, dry_run (booleans);  {version, dry_run, changes: [text]}
+ *                                          body: JSON as text
+ *             export    observe  -         -                           {document}: what is now, JSON as text
+ *   BROKER    status    observe  -         -                           {broker, version, started_us, now_us, head,
+ *                                                                      stopping, topology_version, …counters}
+ *             sessions  observe  -         -                           [{session, name, live, heard_us, in_flight,
+ *                                                                      subscriptions, services, calls, producer,
+ *                                                                      epoch}]
+ *             services  observe  -         -                           [{method, waiting, instances: [{name, capacity,
+ *                                                                      running}]}]
+ *             methods   observe  prefix    -                           [method name]
+ *             check     observe  -         after (place, 0)            {ok, problem, checked, next, messages}: a slice
+ *                                                                      of check.h; next 0 ends it
  *
  *   queue:  {name, incarnation, visible, in_flight, delayed, bytes, oldest_us, consumers, fifo, from_topology,
  *           attributes: {SQS names}}; of info besides `holders`: [{record, receives, until_us, session, name}], the
@@ -57,6 +66,7 @@ bool admin_topology_export(core_t *core, const admin_request_t *request, buf_t *
 bool admin_broker_status(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
 bool admin_broker_sessions(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
 bool admin_broker_services(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
+bool admin_broker_check(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
 bool admin_broker_methods(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
 
 #endif

@@ -1,6 +1,7 @@
-/* admin_broker.c: the broker about itself: counters, sessions, services. */
+/* admin_broker.c: the broker about itself: counters, sessions, services, and whether it can count. */
 #include "broker/core/admin.h"
 #include "broker/core/calls.h"
+#include "broker/core/check.h"
 #include "broker/core/session.h"
 #include "proto/msgpack.h"
 
@@ -150,5 +151,23 @@ bool admin_broker_methods(core_t *core, const admin_request_t *request, buf_t *o
         count++;
     }
     mp_array_end(out, at, count);
+    return true;
+}
+
+/* -- check ------------------------------------------------------------------------------------------- */
+/* A slice of the whole, so that nobody waits long; the counters are compared with the first. */
+bool admin_broker_check(core_t *core, const admin_request_t *request, buf_t *out, error_t *err UNUSED)
+{
+    uint64_t after = 0;
+    error_t why = {0};
+    (void)!mp_map_u64(request->args, "after", &after);
+    uint32_t made = core->messages.made, from = after < made ? (uint32_t)after : made, at = from;
+    bool ok = (after != 0 || check_counts(core, &why)) && check_messages(core, &at, CHECK_SLICE, &why);
+    mp_put_map(out, 5);
+    put_bool(out, "ok", ok);
+    put_text(out, "problem", ok ? "" : why.message);
+    put_u64(out, "checked", (at ? at : made) - from);
+    put_u64(out, "next", ok ? at : 0);
+    put_u64(out, "messages", core->messages.used);
     return true;
 }

@@ -193,6 +193,10 @@ const char *core_queue_name(const core_t *core, uint64_t incarnation);
  * same time. For the simulator and for tests. */
 uint64_t core_digest(const core_t *core);
 
+/* Counts everything again that is kept by counting: states, chains, groups, timers, tables, windows. False (INTERNAL)
+ * names the first that does not agree. For tests and for the simulator; a live broker does it in slices (check.h). */
+MUST_USE bool core_check(const core_t *core, error_t *err);
+
 /* Oldest record that some queue or cursor still needs; UINT64_MAX when none does. */
 uint64_t core_oldest_needed(const core_t *core);
 

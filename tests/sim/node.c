@@ -216,12 +216,21 @@ bool node_has_pending(const node_t *node)
 }
 
 /* -- what arrives ------------------------------------------------------------------------------------- */
+static void check(node_t *node)
+{
+    error_t err;
+    if (!core_check(node->core, &err))
+        (void)trace_violated(node->trace, "the core's own recount: %s", err.message);
+}
+
 static void step(node_t *node, int64_t now_us, const core_input_t *input)
 {
     core_step(node->core, now_us, input, &node->effects);
     act(node);
-    if (node_is_up(node) && trace_is_good(node->trace))
-        (void)!model_compare(node->model, node->core, now_us);
+    if (!node_is_up(node) || !trace_is_good(node->trace))
+        return;
+    check(node);
+    (void)!model_compare(node->model, node->core, now_us);
 }
 
 /* As the front does: what is taken in needs room for itself and for what will end it. */

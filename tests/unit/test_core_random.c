@@ -163,70 +163,11 @@ static void collect(sim_t *sim)
 }
 
 /* -- invariants ---------------------------------------------------------------------------------------------- */
-typedef struct {
-    uint32_t visible, in_flight, delayed;
-    uint64_t bytes;
-} recount_t;
-
-static void recount_messages(const core_t *core, recount_t *counts)
-{
-    for (uint32_t id = 1; id <= core->messages.made; id++) {
-        const message_t *m = message_at(core, id);
-        if (m->state == MESSAGE_FREE)
-            continue;
-        recount_t *r = &counts[m->queue];
-        r->bytes += m->bytes;
-        r->visible += m->state == MESSAGE_VISIBLE;
-        r->delayed += m->state == MESSAGE_DELAYED;
-        r->in_flight += m->state == MESSAGE_IN_FLIGHT;
-        assert_int_equal(message_find(core, m->queue, m->record), id);
-        assert_int_not_equal(m->heap_at, 0);
-        assert_int_equal(m->session != 0, m->state == MESSAGE_IN_FLIGHT);
-    }
-}
-
-/* A group's visible messages stand in order; its line is right; it is forgotten when it is empty. */
-static void check_groups(const core_t *core, const queue_t *queue)
-{
-    uint32_t ready = 0, lined = 0;
-    for (uint32_t id = pool_next(&queue->groups, 0); id; id = pool_next(&queue->groups, id)) {
-        const group_t *group = group_at(queue, id);
-        uint64_t last = 0;
-        for (uint32_t m = group->visible.head; m; m = message_at(core, m)->next) {
-            assert_true(message_at(core, m)->record > last);
-            last = message_at(core, m)->record;
-        }
-        for (uint32_t i = 0; i < group->held.count; i++) {
-            const message_t *m = message_at(core, group->held.items[i]);
-            assert_true(m->group == id && m->receives && m->state > MESSAGE_VISIBLE);
-            assert_true(i == 0 || message_at(core, group->held.items[i - 1])->record < m->record);
-        }
-        assert_true(group->messages >= group->visible.count + group->held.count && group->messages > 0);
-        assert_int_equal(group->is_ready, group_first(core, group) != 0);
-        ready += group->is_ready;
-    }
-    for (uint32_t id = queue->ready.head; id; id = group_at(queue, id)->next)
-        lined++;
-    assert_int_equal(lined, ready);
-    assert_int_equal(queue->ready.count, ready);
-}
-
 static void check_counts(const core_t *core)
 {
-    recount_t counts[64] = {0};
-    recount_messages(core, counts);
-    for (uint32_t id = pool_next(&core->queues, 0); id; id = pool_next(&core->queues, id)) {
-        const queue_t *queue = pool_get(&core->queues, id);
-        uint32_t chained = 0;
-        for (uint32_t m = visible_first(core, queue); m; m = visible_next(core, queue, m))
-            chained++;
-        check_groups(core, queue);
-        assert_int_equal(queue->visible.count, counts[id].visible);
-        assert_int_equal(chained, counts[id].visible);
-        assert_int_equal(queue->in_flight, counts[id].in_flight);
-        assert_int_equal(queue->delayed, counts[id].delayed);
-        assert_int_equal(queue->bytes, counts[id].bytes);
-    }
+    error_t err;
+    if (!core_check(core, &err))
+        fail_msg("%s", err.message);
 }
 
 /* Messages that the journal says are there: an account that shares nothing with the core's state. */

@@ -1,0 +1,272 @@
+/* check.c: counting again, and looking up again, with the simplest means. */
+#include "broker/core/check.h"
+
+#include <stdlib.h>
+
+#include "broker/core/group.h"
+#include "broker/core/message.h"
+#include "broker/core/queue.h"
+#include "broker/core/session.h"
+
+#define STATES (MESSAGE_IN_FLIGHT + 1)
+
+typedef struct {
+    uint32_t messages, visible, held;
+} group_count_t;
+
+typedef struct {
+    uint32_t states[STATES];
+    uint64_t bytes;
+    group_count_t *groups; /* by id; NULL without groups */
+} queue_count_t;
+
+typedef struct {
+    queue_count_t *queues; /* by id */
+    uint32_t *sessions;    /* by id: messages in flight */
+    uint32_t states[STATES];
+} counts_t;
+
+static bool differs(error_t *err, const char *what, const char *whose, uint64_t kept, uint64_t counted)
+{
+    return error_set(err, STATUS_INTERNAL, "STATE_DIFFERS", "%s of %s: %llu are kept, %llu are counted.", what, whose,
+                     (unsigned long long)kept, (unsigned long long)counted);
+}
+
+static bool same(error_t *err, const char *what, const char *whose, uint64_t kept, uint64_t counted)
+{
+    return kept == counted || differs(err, what, whose, kept, counted);
+}
+
+static bool wrong(error_t *err, const message_t *m, const char *what)
+{
+    return error_set(err, STATUS_INTERNAL, "STATE_DIFFERS", "Message %llu of queue number %u %s.",
+                     (unsigned long long)m->record, (unsigned)m->queue, what);
+}
+
+/* -- counting ------------------------------------------------------------------------------------------ */
+static counts_t counts_new(const core_t *core)
+{
+    counts_t c = {
+        .queues = memory_new(core->queues.count + 1, sizeof *c.queues),
+        .sessions = memory_new(core->sessions.all.count + 1, sizeof *c.sessions),
+    };
+    for (uint32_t id = pool_next(&core->queues, 0); id; id = pool_next(&core->queues, id)) {
+        const queue_t *queue = pool_get(&core->queues, id);
+        if (queue->groups.count)
+            c.queues[id].groups = memory_new(queue->groups.count + 1, sizeof(group_count_t));
+    }
+    return c;
+}
+
+static void counts_free(const core_t *core, counts_t *c)
+{
+    for (uint32_t id = 1; id <= core->queues.count; id++)
+        free(c->queues[id].groups);
+    free(c->queues);
+    free(c->sessions);
+}
+
+static bool count_group(const queue_t *queue, queue_count_t *q, const message_t *m, error_t *err)
+{
+    if (!group_at(queue, m->group))
+        return wrong(err, m, "is in a group that there is not");
+    group_count_t *g = &q->groups[m->group];
+    g->messages++;
+    g->visible += m->state == MESSAGE_VISIBLE;
+    g->held += m->state == MESSAGE_IN_FLIGHT || (m->state == MESSAGE_DELAYED && m->receives);
+    return true;
+}
+
+static bool count_one(const core_t *core, counts_t *c, const message_t *m, error_t *err)
+{
+    const queue_t *queue = pool_get(&core->queues, m->queue);
+    bool in_flight = m->state == MESSAGE_IN_FLIGHT;
+    c->states[m->state]++;
+    if (m->state == MESSAGE_FREE)
+        return true;
+    if (!queue)
+        return wrong(err, m, "is in a queue that there is not");
+    if (in_flight != (m->session != 0) || (in_flight && !session_at(core, m->session)))
+        return wrong(err, m, in_flight ? "is in flight and nobody has it" : "is not in flight and somebody has it");
+    if (in_flight)
+        c->sessions[m->session]++;
+    c->queues[m->queue].states[m->state]++;
+    c->queues[m->queue].bytes += m->bytes;
+    if (queue->attributes.is_fifo != (m->group != 0))
+        return wrong(err, m, "has a group where there are none, or none where there must be one");
+    return !m->group || count_group(queue, &c->queues[m->queue], m, err);
+}
+
+static bool count_all(const core_t *core, counts_t *c, error_t *err)
+{
+    for (uint32_t id = 1; id <= core->messages.made; id++) {
+        const message_t *m = message_at(core, id);
+        if (m->state >= STATES)
+            return wrong(err, m, "is in no state");
+        if (!count_one(core, c, m, err))
+            return false;
+    }
+    return true;
+}
+
+/* -- comparing ----------------------------------------------------------------------------------------- */
+static bool check_held(const core_t *core, const group_t *group, error_t *err)
+{
+    for (uint32_t i = 0; i < group->held.count; i++) {
+        const message_t *m = message_at(core, group->held.items[i]);
+        if (m->group != group->id || !m->receives || m->state <= MESSAGE_VISIBLE)
+            return wrong(err, m, "holds its group back and should not");
+        if (i > 0 && message_at(core, group->held.items[i - 1])->record >= m->record)
+            return wrong(err, m, "stands out of order among those that hold their group back");
+    }
+    return true;
+}
+
+static bool check_group(const core_t *core, const group_t *group, const group_count_t *g, error_t *err)
+{
+    return same(err, "messages", group->name, group->messages, g->messages) &&
+           same(err, "visible messages", group->name, group->visible.count, g->visible) &&
+           same(err, "held messages", group->name, group->held.count, g->held) &&
+           same(err, "being ready", group->name, group->is_ready, group_first(core, group) != 0) &&
+           (group->messages > 0 || differs(err, "messages", group->name, 0, 0)) && check_held(core, group, err);
+}
+
+static bool check_groups(const core_t *core, const queue_t *queue, const queue_count_t *q, error_t *err)
+{
+    uint32_t ready = 0, lined = 0;
+    for (uint32_t id = pool_next(&queue->groups, 0); id; id = pool_next(&queue->groups, id)) {
+        const group_t *group = group_at(queue, id);
+        if (!check_group(core, group, &q->groups[id], err))
+            return error_prefix(err, "Queue %s, group", queue->name);
+        ready += group->is_ready;
+    }
+    for (uint32_t id = queue->ready.head; id && lined <= ready; id = group_at(queue, id)->next)
+        lined++;
+    return same(err, "groups in the line", queue->name, lined, ready) &&
+           same(err, "ready groups", queue->name, queue->ready.count, ready) &&
+           same(err, "groups by name", queue->name, queue->groups_by_name.count, queue->groups.used);
+}
+
+static bool check_queue(const core_t *core, const queue_t *queue, const queue_count_t *q, error_t *err)
+{
+    return same(err, "visible messages", queue->name, queue->visible.count, q->states[MESSAGE_VISIBLE]) &&
+           same(err, "messages in flight", queue->name, queue->in_flight, q->states[MESSAGE_IN_FLIGHT]) &&
+           same(err, "delayed messages", queue->name, queue->delayed, q->states[MESSAGE_DELAYED]) &&
+           same(err, "bytes", queue->name, queue->bytes, q->bytes) &&
+           same(err, "deduplication ids", queue->name, queue->dedup.map.count, queue->dedup.count) &&
+           check_groups(core, queue, q, err);
+}
+
+static bool check_queues(const core_t *core, const counts_t *c, error_t *err)
+{
+    for (uint32_t id = pool_next(&core->queues, 0); id; id = pool_next(&core->queues, id))
+        if (!check_queue(core, pool_get(&core->queues, id), &c->queues[id], err))
+            return false;
+    return same(err, "queues", "the table by name", core->queues_by_name.count, core->queues.used) &&
+           same(err, "queues", "the table by incarnation", core->queues_by_incarnation.count, core->queues.used);
+}
+
+static bool check_sessions(const core_t *core, const counts_t *c, error_t *err)
+{
+    const pool_t *all = &core->sessions.all;
+    for (uint32_t id = pool_next(all, 0); id; id = pool_next(all, id)) {
+        const session_t *session = session_at(core, id);
+        if (!same(err, "messages in flight", session->name, session->held.count, c->sessions[id]))
+            return false;
+    }
+    return same(err, "sessions", "the table by number", core->sessions.by_number.count, all->used);
+}
+
+static bool check_buses(const core_t *core, error_t *err)
+{
+    for (uint32_t id = pool_next(&core->buses, 0); id; id = pool_next(&core->buses, id)) {
+        const bus_t *bus = pool_get(&core->buses, id);
+        if (!same(err, "deduplication keys", bus->name, bus->dedup.map.count, bus->dedup.count))
+            return false;
+    }
+    return true;
+}
+
+static bool check_tables(const core_t *core, const counts_t *c, error_t *err)
+{
+    const messages_t *all = &core->messages;
+    uint32_t alive = all->made - c->states[MESSAGE_FREE];
+    return same(err, "messages", "the broker", all->used, alive) &&
+           same(err, "messages", "the table by identity", all->by_identity.count, alive) &&
+           same(err, "timers", "delayed messages", all->delayed.count, c->states[MESSAGE_DELAYED]) &&
+           same(err, "timers", "other messages", all->due.count,
+                c->states[MESSAGE_VISIBLE] + c->states[MESSAGE_IN_FLIGHT]);
+}
+
+bool check_counts(const core_t *core, error_t *err)
+{
+    counts_t c = counts_new(core);
+    bool ok = count_all(core, &c, err) && check_tables(core, &c, err) && check_queues(core, &c, err) &&
+              check_sessions(core, &c, err) && check_buses(core, err);
+    counts_free(core, &c);
+    return ok;
+}
+
+/* -- looking up ---------------------------------------------------------------------------------------- */
+static const chain_t *chain_of(const core_t *core, const message_t *m)
+{
+    const queue_t *queue = pool_get(&core->queues, m->queue);
+    if (m->state == MESSAGE_IN_FLIGHT)
+        return &session_at(core, m->session)->held;
+    if (m->state != MESSAGE_VISIBLE)
+        return NULL;
+    return m->group ? &group_at(queue, m->group)->visible : &queue->visible;
+}
+
+static bool check_links(const core_t *core, const message_t *m, uint32_t id, error_t *err)
+{
+    const chain_t *chain = chain_of(core, m);
+    if (!chain)
+        return true;
+    uint32_t before = m->prev ? message_at(core, m->prev)->next : chain->head;
+    uint32_t behind = m->next ? message_at(core, m->next)->prev : chain->tail;
+    if (before != id || behind != id)
+        return wrong(err, m, "and its neighbours do not know one another");
+    if (m->group && m->state == MESSAGE_VISIBLE && m->next && message_at(core, m->next)->record <= m->record)
+        return wrong(err, m, "stands before an older one of its group");
+    return true;
+}
+
+static bool check_timer(const core_t *core, const message_t *m, uint32_t id, error_t *err)
+{
+    const heap_t *heap = m->state == MESSAGE_DELAYED ? &core->messages.delayed : &core->messages.due;
+    if (!m->heap_at || m->heap_at > heap->count || heap->items[m->heap_at] != id)
+        return wrong(err, m, "has no timer");
+    if (m->heap_at > 1 && heap->kind->before(core, id, heap->items[m->heap_at / 2]))
+        return wrong(err, m, "is due before one that stands before it");
+    return true;
+}
+
+static bool check_one(const core_t *core, uint32_t id, error_t *err)
+{
+    const message_t *m = message_at(core, id);
+    if (m->state == MESSAGE_FREE)
+        return true;
+    if (message_find(core, m->queue, m->record) != id)
+        return wrong(err, m, "is not found by its identity");
+    if (m->dead && !message_dead(core, m))
+        return wrong(err, m, "does not know where it came from");
+    return check_timer(core, m, id, err) && check_links(core, m, id, err);
+}
+
+bool check_messages(const core_t *core, uint32_t *at, uint32_t most, error_t *err)
+{
+    uint32_t made = core->messages.made, from = *at, left = made - (from < made ? from : made);
+    uint32_t end = most < left ? from + most : made;
+    *at = end < made ? end : 0;
+    for (uint32_t id = from + 1; id <= end; id++)
+        if (!check_one(core, id, err))
+            return false;
+    return true;
+}
+
+bool core_check(const core_t *core, error_t *err)
+{
+    uint32_t at = 0;
+    return check_counts(core, err) && check_messages(core, &at, UINT32_MAX, err);
+}
