@@ -456,7 +456,8 @@ static status_t code_by_status(unsigned http_status)
     case 429:
         return STATUS_RESOURCE_EXHAUSTED;
     default:
-        return http_status >= 500 ? STATUS_UNAVAILABLE : STATUS_INVALID_ARGUMENT;
+        /* Neither a success nor a refusal (a redirect, say): somebody stands between us and AWS. */
+        return http_status < 400 || http_status >= 500 ? STATUS_UNAVAILABLE : STATUS_INVALID_ARGUMENT;
     }
 }
 
@@ -470,16 +471,10 @@ void aws_error_from(const char *type, const char *message, unsigned http_status,
         out->retry_after_ms = retry_after_ms > 0 ? retry_after_ms : RETRY_AFTER_DEFAULT_MS;
 }
 
-static int64_t header_number(const http_result_t *result, const char *name)
-{
-    const char *value = http_exchange_header(result->exchange, name);
-    return value ? strtoll(value, NULL, 10) : 0;
-}
-
 static int64_t retry_after_of(const http_result_t *result)
 {
-    int64_t ms = header_number(result, "x-amz-retry-after");
-    return ms > 0 ? ms : header_number(result, "Retry-After") * 1000;
+    int64_t ms = http_exchange_pause_ms(result->exchange, "x-amz-retry-after", 1);
+    return ms > 0 ? ms : http_exchange_pause_ms(result->exchange, "Retry-After", 1000);
 }
 
 /* "prefix#Name" and "Name:url" -> Name */

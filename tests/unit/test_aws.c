@@ -39,6 +39,7 @@ typedef struct {
     char seen[512];   /* what the server was asked */
     int asked;
     const char *authorization; /* the server insists on it */
+    const char *retry_after;   /* what it says with an error; NULL: "3" */
     bool refused;
     error_t err; /* of the last call */
     bool done;
@@ -52,7 +53,8 @@ static void serve(void *ctx, http_request_t *request)
     (void)snprintf(f->seen, sizeof f->seen, "%s %s %s", http_request_method(request), http_request_raw_path(request),
                    authorization ? authorization : "");
     f->refused = f->authorization && (!authorization || strcmp(authorization, f->authorization) != 0);
-    const http_header_t headers[] = {{"x-amzn-errortype", "ThrottlingException:http://x/"}, {"Retry-After", "3"}};
+    const http_header_t headers[] = {{"x-amzn-errortype", "ThrottlingException:http://x/"},
+                                     {"Retry-After", f->retry_after ? f->retry_after : "3"}};
     http_respond(request, f->refused ? 403 : f->status, headers, f->status == 200 ? 0 : 2, bytes_cstr(f->answer));
 }
 
@@ -330,6 +332,39 @@ static void a_call_is_signed_and_its_error_is_told(void **state)
     assert_int_equal(f->err.code, STATUS_UNAVAILABLE);
 }
 
+static void a_pause_that_makes_no_sense_is_a_second(void **state)
+{
+    fixture_t *f = *state;
+    char endpoint[64];
+    static const char *const pauses[] = {"9223372036854775807",           "-3", "99999999",
+                                         "Wed, 21 Oct 2026 07:28:00 GMT", "",   "x"};
+    fixed_keys();
+    f->aws = aws_new(f->loop, f->http, NULL);
+    (void)snprintf(endpoint, sizeof endpoint, "http://127.0.0.1:%u", http_server_port(f->server));
+    f->status = 429;
+    for (size_t i = 0; i < ARRAY_LEN(pauses); i++) {
+        f->retry_after = pauses[i];
+        call(f, endpoint);
+        assert_int_equal(f->err.code, STATUS_RESOURCE_EXHAUSTED);
+        assert_int_equal(f->err.retry_after_ms, 1000);
+    }
+}
+
+/* A redirect, say, of a proxy that wants a login: what was asked is not to blame. */
+static void a_status_that_is_no_refusal_is_no_fault_of_the_request(void **state)
+{
+    (void)state;
+    static const unsigned statuses[] = {0, 204, 301, 302, 307, 500, 503};
+    for (size_t i = 0; i < ARRAY_LEN(statuses); i++) {
+        error_t err = {0};
+        aws_error_from("", "x", statuses[i], 0, &err);
+        assert_int_equal(err.code, STATUS_UNAVAILABLE);
+    }
+    error_t err = {0};
+    aws_error_from("", "x", 400, 0, &err);
+    assert_int_equal(err.code, STATUS_INVALID_ARGUMENT);
+}
+
 static void names_of_aws_have_codes_of_ours(void **state)
 {
     (void)state;
@@ -384,6 +419,8 @@ int main(void)
         TEST(expired_keys_are_not_used),
         TEST(it_can_be_freed_while_it_asks),
         TEST(a_call_is_signed_and_its_error_is_told),
+        TEST(a_pause_that_makes_no_sense_is_a_second),
+        TEST(a_status_that_is_no_refusal_is_no_fault_of_the_request),
         TEST(names_of_aws_have_codes_of_ours),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
