@@ -342,12 +342,20 @@ void aws_endpoint(const char *service_id, const char *prefix, const char *region
 }
 
 /* -- a signed request ---------------------------------------------------------------------------- */
-/* "https://host:port/…" -> host:port */
+/* "https://host:port/base" -> host:port */
 static bytes_t authority_of(const char *endpoint)
 {
     const char *at = strstr(endpoint, "://");
     at = at ? at + 3 : endpoint;
     return bytes_from(at, strcspn(at, "/?"));
+}
+
+/* What goes on the wire is what is signed: an endpoint behind a gateway may have a path of its own. */
+static void path_append(const aws_call_t *call, buf_t *out)
+{
+    bytes_t authority = authority_of(call->endpoint);
+    buf_append_cstr(out, (const char *)authority.data + authority.len);
+    buf_append_cstr(out, call->path);
 }
 
 static http_exchange_t *signed_start(aws_t *aws, const aws_call_t *call, const char *host,
@@ -357,10 +365,11 @@ static http_exchange_t *signed_start(aws_t *aws, const aws_call_t *call, const c
     size_t count = 1;
     for (size_t i = 0; i < call->header_count; i++)
         headers[count++] = call->headers[i];
-    const sigv4_request_t request = {call->method, call->path,  call->query,   headers,        count,
-                                     call->body,   aws->region, call->service, clock_wall_us()};
+    buf_t path = {0}, url = {0};
+    path_append(call, &path);
+    const sigv4_request_t request = {call->method, buf_cstr(&path), call->query,   headers,        count,
+                                     call->body,   aws->region,     call->service, clock_wall_us()};
     sigv4_signed_t signature;
-    buf_t url = {0};
     http_exchange_t *exchange = NULL;
     if (sigv4_sign(&request, credentials, &signature, err)) {
         headers[count++] = (http_header_t){"X-Amz-Date", signature.date};
@@ -383,6 +392,7 @@ static http_exchange_t *signed_start(aws_t *aws, const aws_call_t *call, const c
                                      err);
     }
     sigv4_signed_free(&signature);
+    buf_free(&path);
     buf_free(&url);
     return exchange;
 }
@@ -456,7 +466,8 @@ static status_t code_by_status(unsigned http_status)
     case 429:
         return STATUS_RESOURCE_EXHAUSTED;
     default:
-        return http_status >= 500 ? STATUS_UNAVAILABLE : STATUS_INVALID_ARGUMENT;
+        /* Neither a success nor a refusal (a redirect, say): somebody stands between us and AWS. */
+        return http_status < 400 || http_status >= 500 ? STATUS_UNAVAILABLE : STATUS_INVALID_ARGUMENT;
     }
 }
 
@@ -470,16 +481,10 @@ void aws_error_from(const char *type, const char *message, unsigned http_status,
         out->retry_after_ms = retry_after_ms > 0 ? retry_after_ms : RETRY_AFTER_DEFAULT_MS;
 }
 
-static int64_t header_number(const http_result_t *result, const char *name)
-{
-    const char *value = http_exchange_header(result->exchange, name);
-    return value ? strtoll(value, NULL, 10) : 0;
-}
-
 static int64_t retry_after_of(const http_result_t *result)
 {
-    int64_t ms = header_number(result, "x-amz-retry-after");
-    return ms > 0 ? ms : header_number(result, "Retry-After") * 1000;
+    int64_t ms = http_exchange_pause_ms(result->exchange, "x-amz-retry-after", 1);
+    return ms > 0 ? ms : http_exchange_pause_ms(result->exchange, "Retry-After", 1000);
 }
 
 /* "prefix#Name" and "Name:url" -> Name */

@@ -122,7 +122,10 @@ typedef struct {
 
 MUST_USE bool bus_consume(bus_t *bus, const bus_consume_t *consume, error_t *err);
 
+#define BUS_DELAY_MAX_MS (INT64_C(12) * 3600 * 1000) /* SQS's longest time out of sight */
+
 void bus_ack(bus_t *bus, bus_delivery_t *delivery);
+/* It comes again after `delay_ms`; more than BUS_DELAY_MAX_MS is that, less than nothing is nothing. */
 void bus_release(bus_t *bus, bus_delivery_t *delivery, int64_t delay_ms, const char *reason);
 void bus_reject(bus_t *bus, bus_delivery_t *delivery, const char *reason);
 

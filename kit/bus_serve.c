@@ -247,15 +247,22 @@ static bus_piece_t *add_piece(bus_t *bus, bus_work_t *work, const bus_piece_t *f
     return piece;
 }
 
+/* A piece that waits for credit is of use as long as its caller waits for it; one that has gone gives none. */
+static bool is_awaited(const bus_work_t *work, int64_t now_us)
+{
+    const bus_piece_t *last = TAILQ_LAST(&work->pieces, bus_pieces);
+    return last && !last->sent && now_us < work->request.deadline_mono_us;
+}
+
 void bus_serve_forget_old(bus_t *bus)
 {
-    int64_t before_us = clock_mono_us() - (int64_t)BUS_REMEMBER_MS * US_PER_MS;
-    for (bus_work_t *work; (work = TAILQ_FIRST(&bus->recent));) {
-        bus_piece_t *last = TAILQ_LAST(&work->pieces, bus_pieces);
-        bool is_sent = !last || last->sent;
-        if (!is_sent || (work->answered_us > before_us && bus->recent_bytes <= BUS_REMEMBER_MAX_BYTES))
+    int64_t now_us = clock_mono_us(), before_us = now_us - (int64_t)BUS_REMEMBER_MS * US_PER_MS;
+    for (bus_work_t *work = TAILQ_FIRST(&bus->recent), *next; work; work = next) {
+        next = TAILQ_NEXT(work, link);
+        if (work->answered_us > before_us && bus->recent_bytes <= BUS_REMEMBER_MAX_BYTES)
             return;
-        free_work(bus, work);
+        if (!is_awaited(work, now_us))
+            free_work(bus, work);
     }
 }
 

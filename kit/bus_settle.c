@@ -141,7 +141,8 @@ void bus_ack(bus_t *bus, bus_delivery_t *delivery)
 
 void bus_release(bus_t *bus, bus_delivery_t *delivery, int64_t delay_ms, const char *reason)
 {
-    settle(bus, delivery, WIRE_RELEASE, delay_ms, reason);
+    int64_t in_bounds_ms = delay_ms < BUS_DELAY_MAX_MS ? delay_ms : BUS_DELAY_MAX_MS;
+    settle(bus, delivery, WIRE_RELEASE, in_bounds_ms > 0 ? in_bounds_ms : 0, reason);
 }
 
 void bus_reject(bus_t *bus, bus_delivery_t *delivery, const char *reason)

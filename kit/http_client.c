@@ -473,3 +473,11 @@ const char *http_exchange_header(const http_exchange_t *exchange, const char *na
     struct curl_header *header;
     return curl_easy_header(exchange->easy, name, 0, CURLH_HEADER, -1, &header) == CURLHE_OK ? header->value : NULL;
 }
+
+int64_t http_exchange_pause_ms(const http_exchange_t *exchange, const char *name, int64_t unit_ms)
+{
+    const char *value = http_exchange_header(exchange, name);
+    char *end;
+    long long number = value ? strtoll(value, &end, 10) : 0;
+    return number > 0 && *end == '\0' && number <= HTTP_RETRY_AFTER_MAX_MS / unit_ms ? number * unit_ms : 0;
+}

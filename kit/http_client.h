@@ -52,4 +52,11 @@ void http_exchange_cancel(http_exchange_t *exchange); /* on_done follows, with C
 /* A header of the answer, by case-insensitive name; NULL when absent. Valid inside on_piece and on_done. */
 const char *http_exchange_header(const http_exchange_t *exchange, const char *name);
 
+/* A longer pause than this is no pause to wait for. */
+#define HTTP_RETRY_AFTER_MAX_MS (INT64_C(24) * 3600 * 1000)
+
+/* The pause that the answer asks for in a header of whole numbers, `unit_ms` each ("Retry-After": 1000); 0 when there
+ * is none, or what is there is a date, nonsense, or more than HTTP_RETRY_AFTER_MAX_MS. */
+int64_t http_exchange_pause_ms(const http_exchange_t *exchange, const char *name, int64_t unit_ms);
+
 #endif

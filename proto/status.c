@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "proto/bytes.h"
+#include "proto/utf8.h"
 
 static const char *const names[] = {
     "OK",        "CANCELLED",       "UNKNOWN",           "INVALID_ARGUMENT",   "DEADLINE_EXCEEDED",
@@ -33,10 +34,23 @@ bool status_is_transient(status_t code)
            code == STATUS_DEADLINE_EXCEEDED;
 }
 
+/* Texts of others end up in messages, some cut anywhere: what is no UTF-8 in them becomes question marks, so that a
+ * message can always travel. */
+static void text_mend(char *text)
+{
+    size_t len = strlen(text);
+    for (size_t at = 0, n; at < len; at += n ? n : 1) {
+        n = utf8_sequence((const uint8_t *)text + at, len - at);
+        if (n == 0)
+            text[at] = '?';
+    }
+}
+
 static void message_format(char *out, const char *fmt, va_list args)
 {
     char text[2 * ERROR_MESSAGE_BYTES];
     (void)vsnprintf(text, sizeof text, fmt, args);
+    text_mend(text);
     (void)bytes_to_cstr(bytes_cstr(text), out, ERROR_MESSAGE_BYTES);
 }
 
@@ -51,6 +65,7 @@ bool error_set(error_t *err, status_t code, const char *aws, const char *fmt, ..
     va_end(args);
     *err = (error_t){.code = code};
     (void)bytes_to_cstr(bytes_cstr(aws), err->aws, sizeof err->aws);
+    text_mend(err->aws);
     memcpy(err->message, message, sizeof message);
     return false;
 }
@@ -66,6 +81,7 @@ bool error_prefix(error_t *err, const char *fmt, ...)
     va_end(args);
     size_t at = n < 0 ? 0 : n < ERROR_MESSAGE_BYTES ? (size_t)n : ERROR_MESSAGE_BYTES - 1;
     (void)snprintf(text + at, sizeof text - at, ": %s", err->message);
+    text_mend(text);
     (void)bytes_to_cstr(bytes_cstr(text), err->message, sizeof err->message);
     return false;
 }

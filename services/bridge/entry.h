@@ -36,7 +36,7 @@ typedef struct {
     char message[256];
 } entry_answer_t;
 
-/* Reads a PutEvents answer for `count` entries. False when it is none such. */
+/* Reads a PutEvents answer for `count` entries. False (UNAVAILABLE) when it is none such. */
 MUST_USE bool entry_answers_read(bytes_t json, size_t count, entry_answer_t *out, error_t *err);
 
 #endif

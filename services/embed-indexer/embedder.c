@@ -11,15 +11,16 @@
 #define SOON_MS 100 /* gathers the texts of several batches */
 #define BACK_OFF_MS 1000
 #define BACK_OFF_MAX_MS 30000
-#define SPACE_CHANGE_US (INT64_C(60) * 1000000)
+#define SPACE_QUIET_US (INT64_C(5) * 1000000) /* after a proposal that was not taken */
 
 struct embedder {
     app_t *app;
     loop_timer_t *timer, *filler;
-    int rounds;          /* under way */
-    int64_t back_off_ms; /* 0: all is well */
-    int64_t space_changed_us;
-    bool is_woken;
+    int rounds;             /* under way */
+    int64_t back_off_ms;    /* 0: all is well */
+    int64_t space_quiet_us; /* until then no other kind of vector is proposed */
+    bool is_woken, is_proposing;
+    store_space_t proposed;
     metric_t *embedded, *refused;
 };
 
@@ -57,7 +58,7 @@ static void on_filled(void *ctx, const PGresult *result UNUSED, const error_t *e
 static void on_fill(void *ctx)
 {
     embedder_t *self = ctx;
-    store_pending_fill(pg_of(self), self->app->asks, &self->app->space, on_filled, self);
+    store_pending_fill(pg_of(self), self->app->asks, on_filled, self);
     loop_timer_in(self->filler, EMBEDDER_FILL_MS);
 }
 
@@ -66,7 +67,6 @@ embedder_t *embedder_new(app_t *app, error_t *err)
     embedder_t *self = calloc(1, sizeof *self);
     if (self) {
         self->app = app;
-        self->space_changed_us = -SPACE_CHANGE_US;
         self->timer = loop_timer_new(service_loop(app->service), on_timer, self);
         self->filler = loop_timer_new(service_loop(app->service), on_fill, self);
     }
@@ -104,17 +104,41 @@ void embedder_wake(embedder_t *embedder)
 }
 
 /* -- the kind of vector ----------------------------------------------------------------------------- */
-static void space_change(embedder_t *self, bytes_t model_id, int64_t dimension)
+bool embedder_space_use(embedder_t *embedder, const char *model_id, int64_t dimension)
 {
-    app_t *app = self->app;
-    if (app->space.dimension) /* the first is no change */
-        self->space_changed_us = clock_mono_us();
-    (void)bytes_to_cstr(model_id, app->space.model_id, sizeof app->space.model_id);
-    app->space.dimension = dimension;
-    log_info("vectors are of another kind now", LOG_S("model", app->space.model_id), LOG_I("dimension", dimension));
+    app_t *app = embedder->app;
+    store_space_t *space = &app->space;
+    if (space->dimension == dimension && strcmp(model_id, space->model_id) == 0)
+        return false;
+    (void)snprintf(space->model_id, sizeof space->model_id, "%s", model_id);
+    space->dimension = dimension;
+    log_info("vectors are of another kind now", LOG_S("model", space->model_id), LOG_I("dimension", dimension));
     shelf_vectors_reset(app->shelf, (size_t)dimension);
-    follow_again(app->follow);
-    store_pending_fill(pg_of(self), app->asks, &app->space, on_filled, self);
+    return true;
+}
+
+static void on_proposed(void *ctx, const PGresult *changed, const error_t *err)
+{
+    embedder_t *self = ctx;
+    self->is_proposing = false;
+    if (err || PQntuples(changed) == 0) {
+        self->space_quiet_us = clock_mono_us() + SPACE_QUIET_US;
+        follow_wake(self->app->follow); /* another instance may have changed it */
+        return;
+    }
+    if (embedder_space_use(self, self->proposed.model_id, self->proposed.dimension))
+        follow_again(self->app->follow);
+    store_pending_fill(pg_of(self), self->app->asks, on_filled, self);
+}
+
+static void propose(embedder_t *self, bytes_t model_id, int64_t dimension)
+{
+    if (self->is_proposing || clock_mono_us() < self->space_quiet_us)
+        return;
+    self->is_proposing = true;
+    (void)bytes_to_cstr(model_id, self->proposed.model_id, sizeof self->proposed.model_id);
+    self->proposed.dimension = dimension;
+    store_space_change(pg_of(self), self->app->asks, &self->proposed, on_proposed, self);
 }
 
 bool embedder_space_seen(embedder_t *embedder, bytes_t model_id, int64_t dimension)
@@ -122,10 +146,8 @@ bool embedder_space_seen(embedder_t *embedder, bytes_t model_id, int64_t dimensi
     const store_space_t *space = &embedder->app->space;
     if (space->dimension == dimension && bytes_eq_cstr(model_id, space->model_id))
         return true;
-    if (space->dimension && clock_mono_us() - embedder->space_changed_us < SPACE_CHANGE_US)
-        return false;
-    space_change(embedder, model_id, dimension);
-    return true;
+    propose(embedder, model_id, dimension);
+    return false;
 }
 
 void embedder_request(const app_t *app, fm_embed_request_t *request, const char *purpose)
@@ -245,7 +267,8 @@ static void on_embedded(void *ctx, const bus_reply_t *reply)
         return;
     }
     buf_t vectors = {0};
-    (void)embedder_space_seen(round->owner, answer.model_id, answer.dimension);
+    if (app->space.dimension) /* the first vectors decide it as they are stored */
+        (void)embedder_space_seen(round->owner, answer.model_id, answer.dimension);
     (void)bytes_to_cstr(answer.model_id, round->space.model_id, sizeof round->space.model_id);
     round->space.dimension = answer.dimension;
     vectors_literal(&vectors, answer.vectors);
@@ -274,7 +297,7 @@ static void round_ask(round_t *round)
 }
 
 /* -- taking texts ----------------------------------------------------------------------------------- */
-/* A text that no work has any more is passed over; its row goes when works without vector are looked for. */
+/* Passes over what has no body: its row goes when works without vector are looked for, or is gone. */
 static void text_add(round_t *round, const PGresult *rows, int row)
 {
     buf_t body = {0}, text = {0};
@@ -316,7 +339,7 @@ static void on_taken(void *ctx, const PGresult *rows, const error_t *err)
     }
     round_end(round);
     if (self->rounds == 0)
-        next_in(self, EMBEDDER_IDLE_MS);
+        next_in(self, PQntuples(rows) ? SOON_MS : EMBEDDER_IDLE_MS);
 }
 
 static int64_t texts_at_once(const app_t *app)

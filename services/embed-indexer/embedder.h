@@ -19,10 +19,13 @@ MUST_USE embedder_t *embedder_new(app_t *app, error_t *err);
 void embedder_free(embedder_t **embedder);
 void embedder_wake(embedder_t *embedder); /* there may be new texts */
 
-/* A model answered with vectors of this kind. Another kind than before is from now on the one that is used: the
- * shelf forgets its vectors and gets those of the new kind as they come. At most once a minute, so that two models
- * behind one name cannot chase each other. False: the vector cannot be compared with those on the shelf. */
+/* A model answered with vectors of this kind. Another kind than before is proposed as the one that is used; at most
+ * once in STORE_SPACE_KEPT_S it becomes so, for all instances. False: the vector cannot be compared with those on the
+ * shelf. */
 bool embedder_space_seen(embedder_t *embedder, bytes_t model_id, int64_t dimension);
+/* This kind is the one that is used: the shelf forgets its vectors and gets those of the new kind as they come. False
+ * when it was so already. */
+bool embedder_space_use(embedder_t *embedder, const char *model_id, int64_t dimension);
 
 /* Fills in model, dimension and purpose for fm.embed. */
 void embedder_request(const app_t *app, fm_embed_request_t *request, const char *purpose);

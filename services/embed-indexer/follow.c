@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "services/embed-indexer/embedder.h"
 #include "services/embed-indexer/work_text.h"
 
 #define RETRY_MS 1000
@@ -25,7 +26,7 @@ struct follow {
     loop_timer_t *timer;
     cursor_t books, works;
     char bound[STORE_XID_BYTES];
-    bool is_busy, is_woken, is_loaded, is_restarted, has_space;
+    bool is_busy, is_woken, is_loaded, is_restarted, is_begun;
 };
 
 static void step(follow_t *self);
@@ -264,30 +265,34 @@ static void bound_set(const follow_t *self, cursor_t *cursor)
         (void)snprintf(cursor->since, STORE_XID_BYTES, "%s", self->bound);
 }
 
+/* The kind of vectors changed: all works are read anew, with those of the new kind. */
+static void works_restart(follow_t *self)
+{
+    self->is_restarted = false;
+    self->works = (cursor_t){.first = WORK_FIRST, .key = WORK_FIRST};
+}
+
 static void on_bound(void *ctx, const PGresult *row, const error_t *err)
 {
     follow_t *self = ctx;
     if (failed(self, err))
         return;
-    (void)snprintf(self->bound, STORE_XID_BYTES, "%s", PQgetvalue(row, 0, 0));
+    (void)snprintf(self->bound, STORE_XID_BYTES, "%s", PQgetvalue(row, 0, BOUND_XID));
+    if (!PQgetisnull(row, 0, BOUND_MODEL) &&
+        embedder_space_use(self->app->embedder, PQgetvalue(row, 0, BOUND_MODEL), pg_i64(row, 0, BOUND_DIMENSION, 0)))
+        works_restart(self);
     bound_set(self, &self->books);
     bound_set(self, &self->works);
     books_ask(self);
 }
 
-static void on_space(void *ctx, const PGresult *row, const error_t *err)
+static void on_begun(void *ctx, const PGresult *result UNUSED, const error_t *err)
 {
     follow_t *self = ctx;
-    app_t *app = self->app;
     if (failed(self, err))
         return;
-    self->has_space = true;
-    if (PQntuples(row) == 1 && app->space.dimension == 0) {
-        (void)snprintf(app->space.model_id, sizeof app->space.model_id, "%s", PQgetvalue(row, 0, 0));
-        app->space.dimension = pg_i64(row, 0, 1, 0);
-        shelf_vectors_reset(app->shelf, (size_t)app->space.dimension);
-    }
-    store_bound(service_pg(app->service), on_bound, self);
+    self->is_begun = true;
+    store_bound(service_pg(self->app->service), self->app->asks, on_bound, self);
 }
 
 static void step(follow_t *self)
@@ -295,12 +300,10 @@ static void step(follow_t *self)
     if (self->is_busy)
         return;
     self->is_busy = true;
-    if (self->is_restarted) {
-        self->is_restarted = false;
-        self->works = (cursor_t){.first = WORK_FIRST, .key = WORK_FIRST};
-    }
-    if (self->has_space)
-        store_bound(service_pg(self->app->service), on_bound, self);
+    if (self->is_restarted)
+        works_restart(self);
+    if (self->is_begun)
+        store_bound(service_pg(self->app->service), self->app->asks, on_bound, self);
     else
-        store_space_find(service_pg(self->app->service), on_space, self);
+        store_space_begin(service_pg(self->app->service), self->app->asks, on_begun, self);
 }

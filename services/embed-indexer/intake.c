@@ -213,7 +213,7 @@ static void batch_write(intake_t *self, const waiting_t *items, size_t count)
     if (!batch)
         abort(); /* what is in hand must be settled */
     batch->intake = self;
-    batch->rows = store_batch_new(self->app->asks, &self->app->space);
+    batch->rows = store_batch_new(self->app->asks);
     if (!batch->rows)
         abort();
     self->batches++;

@@ -25,13 +25,23 @@ static const char migration_1[] =
     "CREATE INDEX pending_due ON pending (asks, due);"
     "CREATE INDEX pending_refused ON pending (asks) WHERE error IS NOT NULL;" INBOX_TABLE_SQL;
 
-const pg_migration_t store_migrations[] = {{1, "documents, works, vectors, stock, inbox", migration_1}};
+static const char migration_2[] =
+    "CREATE TABLE space (asks text PRIMARY KEY, model_id text NOT NULL, dimension int NOT NULL,"
+    " changed_at timestamptz);"; /* NULL: it is the first */
+
+const pg_migration_t store_migrations[] = {{1, "documents, works, vectors, stock, inbox", migration_1},
+                                           {2, "the kind of vectors in use", migration_2}};
 const size_t store_migration_count = ARRAY_LEN(store_migrations);
 
 /* -- following -------------------------------------------------------------------------------------- */
-void store_bound(pg_t *pg, pg_done_fn fn, void *ctx)
+void store_bound(pg_t *pg, const char *asks, pg_done_fn fn, void *ctx)
 {
-    pg_query(pg, "SELECT pg_snapshot_xmin(pg_current_snapshot())::text", NULL, 0, fn, ctx);
+    const pg_param_t params[] = {PG_TEXT(asks)};
+    pg_query(
+        pg,
+        "SELECT b.xmin, s.model_id, s.dimension FROM (SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS xmin)"
+        " AS b LEFT JOIN space s ON s.asks = $1",
+        params, ARRAY_LEN(params), fn, ctx);
 }
 
 #define PAGE "500"
@@ -81,35 +91,59 @@ void store_rehash(pg_t *pg, bytes_t work_ids, bytes_t hashes, pg_done_fn fn, voi
 }
 
 /* -- vectors ---------------------------------------------------------------------------------------- */
-void store_space_find(pg_t *pg, pg_done_fn fn, void *ctx)
+void store_space_begin(pg_t *pg, const char *asks, pg_done_fn fn, void *ctx)
 {
-    pg_query(pg, "SELECT model_id, dimension FROM embedding ORDER BY made_at DESC LIMIT 1", NULL, 0, fn, ctx);
+    const pg_param_t params[] = {PG_TEXT(asks)};
+    pg_query(pg,
+             "INSERT INTO space (asks, model_id, dimension) SELECT $1, model_id, dimension FROM embedding"
+             " ORDER BY made_at DESC LIMIT 1 ON CONFLICT DO NOTHING",
+             params, ARRAY_LEN(params), fn, ctx);
 }
 
-void store_pending_fill(pg_t *pg, const char *asks, const store_space_t *space, pg_done_fn fn, void *ctx)
+void store_space_change(pg_t *pg, const char *asks, const store_space_t *space, pg_done_fn fn, void *ctx)
 {
     const pg_param_t params[] = {PG_TEXT(asks), PG_TEXT(space->model_id), PG_I64(space->dimension)};
+    pg_query(pg,
+             "INSERT INTO space AS s (asks, model_id, dimension) VALUES ($1, $2, $3::int) ON CONFLICT (asks) DO UPDATE"
+             " SET model_id = excluded.model_id, dimension = excluded.dimension, changed_at = now()"
+             " WHERE (s.model_id, s.dimension) <> (excluded.model_id, excluded.dimension) AND"
+             " (s.changed_at IS NULL OR s.changed_at < now() - interval '" STORE_SPACE_KEPT_S " seconds') RETURNING 1",
+             params, ARRAY_LEN(params), fn, ctx);
+}
+
+void store_pending_fill(pg_t *pg, const char *asks, pg_done_fn fn, void *ctx)
+{
+    const pg_param_t params[] = {PG_TEXT(asks)};
     pg_query(
         pg,
         "WITH gone AS (DELETE FROM pending p WHERE p.asks = $1 AND NOT EXISTS (SELECT FROM work w WHERE w.text_hash ="
-        " p.text_hash)) INSERT INTO pending (asks, text_hash) SELECT DISTINCT $1, w.text_hash FROM work w WHERE NOT "
-        "EXISTS"
-        " (SELECT FROM embedding e WHERE e.text_hash = w.text_hash AND e.model_id = $2 AND e.dimension = $3::int)"
-        " ORDER BY w.text_hash ON CONFLICT DO NOTHING",
+        " p.text_hash)) INSERT INTO pending (asks, text_hash) SELECT DISTINCT $1, w.text_hash FROM work w"
+        " WHERE NOT " STORE_HAS_VECTOR("w.text_hash", "$1") " ORDER BY w.text_hash ON CONFLICT DO NOTHING",
         params, ARRAY_LEN(params), fn, ctx);
 }
 
 void store_pending_take(pg_t *pg, const char *asks, int64_t limit, pg_done_fn fn, void *ctx)
 {
-    /* A text that is to be asked for alone is taken only as the single first. */
+    /* A text that is to be asked for alone is taken only as the single first. One that has its vector is only taken
+     * off: whoever noted it (a batch, the search for works without vector) looked just before the vector was there. */
     static const char sql[] =
         "WITH first AS (SELECT text_hash, alone FROM pending WHERE asks = $1 AND due <= now() ORDER BY due, text_hash"
         " LIMIT $2 FOR UPDATE SKIP LOCKED),"
-        " mine AS (SELECT text_hash FROM first WHERE NOT alone UNION ALL (SELECT text_hash FROM first WHERE alone AND"
-        " NOT EXISTS (SELECT FROM first WHERE NOT alone) LIMIT 1))"
-        " UPDATE pending p SET due = now() + interval '" STORE_CLAIM_S " seconds' FROM mine"
-        " WHERE p.asks = $1 AND p.text_hash = mine.text_hash RETURNING encode(p.text_hash, 'hex'),"
-        " (SELECT w.body FROM work w WHERE w.text_hash = p.text_hash LIMIT 1), p.alone";
+        " seen AS (SELECT text_hash, alone, " STORE_HAS_VECTOR(
+            "first.text_hash", "$1") " AS is_had FROM first),"
+                                     " had AS (DELETE FROM pending p USING seen WHERE p.asks = $1 AND p.text_hash = "
+                                     "seen.text_hash AND is_had"
+                                     " RETURNING p.text_hash),"
+                                     " want AS (SELECT text_hash, alone FROM seen WHERE NOT is_had),"
+                                     " mine AS (SELECT text_hash FROM want WHERE NOT alone UNION ALL (SELECT text_hash "
+                                     "FROM want WHERE alone AND"
+                                     " NOT EXISTS (SELECT FROM want WHERE NOT alone) LIMIT 1)),"
+                                     " taken AS (UPDATE pending p SET due = now() + interval '" STORE_CLAIM_S
+                                     " seconds' FROM mine"
+                                     " WHERE p.asks = $1 AND p.text_hash = mine.text_hash RETURNING p.text_hash,"
+                                     " (SELECT w.body FROM work w WHERE w.text_hash = p.text_hash LIMIT 1) AS body)"
+                                     " SELECT encode(text_hash, 'hex'), body FROM taken"
+                                     " UNION ALL SELECT encode(text_hash, 'hex'), NULL FROM had";
     const pg_param_t params[] = {PG_TEXT(asks), PG_I64(limit)};
     pg_query(pg, sql, params, ARRAY_LEN(params), fn, ctx);
 }
@@ -121,6 +155,7 @@ void store_vectors(pg_t *pg, const char *asks, const store_space_t *space, bytes
     static const char sql[] =
         "WITH given AS (SELECT decode(h, 'hex') AS text_hash, v AS vector FROM unnest($4::text[], $5::bytea[]) AS g(h, "
         "v)),"
+        " named AS (INSERT INTO space (asks, model_id, dimension) VALUES ($1, $2, $3::int) ON CONFLICT DO NOTHING),"
         " made AS (INSERT INTO embedding (text_hash, model_id, dimension, template_version, vector)"
         " SELECT text_hash, $2, $3::int, $6::int, vector FROM given ORDER BY text_hash"
         " ON CONFLICT (text_hash, model_id, dimension) DO UPDATE SET vector = excluded.vector, made_at = now()),"

@@ -32,7 +32,6 @@ typedef enum { S_RECORD, S_INGEST, S_REPLAY, S_ISBN, S_WAREHOUSE, S_QUANTITY, S_
 
 struct store_batch {
     char *asks;
-    store_space_t space;
     buf_t books[BOOK_COLUMNS]; /* array literals without the closing brace */
     buf_t bodies;              /* one behind the other; C_AT and C_LEN say where */
     buf_t stock[STOCK_COLUMNS];
@@ -62,10 +61,9 @@ static const char books_sql[] =
     " ORDER BY work_id, speaker ON CONFLICT (work_id) DO UPDATE SET text_hash = excluded.text_hash, speaker ="
     " excluded.speaker, body = excluded.body, changed_xid = pg_current_xact_id() WHERE excluded.speaker < w.speaker OR"
     " (excluded.speaker = w.speaker AND excluded.text_hash <> w.text_hash) RETURNING text_hash),"
-    " waiting AS (INSERT INTO pending (asks, text_hash) SELECT DISTINCT $16, said.text_hash FROM said WHERE NOT EXISTS"
-    " (SELECT FROM embedding e WHERE e.text_hash = said.text_hash AND e.model_id = $17 AND e.dimension = $18::int)"
-    " ORDER BY said.text_hash ON CONFLICT DO NOTHING)"
-    " SELECT count(*) FROM kept";
+    " waiting AS (INSERT INTO pending (asks, text_hash) SELECT DISTINCT $16, said.text_hash FROM said"
+    " WHERE NOT " STORE_HAS_VECTOR("said.text_hash", "$16") " ORDER BY said.text_hash ON CONFLICT DO NOTHING)"
+                                                            " SELECT count(*) FROM kept";
 
 /* Availability only: no body, no text, no vector. */
 static const char stock_sql[] =
@@ -86,12 +84,11 @@ static const char sold_out_sql[] =
     " UPDATE document d SET is_sold_out = those.is_out, changed_xid = pg_current_xact_id() FROM those"
     " WHERE d.isbn = those.isbn";
 
-store_batch_t *store_batch_new(const char *asks, const store_space_t *space)
+store_batch_t *store_batch_new(const char *asks)
 {
     store_batch_t *self = calloc(1, sizeof *self);
     if (!self)
         return NULL;
-    self->space = *space;
     self->asks = strdup(asks);
     if (!self->asks)
         store_batch_free(&self);
@@ -211,14 +208,10 @@ static void stock_write(store_batch_t *batch, pg_tx_t *tx)
 
 static void books_write(store_batch_t *batch, pg_tx_t *tx)
 {
-    char dimension[24];
-    pg_param_t params[BOOK_COLUMNS + 4];
-    (void)snprintf(dimension, sizeof dimension, "%" PRId64, batch->space.dimension);
+    pg_param_t params[BOOK_COLUMNS + 2];
     columns_close(batch->books, BOOK_COLUMNS, params);
     params[BOOK_COLUMNS] = PG_BYTES(buf_bytes(&batch->bodies));
     params[BOOK_COLUMNS + 1] = PG_TEXT(batch->asks);
-    params[BOOK_COLUMNS + 2] = PG_TEXT(batch->space.model_id);
-    params[BOOK_COLUMNS + 3] = PG_TEXT(dimension);
     pg_tx_query(tx, books_sql, params, ARRAY_LEN(params), NULL, NULL);
 }
 

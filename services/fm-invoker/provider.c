@@ -12,7 +12,6 @@
 #include "services/fm-invoker/sse.h"
 
 #define ERROR_BODY_MAX_BYTES ((size_t)64 << 10)
-#define RETRY_AFTER_MAX_S 86400
 #define OPENAI_BATCH FM_EMBED_TEXTS_MAX
 
 struct provider {
@@ -206,13 +205,6 @@ static bool on_piece(void *ctx, unsigned http_status, bytes_t piece)
 }
 
 /* -- how it ended -------------------------------------------------------------------------------- */
-static int64_t retry_after_ms(const http_result_t *result)
-{
-    const char *value = http_exchange_header(result->exchange, "Retry-After");
-    long long seconds = value ? strtoll(value, NULL, 10) : 0;
-    return seconds > 0 && seconds <= RETRY_AFTER_MAX_S ? seconds * 1000 : 0;
-}
-
 /* True when it ended well; else fills call->err. */
 static bool result_judge(provider_call_t *call, const http_result_t *result, bytes_t body)
 {
@@ -223,7 +215,8 @@ static bool result_judge(provider_call_t *call, const http_result_t *result, byt
     if (result->status == STATUS_OK && call->provider->is_openai) {
         char message[ERROR_MESSAGE_BYTES];
         fm_openai_error_message(body, message);
-        aws_error_from("", message, result->http_status, retry_after_ms(result), &call->err);
+        aws_error_from("", message, result->http_status, http_exchange_pause_ms(result->exchange, "Retry-After", 1000),
+                       &call->err);
     } else {
         aws_error(result, body, &call->err);
     }

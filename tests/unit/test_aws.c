@@ -39,20 +39,41 @@ typedef struct {
     char seen[512];   /* what the server was asked */
     int asked;
     const char *authorization; /* the server insists on it */
+    const char *retry_after;   /* what it says with an error; NULL: "3" */
     bool refused;
-    error_t err; /* of the last call */
+    bool is_signed; /* what came last bears a signature that holds for the path on the wire */
+    error_t err;    /* of the last call */
     bool done;
 } fixture_t;
+
+static bool signature_holds(http_request_t *request)
+{
+    char path[256];
+    (void)snprintf(path, sizeof path, "%s", http_request_raw_path(request));
+    char *query = strchr(path, '?');
+    if (query)
+        *query++ = '\0';
+    const char *authorization = http_request_header(request, "Authorization");
+    const char *date = http_request_header(request, "X-Amz-Date");
+    const http_header_t headers[] = {
+        {"Host", http_request_header(request, "Host")}, {"X-Amz-Date", date}, {"Authorization", authorization}};
+    const sigv4_request_t what = {http_request_method(request), path,  query,     headers,        3,
+                                  http_request_body(request),   "r-1", "bedrock", clock_wall_us()};
+    const sigv4_credentials_t keys = {"AKID", "secret", NULL};
+    return authorization && date && sigv4_verify(&what, &keys, NULL);
+}
 
 static void serve(void *ctx, http_request_t *request)
 {
     fixture_t *f = ctx;
     const char *authorization = http_request_header(request, "Authorization");
     f->asked++;
+    f->is_signed = signature_holds(request);
     (void)snprintf(f->seen, sizeof f->seen, "%s %s %s", http_request_method(request), http_request_raw_path(request),
                    authorization ? authorization : "");
     f->refused = f->authorization && (!authorization || strcmp(authorization, f->authorization) != 0);
-    const http_header_t headers[] = {{"x-amzn-errortype", "ThrottlingException:http://x/"}, {"Retry-After", "3"}};
+    const http_header_t headers[] = {{"x-amzn-errortype", "ThrottlingException:http://x/"},
+                                     {"Retry-After", f->retry_after ? f->retry_after : "3"}};
     http_respond(request, f->refused ? 403 : f->status, headers, f->status == 200 ? 0 : 2, bytes_cstr(f->answer));
 }
 
@@ -330,6 +351,55 @@ static void a_call_is_signed_and_its_error_is_told(void **state)
     assert_int_equal(f->err.code, STATUS_UNAVAILABLE);
 }
 
+static void a_path_of_the_endpoint_is_signed_too(void **state)
+{
+    fixture_t *f = *state;
+    char endpoint[64];
+    fixed_keys();
+    (void)setenv("AWS_REGION", "r-1", 1);
+    f->aws = aws_new(f->loop, f->http, NULL);
+    (void)snprintf(endpoint, sizeof endpoint, "http://127.0.0.1:%u", http_server_port(f->server));
+    call(f, endpoint);
+    assert_true(f->is_signed);
+    strcat(endpoint, "/gateway/v1");
+    call(f, endpoint);
+    assert_true(strncmp(f->seen, "POST /gateway/v1/model/a%3A0/invoke?q=1 ", 40) == 0);
+    assert_true(f->is_signed);
+}
+
+static void a_pause_that_makes_no_sense_is_a_second(void **state)
+{
+    fixture_t *f = *state;
+    char endpoint[64];
+    static const char *const pauses[] = {"9223372036854775807",           "-3", "99999999",
+                                         "Wed, 21 Oct 2026 07:28:00 GMT", "",   "x"};
+    fixed_keys();
+    f->aws = aws_new(f->loop, f->http, NULL);
+    (void)snprintf(endpoint, sizeof endpoint, "http://127.0.0.1:%u", http_server_port(f->server));
+    f->status = 429;
+    for (size_t i = 0; i < ARRAY_LEN(pauses); i++) {
+        f->retry_after = pauses[i];
+        call(f, endpoint);
+        assert_int_equal(f->err.code, STATUS_RESOURCE_EXHAUSTED);
+        assert_int_equal(f->err.retry_after_ms, 1000);
+    }
+}
+
+/* A redirect, say, of a proxy that wants a login: what was asked is not to blame. */
+static void a_status_that_is_no_refusal_is_no_fault_of_the_request(void **state)
+{
+    (void)state;
+    static const unsigned statuses[] = {0, 204, 301, 302, 307, 500, 503};
+    for (size_t i = 0; i < ARRAY_LEN(statuses); i++) {
+        error_t err = {0};
+        aws_error_from("", "x", statuses[i], 0, &err);
+        assert_int_equal(err.code, STATUS_UNAVAILABLE);
+    }
+    error_t err = {0};
+    aws_error_from("", "x", 400, 0, &err);
+    assert_int_equal(err.code, STATUS_INVALID_ARGUMENT);
+}
+
 static void names_of_aws_have_codes_of_ours(void **state)
 {
     (void)state;
@@ -384,6 +454,9 @@ int main(void)
         TEST(expired_keys_are_not_used),
         TEST(it_can_be_freed_while_it_asks),
         TEST(a_call_is_signed_and_its_error_is_told),
+        TEST(a_path_of_the_endpoint_is_signed_too),
+        TEST(a_pause_that_makes_no_sense_is_a_second),
+        TEST(a_status_that_is_no_refusal_is_no_fault_of_the_request),
         TEST(names_of_aws_have_codes_of_ours),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

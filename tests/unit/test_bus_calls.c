@@ -360,6 +360,35 @@ static void chunks_wait_for_the_reply_window(void **state)
     expect_reply(f, 2, true, "!");
 }
 
+/* Its pieces wait for a credit that never comes: they must not hold what is answered after them. */
+static void a_caller_that_vanished_in_the_middle_holds_up_no_memory(void **state)
+{
+    enum { LATER = 7 };
+    fixture_t *f = *state;
+    buf_t large = {0};
+    assert_true(buf_reserve(&large, 2 << 20));
+    memset(large.data, 0xC0, 2 << 20);
+    begin(f, 4);
+    serve(f);
+    ask(f, 1, 0, 20);
+    peer_until(&f->peer, &f->requests, 1);
+    bus_chunk(f->bus, f->request[0], BYTES_LIT("abcd"));
+    bus_chunk(f->bus, f->request[0], BYTES_LIT("ef"));
+    bus_reply(f->bus, f->request[0], BYTES_LIT("!"));
+    for (int i = 1; i <= LATER; i++) {
+        ask(f, 1 + (uint64_t)i, 0, 60000);
+        peer_until(&f->peer, &f->requests, 1 + i);
+        bus_reply(f->bus, f->request[i], bytes_from(large.data, 2 << 20));
+    }
+    buf_free(&large);
+    peer_for(&f->peer, 50); /* its deadline passes */
+    greet_again(f);
+    const wire_serve_t *frame = &peer_take(&f->peer, WIRE_SERVE)->serve;
+    assert_in_range(frame->running.count, 1, LATER - 1); /* of 14 MiB no more than 8 are remembered */
+    for (uint32_t i = 0; i < frame->running.count; i++)
+        assert_int_not_equal(frame->running.items[i].number, 1);
+}
+
 static void a_caller_that_asks_again_gets_the_rest(void **state)
 {
     fixture_t *f = *state;
@@ -554,6 +583,7 @@ int main(void)
         TEST(a_request_is_answered_in_numbered_pieces),
         TEST(a_failure_is_answered_with_its_error),
         TEST(chunks_wait_for_the_reply_window),
+        TEST(a_caller_that_vanished_in_the_middle_holds_up_no_memory),
         TEST(a_caller_that_asks_again_gets_the_rest),
         TEST(after_a_restart_of_the_broker_an_answer_waits_for_its_caller),
         TEST(a_cancelled_request_is_told_once_and_may_still_be_answered),

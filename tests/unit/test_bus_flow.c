@@ -187,6 +187,24 @@ static void a_queue_is_consumed_and_settled_in_one_frame(void **state)
     assert_int_equal(credit->bytes, 3 * sizeof body);
 }
 
+/* A pause that a backend asked for may be of any length; one that the broker refuses would be no pause at all. */
+static void a_message_is_released_for_no_longer_than_the_broker_takes(void **state)
+{
+    fixture_t *f = *state;
+    static const int64_t asked_ms[] = {-1, INT64_MAX, BUS_DELAY_MAX_MS + 1, 7};
+    static const int64_t told_ms[] = {0, BUS_DELAY_MAX_MS, BUS_DELAY_MAX_MS, 7};
+    begin(f);
+    consume(f, 8, -1);
+    deliver(f, true, 1, ARRAY_LEN(asked_ms));
+    peer_until(&f->peer, &f->deliveries, ARRAY_LEN(asked_ms));
+    for (size_t i = 0; i < ARRAY_LEN(asked_ms); i++)
+        bus_release(f->bus, f->held[i], asked_ms[i], "later");
+    const wire_settle_t *frame = &peer_take(&f->peer, WIRE_SETTLE)->settle;
+    assert_int_equal(frame->entries.count, ARRAY_LEN(asked_ms));
+    for (size_t i = 0; i < ARRAY_LEN(told_ms); i++)
+        assert_int_equal(frame->entries.items[i].delay_ms, told_ms[i]);
+}
+
 static void a_subscription_asks_for_its_credit(void **state)
 {
     fixture_t *f = *state;
@@ -393,6 +411,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_queue_is_consumed_and_settled_in_one_frame),
+        TEST(a_message_is_released_for_no_longer_than_the_broker_takes),
         TEST(a_subscription_asks_for_its_credit),
         TEST(what_is_held_is_extended),
         TEST(credit_is_given_back_in_pieces),
