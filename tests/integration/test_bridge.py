@@ -10,7 +10,7 @@ from lib import eventbridge
 from lib.eventbridge import EventBridge
 from lib.house import Service, assert_valid, depth, topology, wait_empty
 from lib.mangabus_client import event, unpack
-from lib.packages import folder_of
+from lib.packages import INSTALL_TIMEOUT_S, folder_of
 from lib.wait import wait_until
 
 BUS, SOURCE, OUT, DLQ = "manga-assist-orders", "manga-assist.orders", "mangabus-bridge-out", "mangabus-bridge-dlq"
@@ -331,6 +331,7 @@ class Moto:
         return self.ask("sqs", f"AmazonSQS.{operation}", "1.0", **body)
 
 
+@pytest.mark.timeout(INSTALL_TIMEOUT_S + 120)
 def test_an_event_goes_through_motos_eventbridge_into_its_queue(start, make_broker, aws):
     moto = Moto(start)
     moto.events("CreateEventBus", Name=BUS)

@@ -223,7 +223,7 @@ def test_an_unknown_operation_is_refused(client):
 def test_visibility_runs_on_across_a_restart(broker):
     client = broker.client()
     client.send("plain", "one")
-    client.deliveries(client.consume("plain", visibility_ms=1500), 1)
+    client.deliveries(client.consume("plain", visibility_ms=6000), 1)  # longer than any restart takes
     client.send("work", "two")  # acknowledged, so the record of the delivery before it is on disk too
     broker.restart()
     client.reconnect()

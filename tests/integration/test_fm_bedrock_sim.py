@@ -10,7 +10,7 @@ import time
 import pytest
 from lib import bedrock
 from lib.bedrock import HAIKU, SONNET, TITAN, ask, invoke, stream
-from lib.packages import run_with
+from lib.packages import INSTALL_TIMEOUT_S, run_with
 from lib.paths import bin_dir
 from lib.process import clean_environment
 from lib.wait import http_get, wait_until
@@ -372,6 +372,7 @@ print(json.dumps([answer["content"][0]["text"], "".join(pieces), error]))
 """
 
 
+@pytest.mark.timeout(INSTALL_TIMEOUT_S + 120)
 def test_the_sdk_of_aws_finds_nothing_strange(port):
     """botocore's own signer (with its %3A paths), parser and error names."""
     body = json.dumps(ask(f"LANGUAGE ja\n{FACTS}{QUESTION}", "TASK answer\n"))
