@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "kit/pg_array.h"
+
 #define IDLE_MS 1000  /* looks without being woken: another instance may have died telling */
 #define RETRY_MS 2000 /* after a failure */
 
@@ -14,7 +16,7 @@ struct outbox {
     size_t waiting;  /* publishes of this turn that are not answered, and one while rows are read */
     bool is_refused; /* one of them was not taken: nothing is deleted */
     bool is_woken;   /* since this turn began */
-    buf_t ids;       /* of the rows told, as an array literal */
+    buf_t ids;       /* of the rows told: an array literal */
     buf_t scratch[2];
     metric_t *told, *failed;
 };
@@ -46,7 +48,7 @@ static void turn_finish(outbox_t *self)
         turn_end(self, false, RETRY_MS);
         return;
     }
-    const pg_param_t ids[] = {PG_STR(buf_bytes(&self->ids))};
+    const pg_param_t ids[] = {PG_STR(pg_array_end(&self->ids))};
     pg_tx_query(self->tx, self->options.delete_sql, ids, ARRAY_LEN(ids), on_deleted, self);
     pg_tx_commit(self->tx, on_committed, self);
 }
@@ -95,14 +97,13 @@ static void on_rows(void *ctx, const PGresult *rows, const error_t *err)
     self->waiting = 1;
     for (int row = 0; row < count && !self->is_refused; row++) {
         error_t why = {0};
-        buf_printf(&self->ids, "%c%.*s", row ? ',' : '{', BYTES_FMT(pg_text(rows, row, 0)));
+        pg_array_text(&self->ids, pg_text(rows, row, 0));
         self->waiting++;
         if (!row_tell(self, rows, row, &why)) {
             self->waiting--;
             refused(self, why.message);
         }
     }
-    buf_append_cstr(&self->ids, "}");
     if (--self->waiting == 0)
         turn_finish(self);
 }

@@ -1,10 +1,10 @@
 /* kept.c: a hash table with two lists through it: by age of use (what to forget) and unwritten (what to store). */
 #include "services/acl-erp/kept.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 
 #include "kit/log.h"
+#include "kit/pg_array.h"
 
 #define SLOTS 16384
 #define WRITE_EVERY_MS 500
@@ -25,8 +25,7 @@ const size_t kept_migration_count = ARRAY_LEN(kept_migrations);
 /* Keys and hex never hold what an array literal must quote, but for quotes and backslashes, which are escaped. */
 static const char write_sql[] =
     "INSERT INTO kept (kind, key, as_of_us, payload)"
-    " SELECT k, n, a, decode(p, 'hex') FROM unnest($1::smallint[], $2::text[], $3::bigint[], $4::text[]) AS t(k, n, a, "
-    "p)"
+    " SELECT * FROM unnest($1::smallint[], $2::text[], $3::bigint[], $4::bytea[])"
     " ON CONFLICT (kind, key) DO UPDATE SET as_of_us = excluded.as_of_us, payload = excluded.payload"
     " WHERE kept.as_of_us < excluded.as_of_us";
 static const char read_sql[] =
@@ -224,29 +223,6 @@ void kept_put(kept_t *kept, kept_kind_t kind, bytes_t key, bytes_t payload, int6
         put(kept, kind, key, payload, as_of_us, false);
 }
 
-/* -- array literals ---------------------------------------------------------------------------------------------- */
-static void array_text(buf_t *out, bytes_t text)
-{
-    buf_append_byte(out, '"');
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.data[i] == '"' || text.data[i] == '\\')
-            buf_append_byte(out, '\\');
-        buf_append_byte(out, text.data[i]);
-    }
-    buf_append_byte(out, '"');
-}
-
-static void array_hex(buf_t *out, bytes_t data)
-{
-    static const char digits[] = "0123456789abcdef";
-    buf_append_byte(out, '"');
-    for (size_t i = 0; i < data.len; i++) {
-        buf_append_byte(out, (uint8_t)digits[data.data[i] >> 4]);
-        buf_append_byte(out, (uint8_t)digits[data.data[i] & 15]);
-    }
-    buf_append_byte(out, '"');
-}
-
 /* -- writing behind ------------------------------------------------------------------------------------------------ */
 static void written(void *ctx, const PGresult *result, const error_t *err)
 {
@@ -292,18 +268,14 @@ static void write_behind(void *ctx)
     writing_take(kept);
     for (size_t i = 0; i < kept->writing_count; i++) {
         const copy_t *copy = kept->writing[i];
-        for (size_t c = 0; c < ARRAY_LEN(columns); c++)
-            buf_append_byte(&columns[c], i ? ',' : '{');
-        buf_printf(&columns[0], "%d", (int)copy->kind);
-        array_text(&columns[1], copy_key(copy));
-        buf_printf(&columns[2], "%" PRId64, copy->as_of_us);
-        array_hex(&columns[3], copy_payload(copy));
+        pg_array_i64(&columns[0], copy->kind);
+        pg_array_text(&columns[1], copy_key(copy));
+        pg_array_i64(&columns[2], copy->as_of_us);
+        pg_array_bytea(&columns[3], copy_payload(copy));
     }
     pg_param_t params[ARRAY_LEN(columns)];
-    for (size_t c = 0; c < ARRAY_LEN(columns); c++) {
-        buf_append_byte(&columns[c], '}');
-        params[c] = PG_STR(buf_bytes(&columns[c]));
-    }
+    for (size_t c = 0; c < ARRAY_LEN(columns); c++)
+        params[c] = PG_STR(pg_array_end(&columns[c]));
     if (kept->writing_count)
         pg_query(kept->pg, write_sql, params, (int)ARRAY_LEN(params), written, kept);
     for (size_t c = 0; c < ARRAY_LEN(columns); c++)
@@ -379,12 +351,9 @@ static kept_query_t *query_new(kept_t *kept, kept_kind_t kind, const bytes_t *ke
 static void query_send(kept_query_t *query)
 {
     buf_t array = {0};
-    for (size_t i = 0; i < query->count; i++) {
-        buf_append_byte(&array, i ? ',' : '{');
-        array_text(&array, query->keys[i]);
-    }
-    buf_append_byte(&array, '}');
-    const pg_param_t params[] = {PG_I64(query->kind), PG_STR(buf_bytes(&array))};
+    for (size_t i = 0; i < query->count; i++)
+        pg_array_text(&array, query->keys[i]);
+    const pg_param_t params[] = {PG_I64(query->kind), PG_STR(pg_array_end(&array))};
     pg_query(query->kept->pg, read_sql, params, 2, found, query);
     buf_free(&array);
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "kit/clock.h"
+#include "kit/pg_array.h"
 #include "services/embed-indexer/follow.h"
 #include "services/embed-indexer/work_text.h"
 
@@ -228,20 +229,6 @@ static void on_stored(void *ctx, const PGresult *result UNUSED, const error_t *e
     next_in(self, 0);
 }
 
-static void vectors_literal(buf_t *out, bytes_list_t vectors)
-{
-    static const char digits[] = "0123456789abcdef";
-    for (uint32_t i = 0; i < vectors.count; i++) {
-        buf_append_cstr(out, i ? ",\"\\\\x" : "{\"\\\\x");
-        for (size_t at = 0; at < vectors.items[i].len && buf_reserve(out, 2); at++) {
-            out->data[out->len++] = (uint8_t)digits[vectors.items[i].data[at] >> 4];
-            out->data[out->len++] = (uint8_t)digits[vectors.items[i].data[at] & 15];
-        }
-        buf_append_byte(out, '"');
-    }
-    buf_append_byte(out, '}');
-}
-
 static bool answer_check(const round_t *round, const fm_embed_response_t *answer, error_t *err)
 {
     if (answer->vectors.count != round->count)
@@ -271,8 +258,9 @@ static void on_embedded(void *ctx, const bus_reply_t *reply)
         (void)embedder_space_seen(round->owner, answer.model_id, answer.dimension);
     (void)bytes_to_cstr(answer.model_id, round->space.model_id, sizeof round->space.model_id);
     round->space.dimension = answer.dimension;
-    vectors_literal(&vectors, answer.vectors);
-    store_vectors(pg_of(round->owner), app->asks, &round->space, buf_bytes(&round->hashes), buf_bytes(&vectors),
+    for (uint32_t i = 0; i < answer.vectors.count; i++)
+        pg_array_bytea(&vectors, answer.vectors.items[i]);
+    store_vectors(pg_of(round->owner), app->asks, &round->space, buf_bytes(&round->hashes), pg_array_end(&vectors),
                   on_stored, round);
     buf_free(&vectors);
 }
@@ -310,7 +298,7 @@ static void text_add(round_t *round, const PGresult *rows, int row)
         if (copy) {
             memcpy(copy, text.data, text.len);
             round->texts[round->count++] = bytes_from(copy, text.len);
-            buf_printf(&round->hashes, "%c%s", round->hashes.len ? ',' : '{', PQgetvalue(rows, row, 0));
+            pg_array_text(&round->hashes, pg_text(rows, row, 0));
         }
     }
     arena_free(&scratch);
@@ -330,7 +318,7 @@ static void on_taken(void *ctx, const PGresult *rows, const error_t *err)
     }
     for (int row = 0; row < PQntuples(rows) && row < FM_EMBED_TEXTS_MAX; row++)
         text_add(round, rows, row);
-    buf_append_byte(&round->hashes, '}');
+    (void)pg_array_end(&round->hashes);
     if (round->count) {
         round_ask(round);
         if (self->back_off_ms == 0)

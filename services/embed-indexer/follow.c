@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "kit/pg_array.h"
 #include "services/embed-indexer/embedder.h"
 #include "services/embed-indexer/work_text.h"
 
@@ -120,8 +121,8 @@ typedef struct {
 
 static void rehash_add(rehash_t *rehash, const PGresult *rows, int row, const char *hash)
 {
-    buf_printf(&rehash->ids, "%c%s", rehash->ids.len ? ',' : '{', PQgetvalue(rows, row, WORK_ID));
-    buf_printf(&rehash->hashes, "%c%s", rehash->hashes.len ? ',' : '{', hash);
+    pg_array_i64(&rehash->ids, pg_i64(rows, row, WORK_ID, 0));
+    pg_array_text(&rehash->hashes, bytes_cstr(hash));
 }
 
 static uint64_t mark_of(const char *hash)
@@ -163,10 +164,9 @@ static void works_put(app_t *app, const PGresult *rows)
     rehash_t rehash = {0};
     for (int row = 0; row < PQntuples(rows); row++)
         work_put(app, rows, row, &rehash);
-    buf_append_byte(&rehash.ids, '}');
-    buf_append_byte(&rehash.hashes, '}');
-    if (rehash.ids.len > 1)
-        store_rehash(service_pg(app->service), buf_bytes(&rehash.ids), buf_bytes(&rehash.hashes), on_rehashed, app);
+    if (rehash.ids.len)
+        store_rehash(service_pg(app->service), pg_array_end(&rehash.ids), pg_array_end(&rehash.hashes), on_rehashed,
+                     app);
     buf_free(&rehash.ids);
     buf_free(&rehash.hashes);
 }

@@ -6,6 +6,7 @@
 
 #include "kit/clock.h"
 #include "kit/hash.h"
+#include "kit/pg_array.h"
 #include "services/embed-indexer/embedder.h"
 #include "services/embed-indexer/follow.h"
 
@@ -190,10 +191,9 @@ static void search(query_t *q)
     buf_t isbns = {0};
     q->count = shelf_search(q->app->shelf, &query, q->hits);
     for (size_t i = 0; i < q->count; i++)
-        buf_printf(&isbns, "%c%s", i ? ',' : '{', q->hits[i].isbn);
-    buf_append_cstr(&isbns, "}");
+        pg_array_text(&isbns, bytes_cstr(q->hits[i].isbn));
     if (q->count)
-        store_bodies(service_pg(q->app->service), buf_bytes(&isbns), on_bodies, q);
+        store_bodies(service_pg(q->app->service), pg_array_end(&isbns), on_bodies, q);
     else
         answer(q, NULL, 0);
     buf_free(&isbns);

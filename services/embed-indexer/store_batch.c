@@ -2,10 +2,9 @@
  *
  * One statement a message would cost a round trip each; the first loading of a catalogue brings hundreds of
  * thousands. All rows are taken in the order of their keys, so that two instances cannot wait for one another. */
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
+#include "kit/pg_array.h"
 #include "proto/attrs.h"
 #include "services/embed-indexer/store.h"
 #include "services/embed-indexer/work_text.h"
@@ -111,40 +110,6 @@ void store_batch_free(store_batch_t **batch)
 }
 
 /* -- columns ---------------------------------------------------------------------------------------- */
-static void separate(buf_t *column)
-{
-    buf_append_byte(column, column->len ? ',' : '{');
-}
-
-static void put_i64(buf_t *column, int64_t value)
-{
-    separate(column);
-    buf_printf(column, "%" PRId64, value);
-}
-
-static void put_i64_or_null(buf_t *column, bool has, int64_t value)
-{
-    if (has) {
-        put_i64(column, value);
-    } else {
-        separate(column);
-        buf_append_cstr(column, "NULL");
-    }
-}
-
-/* Quoted always: so the text NULL is none, and commas and braces are plain. */
-static void put_text(buf_t *column, bytes_t text)
-{
-    separate(column);
-    buf_append_byte(column, '"');
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.data[i] == '"' || text.data[i] == '\\')
-            buf_append_byte(column, '\\');
-        buf_append_byte(column, text.data[i]);
-    }
-    buf_append_byte(column, '"');
-}
-
 static bytes_t replay_name(const bus_delivery_t *delivery)
 {
     bytes_t name;
@@ -157,21 +122,20 @@ void store_batch_book(store_batch_t *batch, const bus_delivery_t *delivery, cons
     buf_t *c = batch->books;
     work_text_hash(book, hash);
     work_text_speaker(book, speaker);
-    put_i64(&c[C_RECORD], (int64_t)delivery->record);
-    put_i64(&c[C_INGEST], delivery->ingest_us);
-    put_text(&c[C_REPLAY], replay_name(delivery));
-    put_text(&c[C_ISBN], book->isbn);
-    put_i64(&c[C_WORK], work_text_id(book));
-    put_i64_or_null(&c[C_VOLUME], book->has_volume, book->volume);
-    put_i64_or_null(&c[C_PRICE], book->has_price_jpy, book->price_jpy);
-    put_text(&c[C_PUBLISHER], book->has_publisher ? book->publisher : BYTES_LIT(""));
-    separate(&c[C_GONE]);
-    buf_append_cstr(&c[C_GONE], book->has_status && bytes_eq_cstr(book->status, "discontinued") ? "t" : "f");
-    put_i64(&c[C_VERSION], book->has_version ? book->version : 0);
-    put_i64(&c[C_AT], (int64_t)batch->bodies.len + 1);
-    put_i64(&c[C_LEN], (int64_t)body.len);
-    put_text(&c[C_HASH], bytes_cstr(hash));
-    put_text(&c[C_SPEAKER], bytes_cstr(speaker));
+    pg_array_i64(&c[C_RECORD], (int64_t)delivery->record);
+    pg_array_i64(&c[C_INGEST], delivery->ingest_us);
+    pg_array_text(&c[C_REPLAY], replay_name(delivery));
+    pg_array_text(&c[C_ISBN], book->isbn);
+    pg_array_i64(&c[C_WORK], work_text_id(book));
+    pg_array_i64_or_null(&c[C_VOLUME], book->has_volume, book->volume);
+    pg_array_i64_or_null(&c[C_PRICE], book->has_price_jpy, book->price_jpy);
+    pg_array_text(&c[C_PUBLISHER], book->has_publisher ? book->publisher : BYTES_LIT(""));
+    pg_array_bool(&c[C_GONE], book->has_status && bytes_eq_cstr(book->status, "discontinued"));
+    pg_array_i64(&c[C_VERSION], book->has_version ? book->version : 0);
+    pg_array_i64(&c[C_AT], (int64_t)batch->bodies.len + 1);
+    pg_array_i64(&c[C_LEN], (int64_t)body.len);
+    pg_array_text(&c[C_HASH], bytes_cstr(hash));
+    pg_array_text(&c[C_SPEAKER], bytes_cstr(speaker));
     buf_append_bytes(&batch->bodies, body);
     batch->book_count++;
 }
@@ -179,23 +143,21 @@ void store_batch_book(store_batch_t *batch, const bus_delivery_t *delivery, cons
 void store_batch_stock(store_batch_t *batch, const bus_delivery_t *delivery, const inventory_change_t *change)
 {
     buf_t *c = batch->stock;
-    put_i64(&c[S_RECORD], (int64_t)delivery->record);
-    put_i64(&c[S_INGEST], delivery->ingest_us);
-    put_text(&c[S_REPLAY], replay_name(delivery));
-    put_text(&c[S_ISBN], change->isbn);
-    put_text(&c[S_WAREHOUSE], change->warehouse_code);
-    put_i64(&c[S_QUANTITY], change->new_quantity);
-    put_i64(&c[S_VERSION], change->version);
+    pg_array_i64(&c[S_RECORD], (int64_t)delivery->record);
+    pg_array_i64(&c[S_INGEST], delivery->ingest_us);
+    pg_array_text(&c[S_REPLAY], replay_name(delivery));
+    pg_array_text(&c[S_ISBN], change->isbn);
+    pg_array_text(&c[S_WAREHOUSE], change->warehouse_code);
+    pg_array_i64(&c[S_QUANTITY], change->new_quantity);
+    pg_array_i64(&c[S_VERSION], change->version);
     batch->stock_count++;
 }
 
 /* -- writing ---------------------------------------------------------------------------------------- */
 static void columns_close(buf_t *columns, size_t count, pg_param_t *params)
 {
-    for (size_t i = 0; i < count; i++) {
-        buf_append_byte(&columns[i], '}');
-        params[i] = PG_STR(buf_bytes(&columns[i]));
-    }
+    for (size_t i = 0; i < count; i++)
+        params[i] = PG_STR(pg_array_end(&columns[i]));
 }
 
 static void stock_write(store_batch_t *batch, pg_tx_t *tx)

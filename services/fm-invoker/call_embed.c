@@ -36,7 +36,6 @@ struct embedding {
 /* -- ending -------------------------------------------------------------------------------------- */
 static void embedding_free(embedding_t *self)
 {
-    self->app->in_flight--;
     arena_free(&self->arena);
     free(self);
 }
@@ -90,6 +89,7 @@ static void finish(embedding_t *self)
     else
         bus_reply(self->app->bus, self->request, buf_bytes(&body));
     buf_free(&body);
+    self->app->in_flight--;
     embedding_free(self);
 }
 
@@ -217,6 +217,7 @@ static bool prepare(embedding_t *self, error_t *err)
 
 static void run(embedding_t *self)
 {
+    self->app->in_flight++;
     app_id(self->id);
     for (size_t i = 0; i < PARALLEL_MAX && self->next_text < self->ask.texts.count && !self->has_failed; i++) {
         self->slots[i].owner = self;
@@ -240,7 +241,6 @@ void call_embed(void *ctx, bus_request_t *request)
     }
     *self = (embedding_t){.app = app, .request = request, .start_us = clock_mono_us()};
     arena_init(&self->arena, 0);
-    app->in_flight++;
     if (prepare(self, &err)) {
         run(self);
         return;

@@ -7,6 +7,7 @@
 #include "proto/base64.h"
 #include "proto/json.h"
 #include "proto/msgpack.h"
+#include "services/fm-invoker/fm_tokens.h"
 
 #define VERSION "bedrock-2023-05-31"
 #define EVENT_MAX_BYTES ((size_t)1 << 20)
@@ -55,13 +56,10 @@ void fm_claude_write(const provider_chat_t *chat, buf_t *json)
 static void usage_read(bytes_t map, chat_progress_t *progress)
 {
     bytes_t usage;
-    int64_t tokens;
     if (!mp_map_find(map, "usage", &usage))
         return;
-    if (mp_map_i64(usage, "input_tokens", &tokens) && tokens >= 0)
-        progress->input_tokens = tokens;
-    if (mp_map_i64(usage, "output_tokens", &tokens) && tokens >= 0)
-        progress->output_tokens = tokens;
+    (void)fm_tokens_take(usage, "input_tokens", &progress->input_tokens);
+    (void)fm_tokens_take(usage, "output_tokens", &progress->output_tokens);
 }
 
 static stop_t stop_of(bytes_t reason)
@@ -92,13 +90,10 @@ static void ending_read(bytes_t event, chat_progress_t *progress)
 static void metrics_read(bytes_t event, chat_progress_t *progress)
 {
     bytes_t metrics;
-    int64_t tokens;
     if (!mp_map_find(event, "amazon-bedrock-invocationMetrics", &metrics))
         return;
-    if (mp_map_i64(metrics, "inputTokenCount", &tokens) && tokens >= 0)
-        progress->input_tokens = tokens;
-    if (mp_map_i64(metrics, "outputTokenCount", &tokens) && tokens >= 0)
-        progress->output_tokens = tokens;
+    (void)fm_tokens_take(metrics, "inputTokenCount", &progress->input_tokens);
+    (void)fm_tokens_take(metrics, "outputTokenCount", &progress->output_tokens);
 }
 
 static bool error_read(bytes_t event, error_t *err)

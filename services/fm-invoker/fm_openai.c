@@ -7,6 +7,7 @@
 #include "proto/json.h"
 #include "proto/msgpack.h"
 #include "services/fm-invoker/fm_titan.h"
+#include "services/fm-invoker/fm_tokens.h"
 
 #define EVENT_MAX_BYTES ((size_t)1 << 20)
 #define ANSWER_MAX_BYTES ((size_t)32 << 20)
@@ -77,13 +78,10 @@ static void choice_read(bytes_t event, chat_progress_t *progress, buf_t *text)
 static void usage_read(bytes_t event, chat_progress_t *progress)
 {
     bytes_t usage;
-    int64_t tokens;
     if (!mp_map_find(event, "usage", &usage))
         return;
-    if (mp_map_i64(usage, "prompt_tokens", &tokens) && tokens >= 0)
-        progress->input_tokens = tokens;
-    if (mp_map_i64(usage, "completion_tokens", &tokens) && tokens >= 0)
-        progress->output_tokens = tokens;
+    (void)fm_tokens_take(usage, "prompt_tokens", &progress->input_tokens);
+    (void)fm_tokens_take(usage, "completion_tokens", &progress->output_tokens);
 }
 
 static void message_take(bytes_t event, char out[ERROR_MESSAGE_BYTES])
@@ -95,10 +93,20 @@ static void message_take(bytes_t event, char out[ERROR_MESSAGE_BYTES])
         (void)bytes_to_cstr(text, out, ERROR_MESSAGE_BYTES);
 }
 
-static bool event_apply(bytes_t event, chat_progress_t *progress, buf_t *text, error_t *err)
+/* Some servers say in every event that there is no error: null. */
+static bool tells_error(bytes_t event)
 {
     bytes_t error;
-    if (mp_map_find(event, "error", &error)) {
+    mp_type_t type;
+    if (!mp_map_find(event, "error", &error))
+        return false;
+    mp_reader_t reader = mp_reader(error);
+    return mp_peek(&reader, &type) && type != MP_NIL;
+}
+
+static bool event_apply(bytes_t event, chat_progress_t *progress, buf_t *text, error_t *err)
+{
+    if (tells_error(event)) {
         char message[ERROR_MESSAGE_BYTES];
         message_take(event, message);
         return error_set(err, STATUS_UNAVAILABLE, NULL, "%s", message);
@@ -199,8 +207,7 @@ bool fm_openai_embed_read(bytes_t json, uint32_t count, buf_t *vectors, int64_t 
     buf_t map = {0};
     bytes_t usage;
     bool ok = json_to_msgpack(json, &limits, &map, NULL) && vectors_read(buf_bytes(&map), count, vectors, dimension);
-    if (!ok || !mp_map_find(buf_bytes(&map), "usage", &usage) || !mp_map_i64(usage, "prompt_tokens", tokens) ||
-        *tokens < 0)
+    if (!ok || !mp_map_find(buf_bytes(&map), "usage", &usage) || !fm_tokens_take(usage, "prompt_tokens", tokens))
         *tokens = 0;
     buf_free(&map);
     return ok || error_set(err, STATUS_DATA_LOSS, NULL, "the server's answer does not hold %u vectors of one dimension",

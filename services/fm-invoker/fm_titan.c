@@ -7,6 +7,7 @@
 #include "proto/contract/calls_fm.h"
 #include "proto/json.h"
 #include "proto/msgpack.h"
+#include "services/fm-invoker/fm_tokens.h"
 
 #define ANSWER_MAX_BYTES ((size_t)4 << 20)
 #define ANSWER_DEPTH_MAX 16
@@ -79,7 +80,7 @@ bool fm_titan_read(bytes_t json, buf_t *vector, int64_t *tokens, error_t *err)
     bytes_t array;
     bool ok = json_to_msgpack(json, &limits, &map, NULL) && mp_map_find(buf_bytes(&map), "embedding", &array) &&
               fm_vector_read(array, vector);
-    if (!ok || !mp_map_i64(buf_bytes(&map), "inputTextTokenCount", tokens) || *tokens < 0)
+    if (!ok || !fm_tokens_take(buf_bytes(&map), "inputTextTokenCount", tokens))
         *tokens = 0;
     buf_free(&map);
     return ok || error_set(err, STATUS_DATA_LOSS, NULL, "the model's answer holds no vector");

@@ -13,6 +13,7 @@
 
 #define ERROR_BODY_MAX_BYTES ((size_t)64 << 10)
 #define OPENAI_BATCH FM_EMBED_TEXTS_MAX
+#define LINGER_MS 1000 /* patience with a server that said it is done and does not end its answer */
 
 struct provider {
     loop_t *loop;
@@ -39,6 +40,7 @@ struct provider_call {
     buf_t error_body; /* of an answer that is no success */
     buf_t text;       /* of one piece */
     error_t err;      /* found in a stream */
+    loop_timer_t *linger;
 };
 
 /* -- life ---------------------------------------------------------------------------------------- */
@@ -121,6 +123,7 @@ uint32_t provider_embed_batch(const provider_t *provider)
 
 static void call_free(provider_call_t *call)
 {
+    loop_timer_end(&call->linger);
     eventstream_free(&call->frames);
     sse_free(&call->events);
     buf_free(&call->error_body);
@@ -129,11 +132,20 @@ static void call_free(provider_call_t *call)
 }
 
 /* -- what a stream brings ------------------------------------------------------------------------ */
+/* A NUL says nothing to anybody, and neither a database nor a C string takes it. */
 static void text_hand_on(provider_call_t *call)
 {
+    for (uint8_t *nul; call->text.len && (nul = memchr(call->text.data, 0, call->text.len)) != NULL;)
+        *nul = ' ';
     if (call->text.len)
         call->on_text(call->ctx, buf_bytes(&call->text));
     buf_clear(&call->text);
+}
+
+static void on_linger(void *ctx)
+{
+    const provider_call_t *call = ctx;
+    http_exchange_cancel(call->exchange);
 }
 
 /* An exception in the middle of a stream, as its headers name it. */
@@ -198,9 +210,12 @@ static bool on_piece(void *ctx, unsigned http_status, bytes_t piece)
             buf_append_bytes(&call->error_body, piece);
         return true;
     }
+    bool was_ended = call->progress.ended;
     bool ok = call->provider->is_openai ? events_take(call, piece) : frames_take(call, piece);
     text_hand_on(call);
     call->has_failed = !ok;
+    if (call->progress.ended && !was_ended)
+        loop_timer_in(call->linger, LINGER_MS);
     return ok;
 }
 
@@ -226,7 +241,9 @@ static bool result_judge(provider_call_t *call, const http_result_t *result, byt
 static void on_chat_done(void *ctx, const http_result_t *result)
 {
     provider_call_t *call = ctx;
-    bool ok = result_judge(call, result, buf_bytes(&call->error_body));
+    /* What has said that it is whole is whole, however the connection ends. */
+    bool is_whole = call->progress.ended && !call->has_failed;
+    bool ok = is_whole || result_judge(call, result, buf_bytes(&call->error_body));
     if (ok && !call->progress.ended)
         ok = error_set(&call->err, STATUS_UNAVAILABLE, NULL, "the stream ended in the middle of the answer");
     const provider_chat_end_t end = {
@@ -310,10 +327,13 @@ static http_exchange_t *openai_start(provider_call_t *call, const char *path, by
 static provider_call_t *call_new(provider_t *provider, void *ctx, error_t *err)
 {
     provider_call_t *call = calloc(1, sizeof *call);
-    if (!call) {
+    loop_timer_t *linger = call ? loop_timer_new(provider->loop, on_linger, call) : NULL;
+    if (!linger) {
+        free(call);
         (void)error_set(err, STATUS_RESOURCE_EXHAUSTED, NULL, "out of memory");
         return NULL;
     }
+    call->linger = linger;
     call->provider = provider;
     call->ctx = ctx;
     call->progress = (chat_progress_t){.input_tokens = -1, .output_tokens = -1, .stop = STOP_OTHER};

@@ -1,8 +1,8 @@
 /* provider.h: whoever runs the models: Bedrock, or an OpenAI-compatible server; one interface to both.
  *
  * A call goes out once: no retry here. It ends exactly once in on_done, also when it is cancelled. Texts come
- * as whole UTF-8, in order, before on_done. Callbacks run on the loop's thread, never inside the function that
- * started the call. */
+ * as whole UTF-8 without NUL, in order, before on_done. Callbacks run on the loop's thread, never inside the function
+ * that started the call. */
 #ifndef FM_INVOKER_PROVIDER_H
 #define FM_INVOKER_PROVIDER_H
 

@@ -121,6 +121,8 @@ static void on_claimed(void *ctx, claim_t claim, const error_t *err)
     } else if (claim == CLAIM_OVER) {
         bus_ack(self->app->bus, self->delivery);
         work_free(self);
+    } else if (err && err->code == STATUS_INVALID_ARGUMENT) { /* an id that no table takes */
+        reject(self, err->message);
     } else {
         release(self, claim == CLAIM_LEASED ? LEASED_LATER_MS : RETRY_LATER_MS,
                 err ? err->message : "another worker is at it");

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "kit/clock.h"
+#include "kit/pg_array.h"
 #include "kit/text.h"
 #include "proto/envelope.h"
 #include "proto/timefmt.h"
@@ -157,9 +158,8 @@ static void find_by_isbn(work_t *work, const catalog_get_request_t *asked)
 {
     buf_t array = {0};
     for (uint32_t i = 0; i < asked->isbns.count; i++)
-        buf_printf(&array, "%c%.*s", i ? ',' : '{', BYTES_FMT(asked->isbns.items[i]));
-    buf_append_cstr(&array, "}");
-    store_find_isbns(service_pg(work->app->service), buf_bytes(&array), on_by_isbn, work);
+        pg_array_text(&array, asked->isbns.items[i]);
+    store_find_isbns(service_pg(work->app->service), pg_array_end(&array), on_by_isbn, work);
     buf_free(&array);
 }
 

@@ -274,6 +274,12 @@ def test_one_failed_text_fails_the_call_by_name(ready):
     assert ready.client.call("fm.embed", {"texts": ["a"] * 30})["dimension"] == 1024
 
 
+def test_one_call_at_a_time_is_enough_for_vectors(house, sim):
+    house.invoker(AWS_ENDPOINT_URL_BEDROCK_RUNTIME=f"http://127.0.0.1:{sim.port}", MANGABUS_FM_CONCURRENCY="1")
+    for _ in range(3):
+        assert house.client.call("fm.embed", {"texts": ["a"]})["dimension"] == 1024
+
+
 # ---- jobs and queues -----------------------------------------------------------------------------------
 def job_when(house, job_id, status):
     def job():

@@ -7,12 +7,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from lib.mangabus_client import BusError
 from lib.paths import ROOT
+from lib.wait import wait_until
 
 TOPOLOGY = json.loads((ROOT / "broker/topology.json").read_text())
 
 
 class Stub(BaseHTTPRequestHandler):
-    """Answers by the model's name: `fail-STATUS` fails so, `cut` ends in the middle, others stream three pieces."""
+    """Answers by the model's name: `fail-STATUS` fails so, `cut` ends in the middle, `open` says it is done and keeps the
+    connection, `nul` has a NUL in its text, `greedy` counts more tokens than there are; others stream three pieces."""
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -23,7 +25,7 @@ class Stub(BaseHTTPRequestHandler):
             data = [{"index": i, "embedding": [float(i), len(text)]} for i, text in enumerate(body["input"])]
             self.reply(200, {"data": data[::-1], "usage": {"prompt_tokens": 5}})
         else:
-            self.stream(body["model"] == "cut")
+            self.stream(body["model"])
 
     def reply(self, status, value):
         data = json.dumps(value).encode()
@@ -34,17 +36,22 @@ class Stub(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    def stream(self, cut):
+    def stream(self, model):
+        cut = model == "cut"
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.end_headers()
-        events = [{"choices": [{"delta": {"content": text}}]} for text in ("漫画", "は", "よい")]
+        pieces = ("a\0", "b") if model == "nul" else ("漫画", "は", "よい")
+        tokens = 2 ** 63 - 1 if model == "greedy" else 100
+        events = [{"choices": [{"delta": {"content": text}}]} for text in pieces]
         events += [{"choices": [{"delta": {}, "finish_reason": "length"}]},
-                   {"choices": [], "usage": {"prompt_tokens": 100, "completion_tokens": 3}}]
+                   {"choices": [], "usage": {"prompt_tokens": tokens, "completion_tokens": 3}}]
         for event in events[:2] if cut else events:
             self.wfile.write(f"data: {json.dumps(event)}\n\n".encode())
         if not cut:
             self.wfile.write(b"data: [DONE]\n\n")
+        if model == "open":
+            self.rfile.read(1)  # until the other side hangs up
 
     def log_message(self, *_):
         pass
@@ -70,7 +77,8 @@ def bus(start, make_broker, database, stub):
         "MANGABUS_HTTP": "127.0.0.1:0", "MANGABUS_ENDPOINT": broker.endpoint,
         "MANGABUS_FM_OPENAI_URL": f"http://127.0.0.1:{stub.server_port}/v1/", "MANGABUS_FM_OPENAI_KEY": "the-key",
         "MANGABUS_FM_MODEL_FAST": "small", "MANGABUS_FM_MODEL_QUALITY": "large", "MANGABUS_FM_MODEL_EMBED": "vectors",
-        "MANGABUS_FM_PRICES": "small=1000/2000 cut=1/1 fail-429=1/1 fail-401=1/1 fail-500=1/1", **database.env})
+        "MANGABUS_FM_PRICES": "small=1000/2000 cut=1/1 fail-429=1/1 fail-401=1/1 fail-500=1/1 "
+                               "open=1/1 nul=1/1 greedy=1000000000/1000000000", **database.env})
     port = process.wait_for_line(r'"message":"listening",.*"port":(\d+)')[1]
     process.wait_ready(f"http://127.0.0.1:{port}")
     assert "the-key" not in process.log()
@@ -114,3 +122,24 @@ def test_a_stream_that_is_cut_is_an_error(bus):
     with pytest.raises(BusError) as caught:
         ask(bus, model="cut")
     assert caught.value.status == "UNAVAILABLE" and "middle" in caught.value.message
+
+
+def test_a_server_that_is_done_but_does_not_hang_up_has_answered(bus):
+    *chunks, response = ask(bus, model="open")
+    assert "".join(chunk["text"] for chunk in chunks) == response["text"] == "漫画はよい"
+    assert response["usage"] == {"input_tokens": 100, "output_tokens": 3}
+
+
+def test_a_text_with_a_nul_is_kept_like_any_other(bus):
+    assert ask(bus, model="nul")[-1]["text"] == "a b"
+    made = bus.call("fm.job.submit", {"job_type": "inference", "prompt": "x", "model": "nul"})
+    job = wait_until(lambda: (lambda j: j if j["status"] == "completed" else None)(
+        bus.call("fm.job.get", {"job_id": made["job_id"]})), "the job to be done")
+    assert job["text"] == "a b"
+
+
+def test_tokens_that_nobody_can_have_used_cost_nobody_the_day(bus):
+    for _ in range(3):
+        response = ask(bus, model="greedy", max_tokens=9)[-1]
+        assert response["usage"]["input_tokens"] < 100
+    assert ask(bus)[-1]["text"] == "漫画はよい"

@@ -123,6 +123,19 @@ static void odd_numbers_of_tokens_are_not_believed(void **state)
     assert_int_equal(progress.output_tokens, -1);
     assert_int_equal(progress.input_tokens, -1);
     assert_int_equal(progress.stop, STOP_OTHER);
+    assert_true(
+        fm_claude_event(BYTES_LIT("{\"type\":\"message_delta\",\"usage\":{\"output_tokens\":9223372036854775807,"
+                                  "\"input_tokens\":100000001}}"),
+                        &progress, &text, NULL));
+    assert_true(fm_openai_event(BYTES_LIT("{\"choices\":[],\"usage\":{\"prompt_tokens\":9223372036854775807,"
+                                          "\"completion_tokens\":1e18}}"),
+                                &progress, &text, NULL));
+    assert_int_equal(progress.output_tokens, -1);
+    assert_int_equal(progress.input_tokens, -1);
+    int64_t tokens = 7;
+    assert_true(fm_titan_read(BYTES_LIT("{\"embedding\":[1],\"inputTextTokenCount\":9223372036854775807}"), &text,
+                              &tokens, NULL));
+    assert_int_equal(tokens, 0);
     buf_free(&text);
 }
 
@@ -240,6 +253,18 @@ static void openai_chunks_add_up_to_an_answer(void **state)
     assert_string_equal(err.message, "overloaded");
     assert_false(fm_openai_event(BYTES_LIT("{"), &progress, &text, &err));
     assert_int_equal(err.code, STATUS_DATA_LOSS);
+    buf_free(&text);
+}
+
+static void an_error_that_is_null_is_none(void **state)
+{
+    (void)state;
+    chat_progress_t progress = nothing_yet();
+    buf_t text = {0};
+    assert_true(fm_openai_event(BYTES_LIT("{\"error\":null,\"choices\":[{\"delta\":{\"content\":\"x\"}}]}"), &progress,
+                                &text, NULL));
+    assert_string_equal(buf_cstr(&text), "x");
+    assert_false(fm_openai_event(BYTES_LIT("{\"error\":\"no\",\"choices\":[]}"), &progress, &text, NULL));
     buf_free(&text);
 }
 
@@ -401,6 +426,7 @@ int main(void)
         cmocka_unit_test(what_is_no_vector_is_refused),
         cmocka_unit_test(openai_is_asked_in_its_form),
         cmocka_unit_test(openai_chunks_add_up_to_an_answer),
+        cmocka_unit_test(an_error_that_is_null_is_none),
         cmocka_unit_test(openai_vectors_come_in_the_order_of_the_texts),
         cmocka_unit_test(openai_errors_are_told_in_their_words),
         cmocka_unit_test(events_come_out_wherever_the_pieces_are_cut),
