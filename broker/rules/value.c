@@ -1,11 +1,14 @@
 /* value.c: makes numbers comparable, and scalars hashable. */
 #include "broker/rules/value.h"
 
+#include <stdio.h>
+
 #include "proto/decimal.h"
 #include "proto/json.h"
 
 #define HASH_PRIME UINT64_C(0x9fb21c651e98df25)
 #define DIGITS_MAX DECIMAL_DIGITS_MAX
+#define INTEGER_DIGITS_MAX 310 /* the greatest double has 309 */
 #define EXPONENT_MAX 400 /* beyond it no double is neither zero nor infinite */
 #define TWO_TO_63 9223372036854775808.0
 #define TWO_TO_64 18446744073709551616.0
@@ -98,10 +101,20 @@ static bool double_of_text(bytes_t text, double *out)
     return true;
 }
 
+/* An integer too great for the others may still be a double: those have the digits that printing it gives. */
+static bool double_of_integer(bytes_t text, double *out)
+{
+    char digits[INTEGER_DIGITS_MAX + 2];
+    if (text.len > INTEGER_DIGITS_MAX || !json_number_nearest(text, out))
+        return false;
+    int len = snprintf(digits, sizeof digits, "%.0f", *out);
+    return len > 0 && bytes_eq(bytes_from(digits, (size_t)len), text);
+}
+
 static value_t of_decimal(bytes_t text)
 {
     double d;
-    if (double_of_text(text, &d))
+    if (double_of_text(text, &d) || double_of_integer(text, &d))
         return of_double(d);
     return (value_t){.type = VALUE_DECIMAL, .text = text};
 }
