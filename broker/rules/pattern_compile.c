@@ -1,70 +1,53 @@
-/* pattern_compile.c: turns the JSON of an event pattern into its tree, or says as AWS does what is wrong. */
+/* pattern_compile.c: turns the JSON of an event pattern into its tree and branches, or says as AWS does what is wrong.
+ */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "broker/rules/pattern_tree.h"
+#include "broker/rules/pattern_build.h"
 #include "proto/json.h"
 
 #define INVALID_PATTERN "InvalidEventPatternException"
-#define KEY_SHOWN_BYTES 128
+#define KEY_SHOWN_BYTES 64
 
-static bool refuse(error_t *err, const char *fmt, ...) PRINTF_LIKE(2, 3);
-
-static bool refuse(error_t *err, const char *fmt, ...)
+/* -- saying -------------------------------------------------------------------------------------- */
+bool build_refuse(build_t *b, const char *fmt, ...)
 {
     char reason[ERROR_MESSAGE_BYTES];
     va_list args;
     va_start(args, fmt);
     vsnprintf(reason, sizeof reason, fmt, args);
     va_end(args);
-    return error_set(err, STATUS_INVALID_ARGUMENT, INVALID_PATTERN, "Event pattern is not valid. Reason: %s", reason);
+    return error_set(b->err, STATUS_INVALID_ARGUMENT, INVALID_PATTERN, "Event pattern is not valid. Reason: %s%s%s%s",
+                     reason, b->path[0] ? " (at " : "", b->path, b->path[0] ? ")" : "");
 }
 
-static bool not_yet(error_t *err, const char *what)
+bool build_no_memory(build_t *b)
 {
-    return error_set(err, STATUS_UNIMPLEMENTED, INVALID_PATTERN,
-                     "Event pattern uses the operator \"%s\", which this broker cannot evaluate yet.", what);
+    return error_set(b->err, STATUS_RESOURCE_EXHAUSTED, NULL, "Out of memory while compiling an event pattern.");
 }
 
-static bool no_memory(error_t *err)
+static size_t path_push(build_t *b, bytes_t key)
 {
-    return error_set(err, STATUS_RESOURCE_EXHAUSTED, NULL, "Out of memory while compiling an event pattern.");
+    size_t len = strlen(b->path);
+    char shown[KEY_SHOWN_BYTES];
+    (void)bytes_to_cstr(key, shown, sizeof shown);
+    (void)snprintf(b->path + len, sizeof b->path - len, "%s%s", len ? "." : "", shown);
+    return len;
 }
 
-/* A key as error messages show it. */
-static int shown(bytes_t key)
+static void path_push_index(build_t *b, size_t len, uint32_t index)
 {
-    return (int)(key.len < KEY_SHOWN_BYTES ? key.len : KEY_SHOWN_BYTES);
+    (void)snprintf(b->path + len, sizeof b->path - len, "[%u]", index);
 }
 
-/* -- growing the tree ---------------------------------------------------------------------------- */
-bool pattern_segment(bytes_t *rest, bool *more, bytes_t *segment)
+static void path_pop(build_t *b, size_t len)
 {
-    if (!*more)
-        return false;
-    const uint8_t *dot = rest->len ? memchr(rest->data, '.', rest->len) : NULL;
-    *more = dot != NULL;
-    if (!dot) {
-        *segment = *rest;
-        return true;
-    }
-    size_t len = (size_t)(dot - rest->data);
-    *segment = bytes_from(rest->data, len);
-    *rest = bytes_from(dot + 1, rest->len - len - 1);
-    return true;
+    b->path[len] = '\0';
 }
 
-uint32_t pattern_child(const pattern_t *p, uint32_t node, bytes_t key)
-{
-    uint32_t at = p->nodes[node].first_child;
-    while (at != PATTERN_NONE && !bytes_eq(p->nodes[at].key, key))
-        at = p->nodes[at].next_sibling;
-    return at;
-}
-
-/* Room for one more item; NULL when out of memory. */
-static void *grow(void *items, uint32_t count, uint32_t *cap, size_t item_bytes)
+/* -- growing ------------------------------------------------------------------------------------- */
+void *build_grow(void *items, uint32_t count, uint32_t *cap, size_t item_bytes)
 {
     if (count < *cap)
         return items;
@@ -75,15 +58,32 @@ static void *grow(void *items, uint32_t count, uint32_t *cap, size_t item_bytes)
     return grown;
 }
 
-static uint32_t add_node(pattern_t *p, uint32_t parent, bytes_t key)
+uint32_t build_condition(build_t *b, const condition_t *condition)
 {
-    pattern_node_t *nodes = grow(p->nodes, p->node_count, &p->node_cap, sizeof *nodes);
+    pattern_t *p = b->pattern;
+    condition_t *conditions = build_grow(p->conditions, p->condition_count, &b->condition_cap, sizeof *conditions);
+    if (!conditions) {
+        build_no_memory(b);
+        return PATTERN_NONE;
+    }
+    p->conditions = conditions;
+    conditions[p->condition_count] = *condition;
+    return p->condition_count++;
+}
+
+static uint32_t add_node(build_t *b, uint32_t parent, bytes_t key)
+{
+    pattern_t *p = b->pattern;
+    pattern_node_t *nodes = build_grow(p->nodes, p->node_count, &b->node_cap, sizeof *nodes);
     if (!nodes)
         return PATTERN_NONE;
     p->nodes = nodes;
     uint32_t at = p->node_count++;
-    nodes[at] =
-        (pattern_node_t){.key = key, .first_child = PATTERN_NONE, .next_sibling = PATTERN_NONE, .field = PATTERN_NONE};
+    nodes[at] = (pattern_node_t){.key = key,
+                                 .parent = parent,
+                                 .first_child = PATTERN_NONE,
+                                 .next_sibling = PATTERN_NONE,
+                                 .first_field = PATTERN_NONE};
     if (parent != PATTERN_NONE) {
         nodes[at].next_sibling = nodes[parent].first_child;
         nodes[parent].first_child = at;
@@ -91,184 +91,326 @@ static uint32_t add_node(pattern_t *p, uint32_t parent, bytes_t key)
     return at;
 }
 
-static uint32_t node_for_key(pattern_t *p, uint32_t node, bytes_t key)
+static uint32_t node_for_key(build_t *b, uint32_t node, bytes_t key)
 {
     bytes_t rest = key, segment;
     bool more = true;
     while (node != PATTERN_NONE && pattern_segment(&rest, &more, &segment)) {
-        uint32_t child = pattern_child(p, node, segment);
-        node = child != PATTERN_NONE ? child : add_node(p, node, segment);
+        uint32_t child = pattern_child(b->pattern, node, segment);
+        node = child != PATTERN_NONE ? child : add_node(b, node, segment);
     }
     return node;
 }
 
-static bool add_condition(pattern_t *p, uint32_t node, condition_t condition, error_t *err)
+static uint32_t add_field(build_t *b, uint32_t node)
 {
-    condition_t *conditions = grow(p->conditions, p->condition_count, &p->condition_cap, sizeof *conditions);
-    if (!conditions)
-        return no_memory(err);
-    p->conditions = conditions;
-    conditions[p->condition_count++] = condition;
-    p->nodes[node].condition_count++;
+    pattern_t *p = b->pattern;
+    pattern_field_t *fields = build_grow(p->fields, p->field_count, &b->field_cap, sizeof *fields);
+    if (!fields)
+        return PATTERN_NONE;
+    p->fields = fields;
+    fields[p->field_count] = (pattern_field_t){.node = node, .next = p->nodes[node].first_field};
+    p->nodes[node].first_field = p->field_count;
+    return p->field_count++;
+}
+
+/* -- branches ------------------------------------------------------------------------------------ */
+/* Puts the field into the branch, in the place of one on the same path. */
+static bool branch_put(const pattern_t *p, build_branch_t *branch, uint32_t field)
+{
+    for (uint32_t i = 0; i < branch->count; i++)
+        if (p->fields[branch->fields[i]].node == p->fields[field].node) {
+            branch->fields[i] = field;
+            return true;
+        }
+    uint32_t *fields = build_grow(branch->fields, branch->count, &branch->cap, sizeof *fields);
+    if (!fields)
+        return false;
+    branch->fields = fields;
+    fields[branch->count++] = field;
     return true;
 }
 
-/* -- operators ----------------------------------------------------------------------------------- */
-static bool compile_prefix(pattern_t *p, uint32_t node, mp_reader_t *r, error_t *err)
+static void branches_free(build_branches_t *branches)
 {
-    mp_token_t token;
-    if (!mp_next(r, &token))
-        return refuse(err, "%s", r->error);
-    if (token.type == MP_MAP)
-        return not_yet(err, "prefix with equals-ignore-case");
-    if (token.type != MP_STR)
-        return refuse(err, "prefix match pattern must be a string");
-    return add_condition(p, node, (condition_t){CONDITION_PREFIX, value_of(&token)}, err);
+    for (uint32_t i = 0; i < branches->count; i++)
+        free(branches->items[i].fields);
+    free(branches->items);
+    *branches = (build_branches_t){0};
 }
 
-static bool compile_exists(pattern_t *p, uint32_t node, mp_reader_t *r, error_t *err)
+static bool branch_copy(const build_branch_t *from, build_branch_t *to)
 {
-    mp_token_t token;
-    if (!mp_next(r, &token) || token.type != MP_BOOL)
-        return refuse(err, "exists match pattern must be either true or false.");
-    condition_type_t type = token.boolean ? CONDITION_PRESENT : CONDITION_ABSENT;
-    return add_condition(p, node, (condition_t){.type = type}, err);
+    *to = (build_branch_t){.count = from->count, .cap = from->count};
+    if (from->count == 0)
+        return true;
+    to->fields = malloc(from->count * sizeof *to->fields);
+    if (to->fields)
+        memcpy(to->fields, from->fields, from->count * sizeof *to->fields);
+    return to->fields != NULL;
 }
 
-static const char *known_operator(bytes_t name)
+/* Appends a copy of each of `from`. */
+static bool branches_append(build_branches_t *to, const build_branches_t *from)
 {
-    static const char *const later[] = {"suffix", "equals-ignore-case", "wildcard", "anything-but", "numeric", "cidr",
-                                        "exactly"};
-    for (size_t i = 0; i < ARRAY_LEN(later); i++)
-        if (bytes_eq_cstr(name, later[i]))
-            return later[i];
-    return NULL;
+    build_branch_t *items = realloc(to->items, (to->count + from->count) * sizeof *items);
+    if (!items)
+        return false;
+    to->items = items;
+    for (uint32_t i = 0; i < from->count; i++, to->count++)
+        if (!branch_copy(&from->items[i], &items[to->count]))
+            return false;
+    return true;
 }
 
-static bool compile_operator(pattern_t *p, uint32_t node, mp_reader_t *r, uint32_t keys, error_t *err)
+static bool branches_put(build_t *b, uint32_t field)
 {
-    bytes_t name;
-    if (keys != 1)
-        return refuse(err, keys ? "Only one key allowed in match expression" : "Empty objects are not allowed");
-    if (!mp_get_str(r, &name))
-        return refuse(err, "%s", r->error);
-    if (bytes_eq_cstr(name, "prefix"))
-        return compile_prefix(p, node, r, err);
-    if (bytes_eq_cstr(name, "exists"))
-        return compile_exists(p, node, r, err);
-    const char *later = known_operator(name);
-    return later ? not_yet(err, later) : refuse(err, "Unrecognized match type %.*s", shown(name), name.data);
+    size_t members = 0;
+    for (uint32_t i = 0; i < b->branches.count; i++) {
+        if (!branch_put(b->pattern, &b->branches.items[i], field))
+            return build_no_memory(b);
+        members += b->branches.items[i].count;
+    }
+    return members <= PATTERN_MEMBERS_MAX ||
+           build_refuse(b, "its $or combinations have more than %d fields in all", PATTERN_MEMBERS_MAX);
 }
 
 /* -- the document -------------------------------------------------------------------------------- */
-static bool compile_match_value(pattern_t *p, uint32_t node, mp_reader_t *r, error_t *err)
+/* A condition and those it consists of are not side by side, but those of one field are. */
+static bool store_field(build_t *b, uint32_t field, const condition_t *conditions, uint32_t count)
 {
-    mp_token_t token;
-    if (!mp_next(r, &token))
-        return refuse(err, "%s", r->error);
-    if (token.type == MP_MAP)
-        return compile_operator(p, node, r, token.count, err);
-    value_t value = value_of(&token);
-    if (value.type == VALUE_OTHER)
-        return refuse(err, "Match value must be String, number, true, false, or null");
-    return add_condition(p, node, (condition_t){CONDITION_EXACT, value}, err);
-}
-
-/* A path that was given before is given anew: the last one counts. */
-static bool compile_field(pattern_t *p, uint32_t node, mp_reader_t *r, uint32_t count, error_t *err)
-{
-    if (count == 0)
-        return refuse(err, "Empty arrays are not allowed");
-    p->nodes[node].conditions = p->condition_count;
-    p->nodes[node].condition_count = 0;
-    for (uint32_t i = 0; i < count; i++)
-        if (!compile_match_value(p, node, r, err))
+    pattern_field_t *f = &b->pattern->fields[field];
+    f->conditions = b->pattern->condition_count;
+    f->condition_count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        f->may_be_absent |= conditions[i].type == CONDITION_ABSENT;
+        if (build_condition(b, &conditions[i]) == PATTERN_NONE)
             return false;
+    }
     return true;
 }
 
-static bool compile_object(pattern_t *p, uint32_t node, mp_reader_t *r, uint32_t count, error_t *err);
-
-static bool compile_member(pattern_t *p, uint32_t parent, mp_reader_t *r, error_t *err)
+static bool read_conditions(build_t *b, condition_t *out, uint32_t count)
 {
-    bytes_t key;
+    size_t len = strlen(b->path);
+    for (uint32_t i = 0; i < count; i++) {
+        path_push_index(b, len, i);
+        if (!build_match_value(b, &out[i]))
+            return false;
+    }
+    path_pop(b, len);
+    return true;
+}
+
+static bool compile_field(build_t *b, uint32_t node, bytes_t given, uint32_t count)
+{
+    if (count == 0)
+        return build_refuse(b, "Empty arrays are not allowed");
+    condition_t *conditions = malloc(count * sizeof *conditions);
+    uint32_t field = conditions ? add_field(b, node) : PATTERN_NONE;
+    bool ok = field != PATTERN_NONE || build_no_memory(b);
+    ok = ok && read_conditions(b, conditions, count) && store_field(b, field, conditions, count);
+    if (ok)
+        b->pattern->fields[field].given = given;
+    free(conditions);
+    return ok && branches_put(b, field);
+}
+
+static bool compile_object(build_t *b, uint32_t node, uint32_t count);
+
+static bool compile_or(build_t *b, uint32_t node, uint32_t count)
+{
+    build_branches_t before = b->branches, all = {0};
+    size_t len = strlen(b->path);
+    bool ok = count >= 2 || build_refuse(b, "There must have at least 2 Objects in $or relationship.");
+    for (uint32_t i = 0; ok && i < count; i++) {
+        uint32_t members;
+        b->branches = (build_branches_t){0};
+        path_push_index(b, len, i);
+        ok = branches_append(&b->branches, &before) || build_no_memory(b);
+        ok = ok && (mp_get_map(&b->reader, &members) || build_refuse(b, "%s", b->reader.error)) &&
+             compile_object(b, node, members);
+        if (ok && all.count + b->branches.count > PATTERN_BRANCHES_MAX)
+            ok = build_refuse(b, "there are more than %d $or combinations", PATTERN_BRANCHES_MAX);
+        ok = ok && (branches_append(&all, &b->branches) || build_no_memory(b));
+        branches_free(&b->branches);
+    }
+    path_pop(b, len);
+    branches_free(&before);
+    b->branches = all;
+    return ok;
+}
+
+/* Names that may stand in a match expression, now or, as AWS reserves them, later. */
+static bool is_reserved(bytes_t name)
+{
+    static const char *const names[] = {"exactly",
+                                        "equals-ignore-case",
+                                        "prefix",
+                                        "suffix",
+                                        "anything-but",
+                                        "exists",
+                                        "wildcard",
+                                        "numeric",
+                                        "cidr",
+                                        "=",
+                                        "<",
+                                        "<=",
+                                        ">",
+                                        ">=",
+                                        "regex",
+                                        "not-wildcard",
+                                        "not-equals-ignore-case",
+                                        "date-after",
+                                        "date-on-or-after",
+                                        "date-before",
+                                        "date-on-or-before",
+                                        "in-date-range",
+                                        "ip-address-in-range",
+                                        "ip-address-not-in-range",
+                                        "allOf"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (bytes_eq_cstr(name, names[i]))
+            return true;
+    return false;
+}
+
+/* `$or` is an array of objects none of which could be a match expression; otherwise it is a field of that name. */
+static bool is_or(mp_reader_t reader, uint32_t count)
+{
     mp_token_t token;
-    if (!mp_get_str(r, &key) || !mp_next(r, &token))
-        return refuse(err, "%s", r->error);
-    if (bytes_eq_cstr(key, "$or"))
-        return not_yet(err, "$or");
-    uint32_t node = node_for_key(p, parent, key);
+    for (uint32_t i = 0; i < count; i++) {
+        if (!mp_next(&reader, &token) || token.type != MP_MAP)
+            return false;
+        for (uint32_t k = 0; k < token.count; k++) {
+            bytes_t name;
+            if (!mp_get_str(&reader, &name) || is_reserved(name) || !mp_skip(&reader))
+                return false;
+        }
+    }
+    return count > 0;
+}
+
+static bool compile_value(build_t *b, uint32_t parent, bytes_t key)
+{
+    mp_token_t token;
+    const uint8_t *at = b->reader.pos;
+    mp_reader_t ahead = b->reader;
+    bytes_t given;
+    if (!mp_get_raw(&ahead, &given) || !mp_next(&b->reader, &token))
+        return build_refuse(b, "%s", b->reader.error ? b->reader.error : "it ends too early");
+    if (token.type == MP_ARRAY && bytes_eq_cstr(key, "$or") && is_or(b->reader, token.count))
+        return compile_or(b, parent, token.count);
+    uint32_t node = node_for_key(b, parent, key);
     if (node == PATTERN_NONE)
-        return no_memory(err);
+        return build_no_memory(b);
     if (token.type == MP_MAP)
-        return compile_object(p, node, r, token.count, err);
+        return compile_object(b, node, token.count);
     if (token.type == MP_ARRAY)
-        return compile_field(p, node, r, token.count, err);
-    return refuse(err, "\"%.*s\" must be an object or an array", shown(key), key.data);
+        return compile_field(b, node, bytes_from(at, given.len), token.count);
+    return build_refuse(b, "\"%.*s\" must be an object or an array",
+                        (int)(key.len < KEY_SHOWN_BYTES ? key.len : KEY_SHOWN_BYTES), key.data);
 }
 
 /* Recursion is bounded by PATTERN_MAX_BYTES. */
-static bool compile_object(pattern_t *p, uint32_t node, mp_reader_t *r, uint32_t count, error_t *err)
+static bool compile_object(build_t *b, uint32_t node, uint32_t count)
 {
     if (count == 0)
-        return refuse(err, "Empty objects are not allowed");
-    for (uint32_t i = 0; i < count; i++)
-        if (!compile_member(p, node, r, err))
+        return build_refuse(b, "Empty objects are not allowed");
+    for (uint32_t i = 0; i < count; i++) {
+        bytes_t key;
+        if (!mp_get_str(&b->reader, &key))
+            return build_refuse(b, "%s", b->reader.error);
+        size_t len = path_push(b, key);
+        if (!compile_value(b, node, key))
             return false;
+        path_pop(b, len);
+    }
     return true;
 }
 
-static void number_field(pattern_t *p, pattern_node_t *node)
-{
-    node->field = p->field_count++;
-    for (uint32_t i = 0; i < node->condition_count; i++)
-        if (p->conditions[node->conditions + i].type == CONDITION_ABSENT)
-            pattern_set_bit(p->may_be_absent, node->field);
-}
-
-static void number_fields(pattern_t *p, uint32_t at)
+/* -- finishing ----------------------------------------------------------------------------------- */
+static uint32_t number_nodes(pattern_t *p, uint32_t at, uint32_t order)
 {
     pattern_node_t *node = &p->nodes[at];
-    if (node->condition_count > 0)
-        number_field(p, node);
-    node->below = p->field_count;
+    node->order = order++;
     for (uint32_t child = node->first_child; child != PATTERN_NONE; child = p->nodes[child].next_sibling)
-        number_fields(p, child);
-    node->end = p->field_count;
+        order = number_nodes(p, child, order);
+    node->end = order;
+    return order;
 }
 
-static bool compile(pattern_t *p, bytes_t json, error_t *err)
+static bool store_branches(build_t *b)
 {
+    pattern_t *p = b->pattern;
+    uint32_t members = 0;
+    for (uint32_t i = 0; i < b->branches.count; i++)
+        members += b->branches.items[i].count;
+    p->members = malloc((members ? members : 1) * sizeof *p->members);
+    p->branches = malloc(b->branches.count * sizeof *p->branches);
+    if (!p->members || !p->branches)
+        return build_no_memory(b);
+    members = 0;
+    for (; p->branch_count < b->branches.count; p->branch_count++) {
+        const build_branch_t *from = &b->branches.items[p->branch_count];
+        p->branches[p->branch_count] = (pattern_branch_t){.first = members, .count = from->count};
+        memcpy(&p->members[members], from->fields, from->count * sizeof *p->members);
+        members += from->count;
+    }
+    return true;
+}
+
+/* Gives back what the lists have too much; many rules are kept. */
+static void fit(pattern_t *p)
+{
+    pattern_node_t *nodes = realloc(p->nodes, p->node_count * sizeof *nodes);
+    condition_t *conditions = realloc(p->conditions, p->condition_count * sizeof *conditions);
+    pattern_field_t *fields = realloc(p->fields, p->field_count * sizeof *fields);
+    p->nodes = nodes ? nodes : p->nodes;
+    p->conditions = conditions ? conditions : p->conditions;
+    p->fields = fields ? fields : p->fields;
+}
+
+static bool compile(build_t *b, bytes_t json)
+{
+    pattern_t *p = b->pattern;
     mp_token_t token;
     error_t malformed = {0};
     if (!json_to_msgpack(json, NULL, &p->document, &malformed))
-        return refuse(err, "%s", malformed.message);
-    mp_reader_t r = mp_reader(buf_bytes(&p->document));
-    if (!mp_next(&r, &token) || token.type != MP_MAP)
-        return refuse(err, "Filter is not an object");
-    uint32_t root = add_node(p, PATTERN_NONE, BYTES_NONE);
-    if (root == PATTERN_NONE)
-        return no_memory(err);
-    if (!compile_object(p, root, &r, token.count, err))
+        return build_refuse(b, "%s", malformed.message);
+    b->reader = mp_reader(buf_bytes(&p->document));
+    if (!mp_next(&b->reader, &token) || token.type != MP_MAP)
+        return build_refuse(b, "Filter is not an object");
+    b->branches.items = calloc(1, sizeof *b->branches.items);
+    b->branches.count = b->branches.items ? 1 : 0;
+    if (!b->branches.items || add_node(b, PATTERN_NONE, BYTES_NONE) == PATTERN_NONE)
+        return build_no_memory(b);
+    if (!compile_object(b, 0, token.count) || !store_branches(b))
         return false;
-    number_fields(p, root);
+    (void)number_nodes(p, 0, 0);
+    fit(p);
     return true;
+}
+
+pattern_t *pattern_compile_with(bytes_t json, pattern_options_t options, error_t *err)
+{
+    build_t b = {.options = options, .err = err};
+    if (json.len > PATTERN_MAX_BYTES) {
+        build_refuse(&b, "it is %zu bytes long, and %d are allowed", json.len, PATTERN_MAX_BYTES);
+        return NULL;
+    }
+    b.pattern = calloc(1, sizeof *b.pattern);
+    if (!b.pattern)
+        build_no_memory(&b);
+    else if (!compile(&b, json))
+        pattern_free(&b.pattern);
+    branches_free(&b.branches);
+    return b.pattern;
 }
 
 pattern_t *pattern_compile(bytes_t json, error_t *err)
 {
-    if (json.len > PATTERN_MAX_BYTES) {
-        refuse(err, "it is %zu bytes long, and %d are allowed", json.len, PATTERN_MAX_BYTES);
-        return NULL;
-    }
-    pattern_t *p = calloc(1, sizeof *p);
-    if (!p) {
-        no_memory(err);
-        return NULL;
-    }
-    if (!compile(p, json, err))
-        pattern_free(&p);
-    return p;
+    return pattern_compile_with(json, (pattern_options_t){.all_of = false}, err);
 }
 
 void pattern_free(pattern_t **pattern)
@@ -278,7 +420,11 @@ void pattern_free(pattern_t **pattern)
     if (!p)
         return;
     buf_free(&p->document);
+    buf_free(&p->texts);
     free(p->nodes);
     free(p->conditions);
+    free(p->fields);
+    free(p->members);
+    free(p->branches);
     free(p);
 }

@@ -1,45 +1,47 @@
 /* pattern_tree.h: what a compiled pattern is made of; for the folder's own use.
  *
- * A pattern is a tree of path segments ("a.b" is a, then b, wherever the dots stand). A node that carries
- * conditions is a field; fields are numbered in depth-first order, so those below a node are one range. */
+ * A pattern is a tree of path segments ("a.b" is a, then b, wherever the dots stand). A field is a node and the match
+ * expressions for its value; a node has several fields where branches of `$or` differ. Nodes are ordered depth first,
+ * so those below a node are one range. */
 #ifndef BROKER_RULES_PATTERN_TREE_H
 #define BROKER_RULES_PATTERN_TREE_H
 
+#include "broker/rules/condition.h"
 #include "broker/rules/pattern.h"
-#include "broker/rules/value.h"
 
 #define PATTERN_NONE UINT32_MAX
 /* The shortest field is `"":[1],`: what fits a pattern's bytes fits here, one bit a field. */
 #define PATTERN_FIELDS_MAX 640
-
-typedef enum {
-    CONDITION_EXACT,
-    CONDITION_PREFIX,
-    CONDITION_PRESENT, /* {"exists":true} */
-    CONDITION_ABSENT,  /* {"exists":false} */
-} condition_type_t;
-
-typedef struct {
-    condition_type_t type;
-    value_t value; /* EXACT, PREFIX */
-} condition_t;
+#define PATTERN_FIELD_WORDS (PATTERN_FIELDS_MAX / 64)
 
 typedef struct {
     bytes_t key; /* in the pattern's document; empty for the root */
-    uint32_t first_child, next_sibling;
-    uint32_t conditions, condition_count; /* count 0: no field */
-    uint32_t field;                       /* its number; PATTERN_NONE when it is no field */
-    uint32_t below, end;                  /* fields of the nodes below: [below, end) */
+    uint32_t parent, first_child, next_sibling;
+    uint32_t first_field;
+    uint32_t order, end; /* depth first; those of the nodes below: (order, end) */
 } pattern_node_t;
 
+typedef struct {
+    bytes_t given;       /* the array of match expressions, msgpack in the pattern's document */
+    uint32_t node, next; /* next: another field of the node */
+    uint32_t conditions, condition_count;
+    bool may_be_absent; /* one of its conditions is ABSENT */
+} pattern_field_t;
+
+typedef struct {
+    uint32_t first, count; /* in `members` */
+} pattern_branch_t;
+
 struct pattern {
-    buf_t document; /* the source in msgpack: holds all keys and texts */
+    buf_t document; /* the source in msgpack: holds keys and texts */
+    buf_t texts;    /* texts that are stored changed: folded, or parsed */
     pattern_node_t *nodes;
-    uint32_t node_count, node_cap;
     condition_t *conditions;
-    uint32_t condition_count, condition_cap;
-    uint32_t field_count;
-    uint64_t may_be_absent[PATTERN_FIELDS_MAX / 64]; /* bit by field: one of its conditions is ABSENT */
+    pattern_field_t *fields;
+    uint32_t *members; /* fields of the branches, one branch after the other */
+    pattern_branch_t *branches;
+    uint32_t node_count, condition_count, field_count, branch_count;
+    bool uses_all_of;
 };
 
 /* Splits the first segment off a key: false when there is none left. `*rest` starts as the key itself. */
@@ -47,6 +49,17 @@ bool pattern_segment(bytes_t *rest, bool *more, bytes_t *segment);
 
 /* The child of `node` under `key`; PATTERN_NONE when there is none. */
 uint32_t pattern_child(const pattern_t *p, uint32_t node, bytes_t key);
+
+/* The node that an event's key leads to from `node`; PATTERN_NONE when there is none. */
+uint32_t pattern_step(const pattern_t *p, uint32_t node, bytes_t key);
+
+/* The node's path with dots, appended. */
+void pattern_path(const pattern_t *p, uint32_t node, buf_t *out);
+
+bool pattern_field_holds(const pattern_t *p, const pattern_field_t *field, const value_t *value);
+
+/* As pattern_match, for one branch. */
+MUST_USE bool pattern_match_branch(const pattern_t *p, uint32_t branch, bytes_t event, bytes_t replay_name);
 
 static inline bool pattern_bit(const uint64_t *bits, uint32_t at)
 {

@@ -1,7 +1,9 @@
 /* ruleset.h: all rules of one bus, compiled into one matcher.
  *
- * Rules are numbered by the caller. Building allocates; matching does not, and walks the event once. Pure,
- * see pattern.h. A compiled ruleset is immutable: a changed topology builds a new one beside it. */
+ * Rules are numbered by the caller. Building allocates; matching does not, walks the event once, and reads only paths
+ * that some rule names; it stops when nothing more can match. What it costs does not depend on how many rules there
+ * are, but on how many the event meets. Pure, see pattern.h. A compiled ruleset is immutable but for what a match
+ * notes down, so that it is for one thread: a changed topology builds a new one beside it. */
 #ifndef BROKER_RULES_RULESET_H
 #define BROKER_RULES_RULESET_H
 
@@ -17,10 +19,17 @@ void ruleset_free(ruleset_t **ruleset);
 /* Adds a rule under `id`, which ruleset_match will report. */
 MUST_USE bool ruleset_add(ruleset_t *ruleset, uint32_t id, bytes_t pattern_json, error_t *err);
 
+MUST_USE bool ruleset_add_with(ruleset_t *ruleset, uint32_t id, bytes_t pattern_json, pattern_options_t options,
+                               error_t *err);
+
 /* Ends building; nothing can be added afterwards. */
 MUST_USE bool ruleset_compile(ruleset_t *ruleset, error_t *err);
 
-/* Writes the ids of the matching rules to `ids`, rising, at most `cap`; returns how many match in all. */
+/* Writes the ids of the matching rules to `ids`, rising, at most `cap`; returns how many match in all. The event must
+ * be well formed (envelope_read has seen to it): what follows the last thing that could matter is not looked at. */
 MUST_USE size_t ruleset_match(const ruleset_t *ruleset, bytes_t event, bytes_t replay_name, uint32_t *ids, size_t cap);
+
+/* What it occupies, its patterns included. */
+size_t ruleset_bytes(const ruleset_t *ruleset);
 
 #endif

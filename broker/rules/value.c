@@ -1,10 +1,15 @@
 /* value.c: makes numbers comparable, and scalars hashable. */
 #include "broker/rules/value.h"
 
+#include <stdio.h>
+
+#include "proto/decimal.h"
 #include "proto/json.h"
 
-#define FNV_OFFSET UINT64_C(0xcbf29ce484222325)
-#define FNV_PRIME UINT64_C(0x100000001b3)
+#define HASH_PRIME UINT64_C(0x9fb21c651e98df25)
+#define DIGITS_MAX DECIMAL_DIGITS_MAX
+#define INTEGER_DIGITS_MAX 310 /* the greatest double has 309 */
+#define EXPONENT_MAX 400 /* beyond it no double is neither zero nor infinite */
 #define TWO_TO_63 9223372036854775808.0
 #define TWO_TO_64 18446744073709551616.0
 
@@ -33,6 +38,94 @@ static value_t of_int(int64_t v)
     return (value_t){.type = VALUE_INT, .bits = (uint64_t)v};
 }
 
+/* -- numbers that came as text ------------------------------------------------------------------------ */
+typedef struct {
+    decimal_t decimal;
+    unsigned digits;   /* significant ones so far, trailing zeros not counted */
+    int pending_zeros; /* zeros that count only when another digit follows */
+    bool is_negative, is_behind_point;
+} scan_t;
+
+static bool scan_digit(scan_t *s, unsigned digit)
+{
+    s->decimal.exponent -= s->is_behind_point;
+    if (digit == 0) {
+        s->pending_zeros += s->digits > 0;
+        return true;
+    }
+    for (; s->pending_zeros > 0; s->pending_zeros--, s->digits++)
+        s->decimal.digits *= s->digits < DIGITS_MAX ? 10 : 1;
+    if (++s->digits > DIGITS_MAX)
+        return false;
+    s->decimal.digits = s->decimal.digits * 10 + digit;
+    return true;
+}
+
+static bool scan_exponent(bytes_t text, size_t at, int *out)
+{
+    bool negative = at < text.len && text.data[at] == '-';
+    int value = 0;
+    at += at < text.len && (text.data[at] == '-' || text.data[at] == '+');
+    for (; at < text.len; at++) {
+        value = value * 10 + (text.data[at] - '0');
+        if (value > 2 * EXPONENT_MAX)
+            return false;
+    }
+    *out = negative ? -value : value;
+    return true;
+}
+
+/* The double that has the very value of a JSON number; false where there is none. */
+static bool double_of_text(bytes_t text, double *out)
+{
+    scan_t s = {0};
+    int exponent = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t c = text.data[i];
+        if (c == 'e' || c == 'E') {
+            if (!scan_exponent(text, i + 1, &exponent))
+                return false;
+            break;
+        }
+        if (c == '-')
+            s.is_negative = true;
+        else if (c == '.')
+            s.is_behind_point = true;
+        else if (!scan_digit(&s, (unsigned)(c - '0')))
+            return false;
+    }
+    s.decimal.exponent += s.pending_zeros + exponent;
+    if (s.decimal.exponent > EXPONENT_MAX || s.decimal.exponent < -EXPONENT_MAX || !decimal_exact(s.decimal, out))
+        return false;
+    *out = s.is_negative ? -*out : *out;
+    return true;
+}
+
+/* An integer too great for the others may still be a double: those have the digits that printing it gives. */
+static bool double_of_integer(bytes_t text, double *out)
+{
+    char digits[INTEGER_DIGITS_MAX + 2];
+    if (text.len > INTEGER_DIGITS_MAX || !json_number_nearest(text, out))
+        return false;
+    int len = snprintf(digits, sizeof digits, "%.0f", *out);
+    return len > 0 && bytes_eq(bytes_from(digits, (size_t)len), text);
+}
+
+static value_t of_decimal(bytes_t text)
+{
+    double d;
+    if (double_of_text(text, &d) || double_of_integer(text, &d))
+        return of_double(d);
+    return (value_t){.type = VALUE_DECIMAL, .text = text};
+}
+
+double value_double(const value_t *v)
+{
+    double out;
+    memcpy(&out, &v->bits, sizeof out);
+    return out;
+}
+
 value_t value_of(const mp_token_t *token)
 {
     switch (token->type) {
@@ -50,7 +143,7 @@ value_t value_of(const mp_token_t *token)
         return (value_t){.type = VALUE_STRING, .text = token->bytes};
     case MP_EXT:
         if (token->ext_type == JSON_EXT_DECIMAL)
-            return (value_t){.type = VALUE_DECIMAL, .text = token->bytes};
+            return of_decimal(token->bytes);
         break;
     case MP_BIN:
     case MP_ARRAY:
@@ -67,19 +160,28 @@ bool value_eq(const value_t *a, const value_t *b)
     return a->bits == b->bits && bytes_eq(a->text, b->text);
 }
 
-static uint64_t mix(uint64_t hash, const void *data, size_t len)
+static uint64_t mix(uint64_t hash, uint64_t word)
 {
-    const uint8_t *p = data;
-    for (size_t i = 0; i < len; i++)
-        hash = (hash ^ p[i]) * FNV_PRIME;
-    return hash;
+    hash = (hash ^ word) * HASH_PRIME;
+    return hash ^ (hash >> 29);
+}
+
+/* Eight bytes a step. */
+uint64_t value_hash_text(bytes_t text, uint64_t salt)
+{
+    uint64_t hash = mix(salt, text.len), word;
+    while (text.len >= sizeof word) {
+        memcpy(&word, text.data, sizeof word);
+        hash = mix(hash, word);
+        text = bytes_from(text.data + sizeof word, text.len - sizeof word);
+    }
+    word = 0;
+    if (text.len > 0)
+        memcpy(&word, text.data, text.len);
+    return mix(hash, word);
 }
 
 uint64_t value_hash(const value_t *v, uint64_t salt)
 {
-    uint64_t hash = mix(FNV_OFFSET, &salt, sizeof salt);
-    uint64_t head[2] = {(uint64_t)v->type, v->bits};
-    hash = mix(hash, head, sizeof head);
-    hash = mix(hash, v->text.data, v->text.len);
-    return hash ^ (hash >> 32);
+    return value_hash_text(v->text, mix(salt, v->bits + (uint64_t)v->type));
 }

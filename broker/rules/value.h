@@ -1,6 +1,6 @@
 /* value.h: a scalar of an event or of a pattern in the one form in which both are compared.
  *
- * Numbers compare by value, as EventBridge compares them (300 is 300.0, -0 is 0), while a double holds them;
+ * Numbers compare by value, as EventBridge compares them (300 is 300.0 is 3e2, -0 is 0), while a double holds them;
  * integers beyond that compare as integers, every other number by its text. Nothing is equal across types. */
 #ifndef BROKER_RULES_VALUE_H
 #define BROKER_RULES_VALUE_H
@@ -28,7 +28,9 @@ typedef struct {
 /* `token` is no container. */
 value_t value_of(const mp_token_t *token);
 bool value_eq(const value_t *a, const value_t *b);
+double value_double(const value_t *v); /* of a VALUE_DOUBLE */
 /* For hash tables whose keys come from the topology: spreads well, resists no attack. */
+uint64_t value_hash_text(bytes_t text, uint64_t salt);
 uint64_t value_hash(const value_t *v, uint64_t salt);
 
 #endif

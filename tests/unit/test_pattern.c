@@ -229,20 +229,6 @@ static void what_is_no_pattern_is_refused_in_aws_words(void **state)
     assert_refused("", invalid, "Event pattern is not valid");
 }
 
-static void an_operator_that_cannot_be_evaluated_yet_is_refused_by_its_name(void **state)
-{
-    (void)state;
-    const status_t later = STATUS_UNIMPLEMENTED;
-    assert_refused("{\"a\":[{\"suffix\":\"x\"}]}", later, "\"suffix\"");
-    assert_refused("{\"a\":[{\"anything-but\":[\"x\"]}]}", later, "\"anything-but\"");
-    assert_refused("{\"a\":[{\"numeric\":[\">\",1]}]}", later, "\"numeric\"");
-    assert_refused("{\"a\":[{\"wildcard\":\"a*\"}]}", later, "\"wildcard\"");
-    assert_refused("{\"a\":[{\"cidr\":\"10.0.0.0/8\"}]}", later, "\"cidr\"");
-    assert_refused("{\"a\":[{\"equals-ignore-case\":\"x\"}]}", later, "\"equals-ignore-case\"");
-    assert_refused("{\"a\":[{\"prefix\":{\"equals-ignore-case\":\"x\"}}]}", later, "equals-ignore-case");
-    assert_refused("{\"$or\":[{\"a\":[1]},{\"b\":[1]}]}", later, "\"$or\"");
-}
-
 static void a_pattern_over_its_bound_is_refused(void **state)
 {
     (void)state;
@@ -388,7 +374,6 @@ int main(void)
         cmocka_unit_test(json_inside_a_string_is_not_entered),
         cmocka_unit_test(a_replayed_event_has_its_name_at_the_top),
         cmocka_unit_test(what_is_no_pattern_is_refused_in_aws_words),
-        cmocka_unit_test(an_operator_that_cannot_be_evaluated_yet_is_refused_by_its_name),
         cmocka_unit_test(a_pattern_over_its_bound_is_refused),
         cmocka_unit_test(a_malformed_event_matches_nothing),
         cmocka_unit_test(a_target_without_input_receives_the_event_itself),

@@ -99,23 +99,71 @@ static uint32_t pick(uint32_t below)
 }
 
 static const char *const keys[] = {"a", "b", "c", "d"};
-static const char *const values[] = {"\"x\"", "\"xy\"", "1", "1.0", "true", "null", "\"\""};
+static const char *const values[] = {"\"x\"", "\"xy\"", "\"XY\"",       "\"\"",    "\"yxyx\"", "1",   "1.0",
+                                     "7",     "true",   "\"10.0.0.7\"", "\"::1\"", "null",     "-3.5"};
+static const char *const operators[] = {
+    "{\"prefix\":\"x\"}",
+    "{\"prefix\":\"\"}",
+    "{\"prefix\":{\"equals-ignore-case\":\"X\"}}",
+    "{\"suffix\":\"y\"}",
+    "{\"suffix\":{\"equals-ignore-case\":\"xY\"}}",
+    "{\"equals-ignore-case\":\"Xy\"}",
+    "{\"wildcard\":\"*x*\"}",
+    "{\"wildcard\":\"x*\"}",
+    "{\"wildcard\":\"*yx\"}",
+    "{\"wildcard\":\"*xyx*\"}",
+    "{\"wildcard\":\"*\"}",
+    "{\"wildcard\":\"xy\"}",
+    "{\"anything-but\":\"x\"}",
+    "{\"anything-but\":[1,7]}",
+    "{\"anything-but\":{\"prefix\":[\"x\",\"xy\"]}}",
+    "{\"anything-but\":{\"wildcard\":\"*x*\"}}",
+    "{\"anything-but\":{\"wildcard\":\"*\"}}",
+    "{\"anything-but\":{\"equals-ignore-case\":[\"XY\",\"\"]}}",
+    "{\"numeric\":[\">\",0,\"<=\",7]}",
+    "{\"numeric\":[\"<\",0]}",
+    "{\"numeric\":[\"=\",1]}",
+    "{\"cidr\":\"10.0.0.0/24\"}",
+    "{\"cidr\":\"::/0\"}",
+    "{\"exists\":true}",
+    "{\"exists\":false}",
+    "{\"allOf\":[{\"prefix\":\"x\"},{\"suffix\":\"y\"}]}",
+    "{\"allOf\":[{\"anything-but\":\"x\"},{\"exists\":true}]}",
+    "{\"allOf\":[{\"wildcard\":\"*y*\"},{\"anything-but\":\"xy\"}]}",
+};
 
-static void put_pattern(buf_t *out, int depth)
+static void put_condition(buf_t *out)
+{
+    if (pick(3) == 0)
+        buf_append_cstr(out, values[pick(ARRAY_LEN(values))]);
+    else
+        buf_append_cstr(out, operators[pick(ARRAY_LEN(operators))]);
+}
+
+static void put_pattern(buf_t *out, int depth, int ors)
 {
     uint32_t members = 1 + pick(2);
     buf_append_cstr(out, "{");
     for (uint32_t i = 0; i < members; i++) {
         buf_printf(out, "%s\"%s\":", i ? "," : "", keys[pick(ARRAY_LEN(keys))]);
-        uint32_t kind = pick(10);
-        if (depth > 0 && kind < 4)
-            put_pattern(out, depth - 1);
-        else if (kind == 4)
-            buf_append_cstr(out, "[{\"prefix\":\"x\"}]");
-        else if (kind == 5)
-            buf_printf(out, "[{\"exists\":%s}]", pick(2) ? "true" : "false");
-        else
-            buf_printf(out, "[%s,%s]", values[pick(ARRAY_LEN(values))], values[pick(ARRAY_LEN(values))]);
+        if (depth > 0 && pick(10) < 4) {
+            put_pattern(out, depth - 1, ors);
+            continue;
+        }
+        buf_append_cstr(out, "[");
+        put_condition(out);
+        if (pick(2)) {
+            buf_append_cstr(out, ",");
+            put_condition(out);
+        }
+        buf_append_cstr(out, "]");
+    }
+    if (ors > 0 && pick(4) == 0) {
+        buf_append_cstr(out, ",\"$or\":[");
+        put_pattern(out, depth > 0 ? depth - 1 : 0, ors - 1);
+        buf_append_cstr(out, ",");
+        put_pattern(out, depth > 0 ? depth - 1 : 0, ors - 1);
+        buf_append_cstr(out, "]");
     }
     buf_append_cstr(out, "}");
 }
@@ -156,10 +204,10 @@ static void build(ruleset_t *s, pattern_t **patterns)
     error_t err = {0};
     for (uint32_t i = 0; i < RULES; i++) {
         buf_t json = {0};
-        put_pattern(&json, 2);
-        patterns[i] = pattern_compile(buf_bytes(&json), &err);
+        put_pattern(&json, 2, 2);
+        patterns[i] = pattern_compile_with(buf_bytes(&json), (pattern_options_t){.all_of = true}, &err);
         assert_non_null(patterns[i]);
-        assert_true(ruleset_add(s, i, buf_bytes(&json), &err));
+        assert_true(ruleset_add_with(s, i, buf_bytes(&json), (pattern_options_t){.all_of = true}, &err));
         buf_free(&json);
     }
     assert_true(ruleset_compile(s, &err));

@@ -1,0 +1,421 @@
+/* ruleset_index.c: makes match expressions findable from the values that meet them. */
+#include "broker/rules/ruleset_index.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "broker/rules/fold.h"
+#include "broker/rules/wildcard.h"
+
+#define SLOTS_MIN 64
+#define GRAM_SIZES 4
+
+uint32_t list_add(list_t *list, size_t item_bytes)
+{
+    if (list->count == list->cap) {
+        uint32_t cap = list->cap ? list->cap + list->cap / 2 : 16;
+        void *items = realloc(list->items, cap * item_bytes);
+        if (!items)
+            return NONE;
+        list->items = items;
+        list->cap = cap;
+    }
+    memset((uint8_t *)list->items + list->count * item_bytes, 0, item_bytes);
+    return list->count++;
+}
+
+/* -- keys ---------------------------------------------------------------------------------------- */
+bool set_key_fits(const set_key_t *key, key_kind_t kind, uint32_t node, const value_t *value)
+{
+    if (key->kind != kind || key->node != node)
+        return false;
+    switch (kind) {
+    case KEY_FOLD:
+        return fold_equals(value->text, key->value.text);
+    case KEY_FOLD_PREFIX:
+        return fold_begins(value->text, key->value.text);
+    case KEY_FOLD_SUFFIX:
+        return fold_ends(value->text, key->value.text);
+    default:
+        return value_eq(&key->value, value);
+    }
+}
+
+static void slot_put(uint64_t *slots, uint32_t cap, uint64_t hash, uint32_t key)
+{
+    uint32_t at = (uint32_t)hash & (cap - 1);
+    while (slots[at])
+        at = (at + 1) & (cap - 1);
+    slots[at] = hash >> 32 << 32 | (key + 1);
+}
+
+static uint64_t key_hash(const set_key_t *key);
+
+static bool slots_grow(ruleset_t *s)
+{
+    uint32_t cap = s->slot_cap ? s->slot_cap * 2 : SLOTS_MIN;
+    uint64_t *slots = calloc(cap, sizeof *slots);
+    if (!slots)
+        return false;
+    for (uint32_t i = 0; i < s->keys.count; i++)
+        slot_put(slots, cap, key_hash(AT(s->keys, set_key_t, i)), i);
+    free(s->slots);
+    s->slots = slots;
+    s->slot_cap = cap;
+    return true;
+}
+
+static uint64_t hash_forward(bytes_t text)
+{
+    uint64_t hash = 0;
+    for (size_t i = 0; i < text.len; i++)
+        hash = hash_byte(hash, text.data[i]);
+    return hash;
+}
+
+static uint64_t hash_backward(bytes_t text)
+{
+    uint64_t hash = 0;
+    for (size_t i = text.len; i-- > 0;)
+        hash = hash_byte(hash, text.data[i]);
+    return hash;
+}
+
+static uint64_t key_hash(const set_key_t *key)
+{
+    key_kind_t kind = (key_kind_t)key->kind;
+    bytes_t text = key->value.text;
+    switch (kind) {
+    case KEY_PREFIX:
+    case KEY_FOLD_PREFIX:
+    case KEY_FOLD:
+        return hash_end(hash_forward(text), key->node, kind);
+    case KEY_SUFFIX:
+    case KEY_FOLD_SUFFIX:
+        return hash_end(hash_backward(text), key->node, kind);
+    case KEY_GRAM:
+        return hash_end(hash_word(gram_word(text.data, (unsigned)text.len), (unsigned)text.len), key->node, kind);
+    default:
+        return hash_value(&key->value, key->node, kind);
+    }
+}
+
+set_key_t *set_key(ruleset_t *s, uint64_t hash, key_kind_t kind, uint32_t node, const value_t *value)
+{
+    if (s->keys.count >= s->slot_cap / 4 * 3 && !slots_grow(s))
+        return NULL;
+    const set_key_t *found = set_find(s, hash, kind, node, value);
+    if (found)
+        return AT(s->keys, set_key_t, found - (const set_key_t *)s->keys.items);
+    uint32_t at = list_add(&s->keys, sizeof(set_key_t));
+    if (at == NONE)
+        return NULL;
+    set_key_t *key = AT(s->keys, set_key_t, at);
+    *key = (set_key_t){.value = *value, .node = node, .kind = kind, .hits = NONE};
+    slot_put(s->slots, s->slot_cap, hash, at);
+    if (kind == KEY_EXACT)
+        AT(s->nodes, set_node_t, node)->exact_count++;
+    return key;
+}
+
+/* -- nodes --------------------------------------------------------------------------------------- */
+static value_t text_value(bytes_t text)
+{
+    return (value_t){.type = VALUE_STRING, .text = text};
+}
+
+static uint64_t first_bit(bytes_t key)
+{
+    return UINT64_C(1) << (key.len ? key.data[0] & 63 : 63);
+}
+
+static uint32_t add_node(ruleset_t *s, uint32_t parent)
+{
+    uint32_t at = list_add(&s->nodes, sizeof(set_node_t));
+    if (at == NONE)
+        return NONE;
+    *AT(s->nodes, set_node_t, at) = (set_node_t){
+        .parent = parent, .first_child = NONE, .next_sibling = NONE, .present = NONE, .scan = NONE, .late = NONE};
+    return at;
+}
+
+uint32_t set_child(ruleset_t *s, uint32_t node, bytes_t key)
+{
+    if (node == NONE)
+        return add_node(s, NONE);
+    value_t value = text_value(key);
+    set_key_t *found = set_key(s, hash_value(&value, node, KEY_CHILD), KEY_CHILD, node, &value);
+    if (!found || found->hits != NONE)
+        return found ? found->hits : NONE;
+    uint32_t child = add_node(s, node);
+    if (child == NONE)
+        return NONE;
+    found->hits = child;
+    set_node_t *parent = AT(s->nodes, set_node_t, node);
+    AT(s->nodes, set_node_t, child)->next_sibling = parent->first_child;
+    parent->first_child = child;
+    parent->child_bytes |= first_bit(key);
+    return child;
+}
+
+uint32_t set_step(const ruleset_t *s, uint32_t node, bytes_t key)
+{
+    if (!(AT(s->nodes, set_node_t, node)->child_bytes & first_bit(key)))
+        return NONE; /* also where the key is several steps: this is the first of them */
+    bytes_t rest = key, segment;
+    bool more = true;
+    while (node != NONE && pattern_segment(&rest, &more, &segment)) {
+        value_t value = text_value(segment);
+        const set_key_t *found = set_find(s, hash_value(&value, node, KEY_CHILD), KEY_CHILD, node, &value);
+        node = found ? found->hits : NONE;
+    }
+    return node;
+}
+
+/* -- indexing ------------------------------------------------------------------------------------ */
+typedef struct {
+    ruleset_t *set;
+    uint32_t node, target;
+    const condition_t *all;
+    const condition_t *check; /* NULL: being found is enough */
+    bool excludes;
+} entry_t;
+
+static bool push_hit(const entry_t *e, uint32_t *head)
+{
+    ruleset_t *s = e->set;
+    uint32_t at = list_add(&s->hits, sizeof(set_hit_t));
+    if (at == NONE)
+        return false;
+    *AT(s->hits, set_hit_t, at) =
+        (set_hit_t){.check = e->check, .all = e->all, .next = *head, .target = e->target, .excludes = e->excludes};
+    *head = at;
+    return true;
+}
+
+static set_values_t *values_of(const entry_t *e)
+{
+    set_node_t *node = AT(e->set->nodes, set_node_t, e->node);
+    if (!node->values)
+        node->values = calloc(1, sizeof *node->values);
+    return node->values;
+}
+
+static bool put_key(const entry_t *e, key_kind_t kind, const value_t *value)
+{
+    set_key_t wanted = {.value = *value, .node = e->node, .kind = kind};
+    set_key_t *key = set_key(e->set, key_hash(&wanted), kind, e->node, value);
+    AT(e->set->nodes, set_node_t, e->node)->kinds |= (uint16_t)(1u << kind);
+    return key && push_hit(e, &key->hits);
+}
+
+static bool lengths_add(set_lengths_t *set, size_t length)
+{
+    uint32_t at = 0;
+    while (at < set->count && set->lengths[at] < length)
+        at++;
+    if (at < set->count && set->lengths[at] == length)
+        return true;
+    if (set->count == set->cap) {
+        uint32_t cap = set->cap ? set->cap * 2 : 4;
+        uint16_t *lengths = realloc(set->lengths, cap * sizeof *lengths);
+        if (!lengths)
+            return false;
+        set->lengths = lengths;
+        set->cap = cap;
+    }
+    memmove(&set->lengths[at + 1], &set->lengths[at], (set->count - at) * sizeof set->lengths[0]);
+    set->lengths[at] = (uint16_t)length;
+    set->count++;
+    return true;
+}
+
+static bool put_text(const entry_t *e, key_kind_t kind, bytes_t text)
+{
+    set_values_t *values = values_of(e);
+    value_t value = text_value(text);
+    if (!values)
+        return false;
+    values->text_count++;
+    if (kind <= KEY_FOLD_SUFFIX && !lengths_add(&values->lengths[kind - KEY_PREFIX], text.len))
+        return false;
+    return put_key(e, kind, &value);
+}
+
+static bool put_gram(const entry_t *e, bytes_t piece)
+{
+    set_values_t *values = values_of(e);
+    unsigned log = 0;
+    if (!values)
+        return false;
+    while (log + 1 < GRAM_SIZES && 2u << log <= piece.len)
+        log++;
+    unsigned size = 1u << log;
+    values->text_count++;
+    values->gram_sizes |= (uint8_t)(1u << log);
+    values->gram_filter |= gram_bit(hash_word(gram_word(piece.data, size), size));
+    value_t value = text_value(bytes_from(piece.data, size));
+    return put_key(e, KEY_GRAM, &value);
+}
+
+/* By the longest of its pieces. */
+static bool put_wildcard(entry_t *e, const condition_t *c)
+{
+    wildcard_pieces_t pieces = wildcard_pieces(c->text);
+    if (!pieces.has_star) {
+        value_t value = text_value(pieces.before);
+        return put_key(e, KEY_EXACT, &value);
+    }
+    e->check = c;
+    if (pieces.before.len >= pieces.behind.len && pieces.before.len >= pieces.longest.len && pieces.before.len > 0)
+        return put_text(e, KEY_PREFIX, pieces.before);
+    if (pieces.behind.len >= pieces.longest.len && pieces.behind.len > 0)
+        return put_text(e, KEY_SUFFIX, pieces.behind);
+    if (pieces.longest.len > 0)
+        return put_gram(e, pieces.longest);
+    return push_hit(e, &AT(e->set->nodes, set_node_t, e->node)->scan);
+}
+
+static bool put_range(const entry_t *e, const range_t *range)
+{
+    set_values_t *values = values_of(e);
+    uint32_t at = values ? list_add(&values->ranges, sizeof(set_range_t)) : NONE;
+    if (at == NONE)
+        return false;
+    set_range_t *made = AT(values->ranges, set_range_t, at);
+    *made = (set_range_t){.range = *range, .hit = NONE};
+    return push_hit(e, &made->hit);
+}
+
+static bool put_block(const entry_t *e, const block_t *block)
+{
+    set_values_t *values = values_of(e);
+    if (!values)
+        return false;
+    values->has_masks = true;
+    values->text_count++;
+    if (block->ip.bits == IP_V4_BITS)
+        values->masks.v4 |= UINT64_C(1) << block->prefix_bits;
+    else
+        values->masks.v6[block->prefix_bits / 64] |= UINT64_C(1) << (block->prefix_bits % 64);
+    value_t value = {
+        .type = VALUE_STRING, .bits = block->prefix_bits, .text = bytes_from(block->ip.bytes, block->ip.bits / 8)};
+    return put_key(e, KEY_BLOCK, &value);
+}
+
+/* How well a condition sorts values out, for allOf: the greatest is looked up, and the others checked then. */
+static unsigned rank(const condition_t *c)
+{
+    switch (c->type) {
+    case CONDITION_EXACT:
+        return 5;
+    case CONDITION_CIDR:
+    case CONDITION_FOLD:
+        return 4;
+    case CONDITION_PREFIX:
+    case CONDITION_SUFFIX:
+    case CONDITION_FOLD_PREFIX:
+    case CONDITION_FOLD_SUFFIX:
+    case CONDITION_WILDCARD:
+        return 3;
+    case CONDITION_NUMERIC:
+        return 2;
+    default:
+        return 0;
+    }
+}
+
+static bool put(entry_t *e, const condition_t *c);
+
+static bool put_all(entry_t *e, const condition_t *c)
+{
+    const condition_t *best = &e->all[c->list.first];
+    for (uint32_t i = 1; i < c->list.count; i++)
+        if (rank(&e->all[c->list.first + i]) > rank(best))
+            best = &e->all[c->list.first + i];
+    e->check = c;
+    if (rank(best) == 0)
+        return push_hit(e, &AT(e->set->nodes, set_node_t, e->node)->scan);
+    if (best->type != CONDITION_WILDCARD)
+        return put(e, best);
+    bool ok = put_wildcard(e, best); /* which has it checked alone */
+    if (ok)
+        AT(e->set->hits, set_hit_t, e->set->hits.count - 1)->check = c;
+    return ok;
+}
+
+static bool put(entry_t *e, const condition_t *c)
+{
+    static const uint8_t kinds[] = {[CONDITION_PREFIX] = KEY_PREFIX,
+                                    [CONDITION_SUFFIX] = KEY_SUFFIX,
+                                    [CONDITION_FOLD] = KEY_FOLD,
+                                    [CONDITION_FOLD_PREFIX] = KEY_FOLD_PREFIX,
+                                    [CONDITION_FOLD_SUFFIX] = KEY_FOLD_SUFFIX};
+    switch (c->type) {
+    case CONDITION_EXACT:
+        return put_key(e, KEY_EXACT, &c->value);
+    case CONDITION_WILDCARD:
+        return put_wildcard(e, c);
+    case CONDITION_NUMERIC:
+        return put_range(e, &c->range);
+    case CONDITION_CIDR:
+        return put_block(e, &c->block);
+    case CONDITION_PRESENT:
+        return push_hit(e, &AT(e->set->nodes, set_node_t, e->node)->present);
+    case CONDITION_ALL:
+        return put_all(e, c);
+    case CONDITION_ABSENT:
+    case CONDITION_BUT:
+        return true; /* known when the walk is over */
+    default:
+        return put_text(e, (key_kind_t)kinds[c->type], c->text);
+    }
+}
+
+bool set_index(ruleset_t *s, uint32_t node, const condition_t *all, const condition_t *c, uint32_t target,
+               bool excludes)
+{
+    entry_t e = {.set = s, .node = node, .target = target, .all = all, .excludes = excludes};
+    return put(&e, c);
+}
+
+/* -- ranges -------------------------------------------------------------------------------------- */
+static int by_low(const void *a, const void *b)
+{
+    double x = ((const set_range_t *)a)->range.low, y = ((const set_range_t *)b)->range.low;
+    return (x > y) - (x < y);
+}
+
+/* The middle of [from, to) is the root of its subtree. */
+static double highest(set_range_t *ranges, uint32_t from, uint32_t to)
+{
+    if (from >= to)
+        return -INFINITY;
+    uint32_t middle = from + (to - from) / 2;
+    double left = highest(ranges, from, middle), right = highest(ranges, middle + 1, to);
+    double high = ranges[middle].range.high;
+    high = left > high ? left : high;
+    ranges[middle].high_below = right > high ? right : high;
+    return ranges[middle].high_below;
+}
+
+void set_index_end(ruleset_t *s)
+{
+    for (uint32_t i = 0; i < s->nodes.count; i++) {
+        set_values_t *values = AT(s->nodes, set_node_t, i)->values;
+        if (!values || values->ranges.count == 0)
+            continue;
+        qsort(values->ranges.items, values->ranges.count, sizeof(set_range_t), by_low);
+        (void)highest(values->ranges.items, 0, values->ranges.count);
+    }
+}
+
+void set_values_free(set_values_t *values)
+{
+    if (!values)
+        return;
+    for (size_t i = 0; i < LENGTH_KINDS; i++)
+        free(values->lengths[i].lengths);
+    free(values->ranges.items);
+    free(values);
+}

@@ -1,0 +1,176 @@
+/* ruleset_value.c: from a value of the event to the hits that it has. */
+#include "broker/rules/fold.h"
+#include "broker/rules/ruleset_index.h"
+
+#define GRAM_SIZES 4
+
+static void run_hits(set_walk_t *w, uint32_t hit, const value_t *value)
+{
+    for (; hit != NONE; hit = AT(w->set->hits, set_hit_t, hit)->next)
+        set_hit(w, hit, value);
+}
+
+static void run_key(set_walk_t *w, uint32_t node, key_kind_t kind, uint64_t hash, const value_t *probe,
+                    const value_t *value)
+{
+    const set_key_t *key = set_find(w->set, hash, kind, node, probe);
+    if (key)
+        run_hits(w, key->hits, value);
+}
+
+static value_t slice(const uint8_t *data, size_t len)
+{
+    return (value_t){.type = VALUE_STRING, .text = bytes_from(data, len)};
+}
+
+static void take_prefixes(set_walk_t *w, uint32_t node, const set_lengths_t *set, const value_t *value)
+{
+    const uint8_t *data = value->text.data;
+    uint64_t hash = 0;
+    size_t len = 0;
+    for (uint32_t i = 0; i < set->count && set->lengths[i] <= value->text.len; i++) {
+        for (; len < set->lengths[i]; len++)
+            hash = hash_byte(hash, data[len]);
+        value_t probe = slice(data, len);
+        run_key(w, node, KEY_PREFIX, hash_end(hash, node, KEY_PREFIX), &probe, value);
+    }
+}
+
+static void take_suffixes(set_walk_t *w, uint32_t node, const set_lengths_t *set, const value_t *value)
+{
+    const uint8_t *end = value->text.data + value->text.len;
+    uint64_t hash = 0;
+    size_t len = 0;
+    for (uint32_t i = 0; i < set->count && set->lengths[i] <= value->text.len; i++) {
+        while (len < set->lengths[i])
+            hash = hash_byte(hash, *(end - ++len));
+        value_t probe = slice(end - len, len);
+        run_key(w, node, KEY_SUFFIX, hash_end(hash, node, KEY_SUFFIX), &probe, value);
+    }
+}
+
+/* From the front or from the back, character by character; lengths are those of folded text. */
+static void take_folded(set_walk_t *w, uint32_t node, key_kind_t kind, const set_lengths_t *set, const value_t *value)
+{
+    bytes_t rest = value->text;
+    bool from_front = kind == KEY_FOLD_PREFIX;
+    uint64_t hash = 0;
+    size_t len = 0;
+    for (uint32_t i = 0; i < set->count;) {
+        if (set->lengths[i] == len)
+            run_key(w, node, kind, hash_end(hash, node, kind), value, value);
+        if (set->lengths[i] <= len) {
+            i++;
+            continue;
+        }
+        folded_t c = from_front ? fold_first(&rest) : fold_last(&rest);
+        if (c.len == 0)
+            return;
+        for (unsigned b = 0; b < c.len; b++)
+            hash = hash_byte(hash, c.bytes[from_front ? b : c.len - 1u - b]);
+        len += c.len;
+    }
+}
+
+static void take_fold(set_walk_t *w, uint32_t node, const value_t *value)
+{
+    bytes_t rest = value->text;
+    uint64_t hash = 0;
+    for (folded_t c = fold_first(&rest); c.len > 0; c = fold_first(&rest))
+        for (unsigned b = 0; b < c.len; b++)
+            hash = hash_byte(hash, c.bytes[b]);
+    run_key(w, node, KEY_FOLD, hash_end(hash, node, KEY_FOLD), value, value);
+}
+
+static void take_grams(set_walk_t *w, uint32_t node, const set_values_t *values, const value_t *value)
+{
+    bytes_t text = value->text;
+    for (unsigned log = 0; log < GRAM_SIZES; log++) {
+        unsigned size = 1u << log;
+        if (!(values->gram_sizes >> log & 1))
+            continue;
+        for (size_t at = 0; at + size <= text.len; at++) {
+            uint64_t hash = hash_word(gram_word(text.data + at, size), size);
+            if (!(values->gram_filter & gram_bit(hash)))
+                continue;
+            value_t probe = slice(text.data + at, size);
+            run_key(w, node, KEY_GRAM, hash_end(hash, node, KEY_GRAM), &probe, value);
+        }
+    }
+}
+
+static void take_masks(set_walk_t *w, uint32_t node, const ip_t *ip, uint64_t masks, unsigned first,
+                       const value_t *value)
+{
+    for (; masks; masks &= masks - 1) {
+        ip_t masked = *ip;
+        unsigned bits = first + (unsigned)__builtin_ctzll(masks);
+        ip_mask(&masked, bits);
+        value_t probe = slice(masked.bytes, ip->bits / 8u);
+        probe.bits = bits;
+        run_key(w, node, KEY_BLOCK, hash_value(&probe, node, KEY_BLOCK), &probe, value);
+    }
+}
+
+static void take_address(set_walk_t *w, uint32_t node, const set_values_t *values, const value_t *value)
+{
+    ip_t ip;
+    if (!ip_parse(value->text, &ip))
+        return;
+    if (ip.bits == IP_V4_BITS) {
+        take_masks(w, node, &ip, values->masks.v4, 0, value);
+        return;
+    }
+    for (unsigned i = 0; i < ARRAY_LEN(values->masks.v6); i++)
+        take_masks(w, node, &ip, values->masks.v6[i], i * 64, value);
+}
+
+static void take_text(set_walk_t *w, uint32_t at, const set_node_t *node, const value_t *value)
+{
+    const set_values_t *values = node->values;
+    if (node->kinds >> KEY_PREFIX & 1)
+        take_prefixes(w, at, &values->lengths[0], value);
+    if (node->kinds >> KEY_SUFFIX & 1)
+        take_suffixes(w, at, &values->lengths[1], value);
+    if (node->kinds >> KEY_FOLD_PREFIX & 1)
+        take_folded(w, at, KEY_FOLD_PREFIX, &values->lengths[2], value);
+    if (node->kinds >> KEY_FOLD_SUFFIX & 1)
+        take_folded(w, at, KEY_FOLD_SUFFIX, &values->lengths[3], value);
+    if (node->kinds >> KEY_FOLD & 1)
+        take_fold(w, at, value);
+    if (node->kinds >> KEY_GRAM & 1)
+        take_grams(w, at, values, value);
+    if (node->kinds >> KEY_BLOCK & 1)
+        take_address(w, at, values, value);
+}
+
+/* All ranges of [from, to) that hold: those on the right begin behind the value, or the tree is left early. */
+static void take_ranges(set_walk_t *w, const set_range_t *ranges, uint32_t from, uint32_t to, double number,
+                        const value_t *value)
+{
+    while (from < to) {
+        uint32_t middle = from + (to - from) / 2;
+        const set_range_t *r = &ranges[middle];
+        if (r->high_below < number)
+            return;
+        take_ranges(w, ranges, from, middle, number, value);
+        if (r->range.low > number)
+            return;
+        if (range_holds(&r->range, number))
+            run_hits(w, r->hit, value);
+        from = middle + 1;
+    }
+}
+
+void set_take_value(set_walk_t *w, uint32_t at, const value_t *value)
+{
+    const set_node_t *node = AT(w->set->nodes, set_node_t, at);
+    if (node->kinds >> KEY_EXACT & 1)
+        run_key(w, at, KEY_EXACT, hash_value(value, at, KEY_EXACT), value, value);
+    if (node->values && value->type == VALUE_STRING)
+        take_text(w, at, node, value);
+    if (node->values && value->type == VALUE_DOUBLE && node->values->ranges.count > 0)
+        take_ranges(w, node->values->ranges.items, 0, node->values->ranges.count, value_double(value), value);
+    run_hits(w, node->present, value);
+    run_hits(w, node->scan, value);
+}

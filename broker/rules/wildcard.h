@@ -1,0 +1,38 @@
+/* wildcard.h: text with stars, each of which stands for any number of bytes.
+ *
+ * As written `*` is a star, `\*` and `\\` are a star and a backslash; two stars in a row and any other escape are
+ * refused. Parsed, a star is the byte WILDCARD_STAR, which is in no UTF-8. Matching goes from piece to piece and
+ * never back, so it takes time linear in the text whatever the stars. */
+#ifndef BROKER_RULES_WILDCARD_H
+#define BROKER_RULES_WILDCARD_H
+
+#include "proto/bytes.h"
+#include "proto/status.h"
+
+#define WILDCARD_STAR 0xFF
+
+/* At how many places of the pattern one text may stand at once (having just read a character before a star, and
+ * having passed it, count apart). EventBridge's own bound is not published: it takes a pattern of 7 and refuses one
+ * that is 10 in this count. Matching here needs no such bound; what is accepted shall run there as well. */
+#define WILDCARD_COMPLEXITY_MAX 9
+/* Work that finding the complexity may cost; a pattern that needs more is too complex. */
+#define WILDCARD_STEPS_MAX 65536
+
+/* Appends the parsed form. */
+MUST_USE bool wildcard_parse(bytes_t text, buf_t *out, error_t *err);
+
+/* WILDCARD_COMPLEXITY_MAX + 1 for everything above it. */
+unsigned wildcard_complexity(bytes_t parsed);
+
+bool wildcard_matches(bytes_t parsed, bytes_t text);
+
+/* The pieces between stars: before the first, behind the last, the longest of all others (empty for none). A pattern
+ * without a star is all `before`, and has_star is false. */
+typedef struct {
+    bytes_t before, behind, longest;
+    bool has_star;
+} wildcard_pieces_t;
+
+wildcard_pieces_t wildcard_pieces(bytes_t parsed);
+
+#endif
