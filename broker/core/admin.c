@@ -29,6 +29,7 @@ static const struct {
     {WIRE_BROKER, "sessions", false, admin_broker_sessions},
     {WIRE_BROKER, "services", false, admin_broker_services},
     {WIRE_BROKER, "methods", false, admin_broker_methods},
+    {WIRE_BROKER, "permits", false, admin_broker_permits},
 };
 
 static bool admin_run(core_t *core, wire_verb_t verb, bytes_t op, const admin_request_t *request, buf_t *out,

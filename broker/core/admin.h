@@ -17,6 +17,9 @@
  * head, stopping, topology_version, …counters} sessions  observe  -             - [{session, name, live, heard_us,
  * in_flight, subscriptions, services, calls, producer, epoch}] services  observe  -             - [{method, waiting,
  * instances: [{name, capacity, running}]}] methods   observe  prefix        -                             [method name]
+ *             permits   observe  -             -                             [{name, rate, burst, expiry_ms, available,
+ *                                                                             waiting: [live, normal, batch], granted,
+ *                                                                             returned}]
  *
  *   queue:  {name, incarnation, visible, in_flight, delayed, bytes, oldest_us, consumers, fifo, from_topology,
  *           attributes: {SQS names}}; of info besides `holders`: [{record, receives, until_us, session, name}], the
@@ -58,5 +61,6 @@ bool admin_broker_status(core_t *core, const admin_request_t *request, buf_t *ou
 bool admin_broker_sessions(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
 bool admin_broker_services(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
 bool admin_broker_methods(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
+bool admin_broker_permits(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
 
 #endif

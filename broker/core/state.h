@@ -15,6 +15,7 @@
 #include "broker/core/memory.h"
 #include "broker/rules/ruleset.h"
 #include "broker/rules/transform.h"
+#include "kit/token_bucket.h"
 
 #define US_PER_MS INT64_C(1000)
 #define US_PER_S INT64_C(1000000)
@@ -148,9 +149,11 @@ typedef struct {
     chain_t held;             /* messages in flight */
     ids_t subs;
     ids_t receives; /* waiting ones, of this connection */
+    ids_t permits;  /* the same */
     ids_t serves;
     uint32_t calls_made, calls_run; /* first of each list of calls */
     uint32_t calls_open;
+    uint64_t calls_newest; /* highest number of its calls seen by this broker */
 } session_t;
 
 typedef struct {
@@ -319,6 +322,61 @@ typedef struct {
     uint64_t running, waiting;
 } calls_t;
 
+/* -- permits -------------------------------------------------------------------------------------- */
+#define PERMIT_CLASSES 3 /* live, normal, batch */
+
+typedef struct {
+    uint32_t id;
+    uint32_t session, bucket, line;
+    uint64_t seq; /* of the frame that asked */
+    uint32_t tokens;
+    int64_t asked_us, timer_us;
+    uint32_t heap_at;
+    uint32_t prev, next; /* in its line */
+} permit_request_t;
+
+/* What one session has waiting in one class of a bucket; lines take turns. */
+typedef struct {
+    uint32_t id;
+    uint32_t session, bucket, class;
+    chain_t requests;
+    uint32_t prev, next; /* in the class's line of lines */
+} permit_line_t;
+
+typedef struct {
+    uint64_t session; /* number; 0: given back, and nobody's yet */
+    int64_t until_us;
+    uint32_t tokens; /* that may still be given back */
+} permit_grant_t;
+
+#define PERMIT_SPARES_MAX 64 /* permits given back that nobody has asked for yet; more are lost */
+
+typedef struct {
+    uint32_t id;
+    char *name;
+    token_bucket_t pace; /* moments are Unix nanoseconds */
+    uint32_t burst;
+    int64_t expiry_us;
+    int64_t horizon_us; /* durable: nothing was granted beyond */
+    permit_grant_t spares[PERMIT_SPARES_MAX];
+    uint32_t spare_count;
+    chain_t lines[PERMIT_CLASSES];
+    uint32_t waiting[PERMIT_CLASSES];
+    int64_t timer_us; /* when somebody waits: the next token */
+    uint32_t heap_at;
+    permit_grant_t *grants; /* ring, capacity a power of two; permit n is at n - oldest_grant */
+    uint32_t first_grant, grant_count, grant_cap;
+    uint64_t oldest_grant;
+    uint64_t granted, returned;
+} bucket_t;
+
+typedef struct {
+    pool_t buckets, requests, lines;
+    map_t by_name, lines_by_key;
+    heap_t due;      /* buckets */
+    heap_t timeouts; /* requests */
+} permits_t;
+
 /* -- buses and topology ---------------------------------------------------------------------------- */
 typedef struct {
     uint64_t queue; /* incarnation; 0: disabled, nothing goes there */
@@ -379,6 +437,7 @@ struct core {
     receives_t receives;
     attempts_t attempts;
     calls_t calls;
+    permits_t permits;
     pool_t buses;
     map_t buses_by_name;
     topology_t topology;
