@@ -232,7 +232,7 @@ enum { WIRE_PRIORITY_LIVE = 0, WIRE_PRIORITY_NORMAL = 1, WIRE_PRIORITY_BATCH = 2
     F(U64, reply_from, "asking again: first chunk still wanted; else 0")                                               \
     F(MAP, attrs, "trace context and others")                                                                          \
     F(BODY, body, "request, one msgpack value")                                                                        \
-    F(BOOL, again, "true: sent before under this identity; never set towards a worker")
+    F(BOOL, again, "from a caller: sent before under this identity; to a worker: send again from reply_from on")
 
 #define WIRE_ROWS_REPLY(F, L)                                                                                          \
     F(STR, caller, "of the call")                                                                                      \

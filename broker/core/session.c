@@ -183,7 +183,6 @@ void sessions_start(core_t *core)
     for (uint32_t id = pool_next(&core->sessions.all, 0); id; id = pool_next(&core->sessions.all, id)) {
         session_t *s = session_at(core, id);
         s->heard_us = core->now_us;
-        s->is_recovered = true;
         session_arm(core, s);
     }
 }

@@ -138,10 +138,9 @@ typedef struct {
     char *name;
     uint8_t resume[CORE_RESUME_BYTES];
     session_state_t state;
-    bool is_recovered; /* from before the broker's start */
-    bool has_served;   /* on this connection */
-    bool is_silent;    /* lost, and for so long that its calls were given up */
-    uint64_t peer;     /* 0 when lost */
+    bool has_served; /* on this connection */
+    bool is_silent;  /* lost, and for so long that its calls were given up */
+    uint64_t peer;   /* 0 when lost */
     int64_t heard_us;
     int64_t timer_us;
     uint32_t heap_at;
@@ -153,7 +152,8 @@ typedef struct {
     ids_t serves;
     uint32_t calls_made, calls_run; /* first of each list of calls */
     uint32_t calls_open;
-    uint64_t calls_newest; /* highest number of its calls seen by this broker */
+    uint64_t calls_newest; /* highest number of its calls that came for the first time, to this broker */
+    int64_t probed_us;     /* last PING to it as a worker */
 } session_t;
 
 typedef struct {
@@ -277,7 +277,7 @@ typedef struct {
     uint32_t method; /* 0: not known, claimed by a worker after a restart */
     call_state_t state;
     bool is_idempotent, is_stream;
-    bool is_held;     /* waiting: a worker may be running it since before the restart */
+    bool is_held;     /* waiting: for a worker that runs it since before the restart; none else may begin it */
     bool is_unsure;   /* running: its worker's connection was lost, and it has not said yet that it goes on */
     uint32_t session; /* caller's; 0: has not asked again since the restart */
     uint32_t worker;  /* its session */
@@ -286,6 +286,7 @@ typedef struct {
     uint64_t chunk;   /* next expected from the worker */
     int64_t deadline_us;
     int64_t wait_until_us; /* waiting: for a worker to appear; held: for it to claim the call */
+    int64_t probe_us;      /* running: when to look whether the worker is still there */
     int64_t timer_us;
     uint32_t heap_at;
     uint32_t prev, next;           /* waiting: in the method's list; done: in the list of kept ones */
@@ -294,6 +295,7 @@ typedef struct {
     buf_t request;                 /* attributes, then body: while it may have to be dispatched (again) */
     size_t attrs_len;              /* of them */
     buf_t final;                   /* done: the REPLY frame */
+    uint64_t answered_by;          /* done: number of the session that made it, 0 for the broker */
 } call_t;
 
 typedef struct {

@@ -401,6 +401,8 @@ class Client:
 
     # -- calls --
     def call_begin(self, method, value=None, deadline_ms=5000, number=None, **fields):
+        """With a number given, it is the call of before, asked again."""
+        fields.setdefault("again", number is not None)
         number = next(self.numbers) if number is None else number
         self.call_seqs[number] = next(self.seqs)
         self.tell("CALL", self.call_seqs[number], caller=self.name, number=number, method=method, deadline_ms=deadline_ms,
