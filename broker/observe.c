@@ -56,6 +56,7 @@ static void collect_core(observe_t *o)
     count(o, "mangabus_broker_duplicates_total", "Events and messages accepted before.", s.duplicates);
     count(o, "mangabus_broker_calls_total", "Calls.", s.calls);
     count(o, "mangabus_broker_calls_failed_total", "Calls that ended with a status.", s.calls_failed);
+    count(o, "mangabus_broker_permits_empty_total", "Requests for permits that got none.", s.permits_empty);
     count(o, "mangabus_broker_refused_total", "Frames answered with ERROR.", s.refused);
 }
 
@@ -81,6 +82,23 @@ static void collect_queue(void *ctx, const core_queue_stats_t *q)
     metric_set(metrics_gauge(o->metrics, "mangabus_broker_queue_oldest_age_seconds", buf_cstr(&labels),
                              "Age of the oldest visible message."),
                (double)age_us / US_PER_S);
+    buf_free(&labels);
+}
+
+static void collect_bucket(void *ctx, const core_bucket_stats_t *b)
+{
+    observe_t *o = ctx;
+    buf_t labels = {0};
+    metrics_label(&labels, "bucket", bytes_cstr(b->name));
+    const char *bucket = buf_cstr(&labels);
+    metric_set(metrics_gauge(o->metrics, "mangabus_broker_permits_available", bucket, "Tokens that can be had now."),
+               (double)b->available);
+    metric_set(metrics_gauge(o->metrics, "mangabus_broker_permits_waiting", bucket, "Requests that wait for tokens."),
+               (double)b->waiting);
+    metric_set(metrics_counter(o->metrics, "mangabus_broker_permits_granted_total", bucket, "Tokens granted."),
+               (double)b->granted);
+    metric_set(metrics_counter(o->metrics, "mangabus_broker_permits_returned_total", bucket, "Tokens given back."),
+               (double)b->returned);
     buf_free(&labels);
 }
 
@@ -114,6 +132,7 @@ static void collect(void *ctx)
     observe_t *o = ctx;
     collect_core(o);
     core_each_queue(o->subject.core, collect_queue, o);
+    core_each_bucket(o->subject.core, collect_bucket, o);
     collect_journal(o);
     collect_output(o);
 }

@@ -164,7 +164,9 @@ static void send_call(bus_t *bus, bus_caller_t *call)
                          .stream = call->on_chunk != NULL,
                          .reply_from = call->next_chunk,
                          .attrs = call->attrs,
-                         .body = call->body};
+                         .body = call->body,
+                         .again = call->again};
+    call->again = true;
     bus_link_send(bus, WIRE_CALL, call->seq, &frame);
 }
 

@@ -152,8 +152,9 @@ struct bus_caller {  /* a call made here */
     TAILQ_ENTRY(bus_caller) link;
     bus_t *bus;
     uint64_t number;
-    uint64_t seq; /* of the CALL frame; 0: not sent in this session */
-    bool was_sent;
+    uint64_t seq;  /* of the CALL frame; 0: not sent in this session */
+    bool was_sent; /* it is in calls_sent */
+    bool again;    /* it left before, if only towards the socket */
     bool idempotent;
     char *method;
     bytes_t body, attrs;

@@ -377,6 +377,10 @@ void bus_serve_call(bus_t *bus, const wire_call_t *call)
         go_on(bus, known, call);
         return;
     }
+    if (call->again) {
+        refuse(bus, call, STATUS_UNAVAILABLE, "outcome unknown: the instance does not remember the call any more");
+        return;
+    }
     if (!method || bus->draining) {
         refuse(bus, call, method ? STATUS_UNAVAILABLE : STATUS_UNIMPLEMENTED,
                method ? "the instance is stopping; nothing was done" : "this instance does not serve the method");

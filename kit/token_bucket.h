@@ -15,6 +15,7 @@
 
 #define TOKEN_BUCKET_RATE_MAX 1000000u /* a second; at more, whole nanoseconds are too coarse a grain */
 #define TOKEN_BUCKET_BURST_MAX 1000000u
+#define TOKEN_BUCKET_INTERVAL_MAX_NS (INT64_C(86400) * 1000000000) /* a token a day */
 
 typedef struct {
     int64_t interval_ns; /* between two tokens of the steady pace, rounded up */
@@ -25,11 +26,17 @@ typedef struct {
 /* A full bucket. False, leaving `self` alone, when rate or burst is 0 or above its bound. */
 MUST_USE bool token_bucket_init(token_bucket_t *self, uint32_t rate_per_s, uint32_t burst, int64_t now_ns);
 
+/* The same for any pace, also one slower than a token a second. False when a bound is passed. */
+MUST_USE bool token_bucket_init_slow(token_bucket_t *self, int64_t interval_ns, uint32_t burst, int64_t now_ns);
+
 /* All of `count` tokens or none; 1 <= count <= burst. */
 MUST_USE bool token_bucket_take(token_bucket_t *self, uint32_t count, int64_t now_ns);
 
 /* How long until `count` can be taken; 0 when now. */
 int64_t token_bucket_wait_ns(const token_bucket_t *self, uint32_t count, int64_t now_ns);
+
+/* Whole tokens that can be taken now. */
+uint32_t token_bucket_available(const token_bucket_t *self, int64_t now_ns);
 
 /* The backend has said "too fast": nothing for that long, and no burst afterwards. */
 void token_bucket_pause(token_bucket_t *self, int64_t for_ns, int64_t now_ns);

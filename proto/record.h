@@ -167,7 +167,7 @@
 
 #define RECORD_ROWS_PERMITS(F, L)                                                                                      \
     F(STR, bucket, "bucket")                                                                                           \
-    F(I64, next_free_us, "state of the bucket's pace")
+    F(I64, next_free_us, "up to where tokens may have been granted: a restart grants none before")
 
 #define RECORD_ROWS_REPLAY(F, L)                                                                                       \
     F(STR, name, "replay")                                                                                             \

@@ -232,7 +232,8 @@ enum { WIRE_PRIORITY_LIVE = 0, WIRE_PRIORITY_NORMAL = 1, WIRE_PRIORITY_BATCH = 2
     F(BOOL, stream, "true: the caller takes chunks; false: one final reply")                                           \
     F(U64, reply_from, "asking again: first chunk still wanted; else 0")                                               \
     F(MAP, attrs, "trace context and others")                                                                          \
-    F(BODY, body, "request, one msgpack value")
+    F(BODY, body, "request, one msgpack value")                                                                        \
+    F(BOOL, again, "from a caller: sent before under this identity; to a worker: send again from reply_from on")
 
 #define WIRE_ROWS_REPLY(F, L)                                                                                          \
     F(STR, caller, "of the call")                                                                                      \
@@ -261,12 +262,16 @@ enum { WIRE_PRIORITY_LIVE = 0, WIRE_PRIORITY_NORMAL = 1, WIRE_PRIORITY_BATCH = 2
     F(STR, bucket, "name of the bucket")                                                                               \
     F(U64, tokens, "how many")                                                                                         \
     F(U64, priority, "0 live, 1 normal, 2 batch")                                                                      \
-    F(U64, wait_ms, "how long the answer may wait for tokens")
+    F(U64, wait_ms, "how long the answer may wait for tokens")                                                         \
+    F(U64, permit, "number of an earlier permit that was not used up; 0 for none")                                     \
+    F(U64, unused, "how many of its tokens go back")
 
 #define WIRE_ROWS_PERMITTED(F, L)                                                                                      \
     F(U64, tokens, "granted; may be fewer, or 0")                                                                      \
     F(U64, expires_ms, "after which unused ones are void")                                                             \
-    F(U64, retry_after_ms, "when asking again may help")
+    F(U64, retry_after_ms, "when asking again may help")                                                               \
+    F(U64, permit, "its number, for giving back; 0 when nothing was granted")                                          \
+    F(U64, waited_ms, "how long the request waited: the permit's time began no earlier than so long after it was sent")
 
 #define WIRE_ROWS_ADMIN(F, L)                                                                                          \
     F(STR, op, "operation")                                                                                            \

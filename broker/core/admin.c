@@ -30,6 +30,7 @@ static const struct {
     {WIRE_BROKER, "services", false, admin_broker_services},
     {WIRE_BROKER, "methods", false, admin_broker_methods},
     {WIRE_BROKER, "check", false, admin_broker_check},
+    {WIRE_BROKER, "permits", false, admin_broker_permits},
 };
 
 static bool admin_run(core_t *core, wire_verb_t verb, bytes_t op, const admin_request_t *request, buf_t *out,

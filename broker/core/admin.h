@@ -26,6 +26,9 @@
  *             methods   observe  prefix    -                           [method name]
  *             check     observe  -         after (place, 0)            {ok, problem, checked, next, messages}: a slice
  *                                                                      of check.h; next 0 ends it
+ *             permits   observe  -         -                           [{name, rate, burst, expiry_ms, available,
+ *                                                                      waiting: [live, normal, batch], granted,
+ *                                                                      returned}]
  *
  *   queue:  {name, incarnation, visible, in_flight, delayed, bytes, oldest_us, consumers, fifo, from_topology,
  *           attributes: {SQS names}}; of info besides `holders`: [{record, receives, until_us, session, name}], the
@@ -68,5 +71,6 @@ bool admin_broker_sessions(core_t *core, const admin_request_t *request, buf_t *
 bool admin_broker_services(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
 bool admin_broker_check(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
 bool admin_broker_methods(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
+bool admin_broker_permits(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
 
 #endif

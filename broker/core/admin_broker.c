@@ -61,6 +61,10 @@ static uint32_t stats_put(const core_stats_t *stats, buf_t *out)
         STAT(calls_failed),
         STAT(calls_running),
         STAT(calls_waiting),
+        STAT(permits_granted),
+        STAT(permits_returned),
+        STAT(permits_empty),
+        STAT(permits_waiting),
         STAT(refused),
         STAT(topology_version),
     };
@@ -169,5 +173,37 @@ bool admin_broker_check(core_t *core, const admin_request_t *request, buf_t *out
     put_u64(out, "checked", (at ? at : made) - from);
     put_u64(out, "next", ok ? at : 0);
     put_u64(out, "messages", core->messages.used);
+    return true;
+}
+
+/* -- permits ------------------------------------------------------------------------------------------- */
+static void waiting_put(const bucket_t *bucket, buf_t *out)
+{
+    mp_put_cstr(out, "waiting");
+    mp_put_array(out, PERMIT_CLASSES);
+    for (int class = 0; class < PERMIT_CLASSES; class ++)
+        mp_put_u64(out, bucket->waiting[class]);
+}
+
+static void bucket_put(const core_t *core, const bucket_t *bucket, buf_t *out)
+{
+    mp_put_map(out, 8);
+    put_text(out, "name", bucket->name);
+    mp_put_cstr(out, "rate");
+    mp_put_double(out, 1e9 / (double)bucket->pace.interval_ns);
+    put_u64(out, "burst", bucket->burst);
+    put_i64(out, "expiry_ms", bucket->expiry_us / US_PER_MS);
+    put_u64(out, "available", token_bucket_available(&bucket->pace, core->now_us * 1000));
+    waiting_put(bucket, out);
+    put_u64(out, "granted", bucket->granted);
+    put_u64(out, "returned", bucket->returned);
+}
+
+bool admin_broker_permits(core_t *core, const admin_request_t *request UNUSED, buf_t *out, error_t *err UNUSED)
+{
+    const pool_t *all = &core->permits.buckets;
+    mp_put_array(out, all->used);
+    for (uint32_t id = pool_next(all, 0); id; id = pool_next(all, id))
+        bucket_put(core, pool_get(all, id), out);
     return true;
 }

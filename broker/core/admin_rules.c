@@ -160,7 +160,7 @@ static void export_queues(const core_t *core, buf_t *out)
 
 bool admin_topology_export(core_t *core, const admin_request_t *request UNUSED, buf_t *out, error_t *err)
 {
-    static const char *const lists[] = {"Buses", "Archives", "Rules", "Schedules"};
+    static const char *const lists[] = {"Buses", "Archives", "Rules", "Schedules", "PermitBuckets"};
     bytes_t document = buf_bytes(&core->topology.document), list;
     buf_t now = {0}, json = {0};
     mp_put_map(&now, ARRAY_LEN(lists) + 1);

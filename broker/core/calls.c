@@ -117,7 +117,7 @@ static int64_t earlier(int64_t a, int64_t b)
 
 void call_arm(core_t *core, call_t *call)
 {
-    call->timer_us = call->deadline_us;
+    call->timer_us = call->state == CALL_RUNNING ? earlier(call->deadline_us, call->probe_us) : call->deadline_us;
     if (call->state == CALL_WAITING && (call->is_held || !workers_any(core, method_at(core, call->method))))
         call->timer_us = earlier(call->deadline_us, call->wait_until_us);
     heap_set(&core->calls.timers, call->id);
@@ -256,7 +256,8 @@ static void call_keep(core_t *core, call_t *call)
 
 void call_finish(core_t *core, call_t *call, const wire_reply_t *reply)
 {
-    const session_t *session = session_at(core, call->session);
+    const session_t *session = session_at(core, call->session), *worker = session_at(core, call->worker);
+    call->answered_by = worker && !reply->status ? worker->number : 0;
     wire_encode_verb(&call->final, WIRE_REPLY, 0, reply);
     if (session)
         effects_raw(core->out, session->peer, 0, buf_bytes(&call->final));
@@ -309,11 +310,23 @@ static int64_t deadline_after(const core_t *core, uint64_t deadline_ms)
     return core->now_us + (int64_t)(deadline_ms < most_ms ? deadline_ms : most_ms) * US_PER_MS;
 }
 
-/* Right after a restart a worker may be running what is asked again: it is given a moment to say so. */
-static bool may_be_running(const core_t *core, const session_t *session, const wire_call_t *c)
+/* Numbers rise: what is newer than a call that came here for the first time was first sent after it, and had it come,
+ * it would have been noted. All else that is asked again and not known may have run, under this broker or before. */
+static bool may_have_begun(const session_t *session, const wire_call_t *c)
 {
-    bool early = core->now_us < core->start_us + CALLS_CLAIM_US;
-    return c->reply_from > 0 || (early && session->is_recovered && !c->idempotent);
+    return c->again && !(session->calls_newest && c->number > session->calls_newest);
+}
+
+/* It cannot be begun anew: it would run twice, or its first pieces differ from what the caller has. */
+static bool is_to_be_claimed(const session_t *session, const wire_call_t *c)
+{
+    return c->reply_from > 0 || (!c->idempotent && may_have_begun(session, c));
+}
+
+/* Workers that were cut off by a restart are back by then. */
+static int64_t claims_end_us(const core_t *core)
+{
+    return core->start_us + session_silence_us(core);
 }
 
 static void call_take_terms(core_t *core, call_t *call, const wire_call_t *c)
@@ -331,6 +344,13 @@ static void call_set_method(core_t *core, call_t *call, bytes_t name)
     call->method = method->id;
 }
 
+static void call_unclaimed(core_t *core, call_t *call)
+{
+    call_fail(core, call, STATUS_UNAVAILABLE, NULL,
+              OUTCOME_UNKNOWN "the call is not known here any more, and no worker says that it runs it.",
+              CALLS_RETRY_MS);
+}
+
 static void call_start(core_t *core, session_t *session, const wire_call_t *c)
 {
     call_t *call = call_make(core, c->caller, c->number);
@@ -342,9 +362,15 @@ static void call_start(core_t *core, session_t *session, const wire_call_t *c)
     buf_append_bytes(&call->request, c->attrs);
     buf_append_bytes(&call->request, c->body);
     call->attrs_len = c->attrs.len;
-    call->is_held = may_be_running(core, session, c);
-    call->wait_until_us = core->now_us + (call->is_held ? CALLS_CLAIM_US : CALLS_WORKER_WAIT_US);
+    call->is_held = is_to_be_claimed(session, c);
+    call->wait_until_us = call->is_held ? claims_end_us(core) : core->now_us + CALLS_WORKER_WAIT_US;
+    if (!c->again && c->number > session->calls_newest)
+        session->calls_newest = c->number;
     call_wait(core, call, false);
+    if (call->is_held && call->wait_until_us <= core->now_us) {
+        call_unclaimed(core, call);
+        return;
+    }
     if (full) {
         call_fail(core, call, STATUS_RESOURCE_EXHAUSTED, "ThrottlingException",
                   "Too many calls wait for this method already.", CALLS_RETRY_MS);
@@ -354,21 +380,44 @@ static void call_start(core_t *core, session_t *session, const wire_call_t *c)
     workers_dispatch(core, method);
 }
 
-static void call_pieces_lost(core_t *core, call_t *call)
+/* From done to running at the worker that answered it: pieces before the last were lost on the way to the caller. */
+static void call_reopen(core_t *core, session_t *session, call_t *call, const wire_call_t *c, session_t *worker)
 {
-    if (call->state == CALL_RUNNING)
-        workers_stop(core, call, "pieces of the answer were lost");
-    call->chunk = 0; /* the caller goes on counting from what it has */
-    call_fail(core, call, STATUS_UNAVAILABLE, NULL, OUTCOME_UNKNOWN "pieces of the answer were lost on the way.",
-              CALLS_RETRY_MS);
+    kept_drop(core, call);
+    buf_free(&call->final);
+    call_set_method(core, call, c->method);
+    workers_take_back(core, call, worker);
+    if (call->session)
+        session->calls_open++;
+}
+
+static void call_answer_again(core_t *core, session_t *session, call_t *call, const wire_call_t *c)
+{
+    session_t *worker = call->answered_by ? session_by_number(core, call->answered_by) : NULL;
+    bool is_whole = !call->answered_by || c->reply_from >= call->chunk;
+    if (!is_whole && worker && worker->peer) {
+        call_reopen(core, session, call, c, worker);
+        return;
+    }
+    const wire_reply_t lost = {.caller = c->caller,
+                               .number = c->number,
+                               .chunk = c->reply_from,
+                               .final = true,
+                               .status = STATUS_UNAVAILABLE,
+                               .message = BYTES_LIT(OUTCOME_UNKNOWN "pieces of the answer were lost with its worker."),
+                               .retry_after_ms = CALLS_RETRY_MS};
+    if (is_whole)
+        effects_raw(core->out, session->peer, 0, buf_bytes(&call->final));
+    else
+        effects_frame(core->out, session->peer, 0, WIRE_REPLY, 0, &lost);
 }
 
 static void call_ask_again(core_t *core, session_t *session, call_t *call, const wire_call_t *c)
 {
-    if (call->state == CALL_DONE) {
-        effects_raw(core->out, session->peer, 0, buf_bytes(&call->final));
+    if (call->state == CALL_DONE)
+        call_answer_again(core, session, call, c);
+    if (call->state == CALL_DONE)
         return;
-    }
     call_take_terms(core, call, c);
     if (!call->session)
         made_put(core, call, session);
@@ -376,7 +425,7 @@ static void call_ask_again(core_t *core, session_t *session, call_t *call, const
         call_set_method(core, call, c->method);
     call_arm(core, call);
     if (call->state == CALL_RUNNING && call->wanted < call->chunk)
-        call_pieces_lost(core, call);
+        workers_repeat(core, call, c);
 }
 
 void calls_handle(core_t *core, session_t *session, const wire_msg_t *msg)
@@ -429,13 +478,11 @@ void calls_lose_caller(core_t *core, session_t *session)
 static void call_wait_over(core_t *core, call_t *call)
 {
     method_t *method = method_at(core, call->method);
-    if (call->is_held && (!call->is_idempotent || call->wanted)) {
-        call_fail(core, call, STATUS_UNAVAILABLE, NULL,
-                  OUTCOME_UNKNOWN "no worker has claimed the call since the broker restarted.", CALLS_RETRY_MS);
+    if (call->is_held) {
+        call_unclaimed(core, call);
         return;
     }
     if (workers_any(core, method)) {
-        call->is_held = false;
         call_arm(core, call);
         workers_dispatch(core, method);
         return;
@@ -448,20 +495,28 @@ static void call_wait_over(core_t *core, call_t *call)
     call_fail(core, call, STATUS_UNAVAILABLE, NULL, text, CALLS_RETRY_MS);
 }
 
+static void call_overdue(core_t *core, call_t *call)
+{
+    const char *why = call->session ? "its deadline has passed" : "the caller did not come back";
+    if (call->state == CALL_RUNNING)
+        workers_stop(core, call, why);
+    if (call->session)
+        call_fail(core, call, STATUS_DEADLINE_EXCEEDED, NULL, "The deadline has passed.", 0);
+    else
+        call_forget(core, call);
+}
+
 static void call_due(core_t *core, call_t *call)
 {
     if (call->state == CALL_DONE) {
         call_forget(core, call);
-    } else if (!call->session) {
-        workers_stop(core, call, "the caller did not come back");
-        call_forget(core, call);
     } else if (call->deadline_us <= core->now_us) {
-        if (call->state == CALL_RUNNING)
-            workers_stop(core, call, "its deadline has passed");
-        call_fail(core, call, STATUS_DEADLINE_EXCEEDED, NULL, "The deadline has passed.", 0);
+        call_overdue(core, call);
     } else if (call->state == CALL_WAITING && call->wait_until_us <= core->now_us) {
         call_wait_over(core, call);
     } else {
+        if (call->state == CALL_RUNNING && call->probe_us <= core->now_us)
+            workers_probe(core, call);
         call_arm(core, call);
     }
 }

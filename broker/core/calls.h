@@ -1,15 +1,17 @@
 /* calls.h: requests and their answers, from the caller's side: CALL, CANCEL, deadlines, asking again.
  *
- * Calls are not durable and never wait for the journal. A call's identity is (caller, number); asking again
- * under it never starts it twice while the broker knows it. Final replies are kept for a while for that. What
- * workers do is in workers.h. Rules: docs/protocol.md, calls. */
+ * Calls are not durable and never wait for the journal. A call's identity is (caller, number); asking again under it
+ * never starts it twice while the broker knows it. Final replies are kept for a while for that. One that is asked
+ * again and not known is started only if it may run twice, or if it cannot have come here before; else it waits for a
+ * worker to claim it, as long as workers may still be coming back after a restart. What workers do is in workers.h.
+ * Rules: docs/protocol.md, calls. */
 #ifndef BROKER_CORE_CALLS_H
 #define BROKER_CORE_CALLS_H
 
 #include "broker/core/state.h"
 
 #define CALLS_WORKER_WAIT_US US_PER_S /* for a worker to appear */
-#define CALLS_CLAIM_US US_PER_S       /* after a restart, for a worker to claim what it is running */
+#define CALLS_PROBES 4                /* a worker is looked after so often in a heartbeat */
 #define CALLS_KEEP_US (30 * US_PER_S) /* a final reply */
 #define CALLS_KEEP_MAX 4096u
 #define CALLS_KEEP_BYTES ((size_t)16 << 20)

@@ -11,6 +11,7 @@
 #include "broker/core/cursor.h"
 #include "broker/core/ledger.h"
 #include "broker/core/message.h"
+#include "broker/core/permit.h"
 #include "broker/core/producer.h"
 #include "broker/core/publish.h"
 #include "broker/core/queue.h"
@@ -80,6 +81,7 @@ core_t *core_new(const core_config_t *config, error_t *err)
     sessions_init(core);
     receives_init(core);
     calls_init(core);
+    permits_init(core);
     return core;
 }
 
@@ -100,6 +102,7 @@ void core_free(core_t **core)
     receives_free(c);
     attempts_free(c);
     calls_free(c);
+    permits_free(c);
     sessions_free(c);
     producers_free(c);
     topology_free(c);
@@ -136,19 +139,12 @@ void core_start(core_t *core, int64_t now_us, uint64_t next_seq, core_effects_t 
     core->next_seq = next_seq;
     message_promote(core, now_us);
     sessions_start(core);
+    permits_start(core);
     note_write(core, "start");
     core->out = NULL;
 }
 
 /* -- frames ------------------------------------------------------------------------------------------ */
-static void refuse_unimplemented(core_t *core, const session_t *session, const wire_msg_t *msg)
-{
-    error_t err;
-    error_set(&err, STATUS_UNIMPLEMENTED, "UnsupportedOperation", "This version does not do %s yet.",
-              wire_verb_name(msg->verb));
-    answer_refuse(core, session->peer, msg->seq, &err);
-}
-
 static void refuse_direction(core_t *core, const session_t *session, const wire_msg_t *msg)
 {
     error_t err;
@@ -202,7 +198,7 @@ static void dispatch(core_t *core, session_t *session, const wire_msg_t *msg)
     case WIRE_BROKER:
         return admin_handle(core, session, msg);
     case WIRE_PERMIT:
-        return refuse_unimplemented(core, session, msg);
+        return permit_handle(core, session, msg);
     default:
         return refuse_direction(core, session, msg);
     }
@@ -239,6 +235,7 @@ static void stop_in(core_t *core)
     core->is_stopping = true;
     note_write(core, "stop");
     receives_stop(core);
+    permits_stop(core);
     sessions_stop(core);
 }
 
@@ -250,6 +247,7 @@ static void timers_in(core_t *core)
     retire_due(core);
     sessions_due(core);
     calls_due(core);
+    permits_due(core);
 }
 
 static void input_in(core_t *core, const core_input_t *input)
@@ -289,7 +287,7 @@ void core_step(core_t *core, int64_t now_us, const core_input_t *input, core_eff
 int64_t core_next_deadline_us(const core_t *core)
 {
     int64_t next_us = retire_next_us(core);
-    int64_t others[] = {sessions_next_us(core), receives_next_us(core), calls_next_us(core)};
+    int64_t others[] = {sessions_next_us(core), receives_next_us(core), calls_next_us(core), permits_next_us(core)};
     for (size_t i = 0; i < ARRAY_LEN(others); i++)
         if (others[i] < next_us)
             next_us = others[i];

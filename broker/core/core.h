@@ -169,7 +169,8 @@ typedef struct {
     uint64_t queues, messages_visible, messages_in_flight, messages_delayed;
     uint64_t published, sent, delivered, acked, released, rejected, dead_lettered, expired, dropped, duplicates;
     uint64_t calls, calls_failed, calls_running, calls_waiting;
-    uint64_t refused; /* frames answered with ERROR */
+    uint64_t permits_granted, permits_returned, permits_empty, permits_waiting; /* tokens twice, requests twice */
+    uint64_t refused;                                                           /* frames answered with ERROR */
     uint64_t topology_version;
 } core_stats_t;
 
@@ -184,6 +185,14 @@ typedef struct {
 
 /* Calls `each` for every queue. For metrics. */
 void core_each_queue(const core_t *core, void (*each)(void *ctx, const core_queue_stats_t *queue), void *ctx);
+
+typedef struct {
+    const char *name;
+    uint64_t available, waiting, granted, returned; /* tokens, but for waiting: requests */
+} core_bucket_stats_t;
+
+/* Calls `each` for every bucket of permits. For metrics. */
+void core_each_bucket(const core_t *core, void (*each)(void *ctx, const core_bucket_stats_t *bucket), void *ctx);
 
 /* The queue's name by its incarnation (as in a SEND record), for WIRE delivery.source; "" for a queue that is
  * no more. Lives until the next core_step. */

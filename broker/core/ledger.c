@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "broker/core/message.h"
+#include "broker/core/permit.h"
 #include "broker/core/producer.h"
 #include "broker/core/publish.h"
 #include "broker/core/queue.h"
@@ -81,11 +82,12 @@ bool ledger_apply(core_t *core, const record_t *record, error_t *err)
         return producer_apply(core, record, err);
     case RECORD_SESSION:
         return session_apply(core, record, err);
+    case RECORD_PERMITS:
+        return permit_apply(core, record, err);
     case RECORD_SCHEDULE:
     case RECORD_CALL:
     case RECORD_REPLY:
     case RECORD_NOTE:
-    case RECORD_PERMITS:
     case RECORD_REPLAY:
         return true; /* nothing that the core keeps yet, or nothing that is state */
     }

@@ -2,6 +2,7 @@
 #include "broker/core/cursor.h"
 #include "broker/core/group.h"
 #include "broker/core/message.h"
+#include "broker/core/permit.h"
 #include "broker/core/producer.h"
 #include "broker/core/queue.h"
 #include "broker/core/session.h"
@@ -109,6 +110,7 @@ uint64_t core_digest(const core_t *core)
     uint64_t digest = map_mix(core->newest_queue, core->sessions.newest);
     digest = map_mix(digest, map_mix(core->topology.version, map_hash_bytes(bytes_cstr(core->topology.sha256))));
     digest = map_mix(digest, producers_digest(core));
+    digest = map_mix(digest, permits_digest(core));
     uint64_t unordered = 0;
     for (uint32_t id = pool_next(&core->queues, 0); id; id = pool_next(&core->queues, id))
         unordered += queue_digest(core, pool_get(&core->queues, id));

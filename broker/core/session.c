@@ -8,6 +8,7 @@
 #include "broker/core/calls.h"
 #include "broker/core/ledger.h"
 #include "broker/core/message.h"
+#include "broker/core/permit.h"
 #include "broker/core/producer.h"
 #include "broker/core/receive.h"
 #include "broker/core/subscription.h"
@@ -106,6 +107,7 @@ static void session_disconnect(core_t *core, session_t *s)
     s->has_served = false;
     subscription_end_of_session(core, s);
     receives_end_of_session(core, s);
+    permits_end_of_session(core, s);
     workers_disconnect(core, s);
 }
 
@@ -181,7 +183,6 @@ void sessions_start(core_t *core)
     for (uint32_t id = pool_next(&core->sessions.all, 0); id; id = pool_next(&core->sessions.all, id)) {
         session_t *s = session_at(core, id);
         s->heard_us = core->now_us;
-        s->is_recovered = true;
         session_arm(core, s);
     }
 }
@@ -361,6 +362,7 @@ static void session_free(session_t *s)
     free(s->name);
     ids_free(&s->subs);
     ids_free(&s->receives);
+    ids_free(&s->permits);
     ids_free(&s->serves);
     free(s);
 }

@@ -15,6 +15,7 @@
 #include "broker/core/memory.h"
 #include "broker/rules/ruleset.h"
 #include "broker/rules/transform.h"
+#include "kit/token_bucket.h"
 
 #define US_PER_MS INT64_C(1000)
 #define US_PER_S INT64_C(1000000)
@@ -137,10 +138,9 @@ typedef struct {
     char *name;
     uint8_t resume[CORE_RESUME_BYTES];
     session_state_t state;
-    bool is_recovered; /* from before the broker's start */
-    bool has_served;   /* on this connection */
-    bool is_silent;    /* lost, and for so long that its calls were given up */
-    uint64_t peer;     /* 0 when lost */
+    bool has_served; /* on this connection */
+    bool is_silent;  /* lost, and for so long that its calls were given up */
+    uint64_t peer;   /* 0 when lost */
     int64_t heard_us;
     int64_t timer_us;
     uint32_t heap_at;
@@ -148,9 +148,12 @@ typedef struct {
     chain_t held;             /* messages in flight */
     ids_t subs;
     ids_t receives; /* waiting ones, of this connection */
+    ids_t permits;  /* the same */
     ids_t serves;
     uint32_t calls_made, calls_run; /* first of each list of calls */
     uint32_t calls_open;
+    uint64_t calls_newest; /* highest number of its calls that came for the first time, to this broker */
+    int64_t probed_us;     /* last PING to it as a worker */
 } session_t;
 
 typedef struct {
@@ -274,7 +277,7 @@ typedef struct {
     uint32_t method; /* 0: not known, claimed by a worker after a restart */
     call_state_t state;
     bool is_idempotent, is_stream;
-    bool is_held;     /* waiting: a worker may be running it since before the restart */
+    bool is_held;     /* waiting: for a worker that runs it since before the restart; none else may begin it */
     bool is_unsure;   /* running: its worker's connection was lost, and it has not said yet that it goes on */
     uint32_t session; /* caller's; 0: has not asked again since the restart */
     uint32_t worker;  /* its session */
@@ -283,6 +286,7 @@ typedef struct {
     uint64_t chunk;   /* next expected from the worker */
     int64_t deadline_us;
     int64_t wait_until_us; /* waiting: for a worker to appear; held: for it to claim the call */
+    int64_t probe_us;      /* running: when to look whether the worker is still there */
     int64_t timer_us;
     uint32_t heap_at;
     uint32_t prev, next;           /* waiting: in the method's list; done: in the list of kept ones */
@@ -291,6 +295,7 @@ typedef struct {
     buf_t request;                 /* attributes, then body: while it may have to be dispatched (again) */
     size_t attrs_len;              /* of them */
     buf_t final;                   /* done: the REPLY frame */
+    uint64_t answered_by;          /* done: number of the session that made it, 0 for the broker */
 } call_t;
 
 typedef struct {
@@ -318,6 +323,61 @@ typedef struct {
     size_t kept_bytes;
     uint64_t running, waiting;
 } calls_t;
+
+/* -- permits -------------------------------------------------------------------------------------- */
+#define PERMIT_CLASSES 3 /* live, normal, batch */
+
+typedef struct {
+    uint32_t id;
+    uint32_t session, bucket, line;
+    uint64_t seq; /* of the frame that asked */
+    uint32_t tokens;
+    int64_t asked_us, timer_us;
+    uint32_t heap_at;
+    uint32_t prev, next; /* in its line */
+} permit_request_t;
+
+/* What one session has waiting in one class of a bucket; lines take turns. */
+typedef struct {
+    uint32_t id;
+    uint32_t session, bucket, class;
+    chain_t requests;
+    uint32_t prev, next; /* in the class's line of lines */
+} permit_line_t;
+
+typedef struct {
+    uint64_t session; /* number; 0: given back, and nobody's yet */
+    int64_t until_us;
+    uint32_t tokens; /* that may still be given back */
+} permit_grant_t;
+
+#define PERMIT_SPARES_MAX 64 /* permits given back that nobody has asked for yet; more are lost */
+
+typedef struct {
+    uint32_t id;
+    char *name;
+    token_bucket_t pace; /* moments are Unix nanoseconds */
+    uint32_t burst;
+    int64_t expiry_us;
+    int64_t horizon_us; /* durable: nothing was granted beyond */
+    permit_grant_t spares[PERMIT_SPARES_MAX];
+    uint32_t spare_count;
+    chain_t lines[PERMIT_CLASSES];
+    uint32_t waiting[PERMIT_CLASSES];
+    int64_t timer_us; /* when somebody waits: the next token */
+    uint32_t heap_at;
+    permit_grant_t *grants; /* ring, capacity a power of two; permit n is at n - oldest_grant */
+    uint32_t first_grant, grant_count, grant_cap;
+    uint64_t oldest_grant;
+    uint64_t granted, returned;
+} bucket_t;
+
+typedef struct {
+    pool_t buckets, requests, lines;
+    map_t by_name, lines_by_key;
+    heap_t due;      /* buckets */
+    heap_t timeouts; /* requests */
+} permits_t;
 
 /* -- buses and topology ---------------------------------------------------------------------------- */
 typedef struct {
@@ -379,6 +439,7 @@ struct core {
     receives_t receives;
     attempts_t attempts;
     calls_t calls;
+    permits_t permits;
     pool_t buses;
     map_t buses_by_name;
     topology_t topology;

@@ -96,6 +96,7 @@ static const section_t sections[] = {
     {"archive", "Archives", "ArchiveName", NULL},
     {"rule", "Rules", "Name", "EventBusName"},
     {"schedule", "Schedules", "Name", NULL},
+    {"permit bucket", "PermitBuckets", "BucketName", NULL},
 };
 
 static bool entry_matches(const section_t *s, bytes_t a, bytes_t b)

@@ -1,6 +1,7 @@
 /* topology_doc.c: members by table, then the references between objects. */
 #include "broker/core/topology_doc.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "broker/core/attributes.h"
@@ -10,6 +11,7 @@
 #define MEMBERS_MAX 12
 #define NAME_MAX_BYTES 128
 #define PATH_BYTES 160
+#define NS_PER_S 1e9
 
 /* -- members of one object --------------------------------------------------------------------------- */
 typedef struct {
@@ -253,12 +255,57 @@ static bool queue_read(object_t *o, bytes_t given, doc_queue_t *out, error_t *er
            error_prefix(err, "Topology, %s", o->path);
 }
 
+static bool number_read(const object_t *o, size_t member, uint64_t normal, uint64_t least, uint64_t most, uint64_t *out)
+{
+    mp_reader_t r = mp_reader(o->values[member]);
+    *out = normal;
+    return !o->values[member].len || (mp_get_u64(&r, out) && *out >= least && *out <= most);
+}
+
+static bool rate_read(const object_t *o, size_t member, double *out)
+{
+    mp_reader_t r = mp_reader(o->values[member]);
+    return mp_get_double(&r, out) && *out >= TOPOLOGY_RATE_MIN && *out <= TOPOLOGY_RATE_MAX;
+}
+
+static bool bucket_read(object_t *o, bytes_t given, doc_bucket_t *out, error_t *err)
+{
+    static const member_t members[] = {{"BucketName", MP_STR, true},
+                                       {"Description", MP_STR, false},
+                                       {"RateLimit", MP_NIL, true},
+                                       {"BurstLimit", MP_UINT, false},
+                                       {"ExpiryMilliseconds", MP_UINT, false}};
+    double rate;
+    uint64_t burst, expiry_ms;
+    if (!object_read(o, given, members, ARRAY_LEN(members), err))
+        return false;
+    if (!rate_read(o, 2, &rate))
+        return bad(err, o, "RateLimit must be a number of tokens a second, from one an hour to 100000.");
+    if (!number_read(o, 3, 1, 1, TOPOLOGY_BURST_MAX, &burst))
+        return bad(err, o, "BurstLimit must be from 1 to 100000.");
+    if (!number_read(o, 4, TOPOLOGY_EXPIRY_MS, TOPOLOGY_EXPIRY_MIN_MS, TOPOLOGY_EXPIRY_MAX_MS, &expiry_ms))
+        return bad(err, o, "ExpiryMilliseconds must be from 10 to 60000.");
+    out->given = given;
+    out->interval_ns = (int64_t)ceil(NS_PER_S / rate);
+    out->burst = (uint32_t)burst;
+    out->expiry_us = (int64_t)expiry_ms * US_PER_MS;
+    return name_read(o, o->values[0], &out->name, err);
+}
+
 /* -- references -------------------------------------------------------------------------------------- */
 const doc_queue_t *topology_doc_queue(const topology_doc_t *doc, bytes_t name)
 {
     for (uint32_t i = 0; i < doc->queue_count; i++)
         if (bytes_eq(doc->queues[i].name, name))
             return &doc->queues[i];
+    return NULL;
+}
+
+const doc_bucket_t *topology_doc_bucket(const topology_doc_t *doc, bytes_t name)
+{
+    for (uint32_t i = 0; i < doc->bucket_count; i++)
+        if (bytes_eq(doc->buckets[i].name, name))
+            return &doc->buckets[i];
     return NULL;
 }
 
@@ -365,6 +412,9 @@ static bool others_check(const topology_doc_t *doc, error_t *err)
         for (uint32_t other = 0; other < i; other++)
             if (bytes_eq(doc->buses[other].name, doc->buses[i].name))
                 return twice(err, "bus", doc->buses[i].name);
+    for (uint32_t i = 0; i < doc->bucket_count; i++)
+        if (topology_doc_bucket(doc, doc->buckets[i].name) != &doc->buckets[i])
+            return twice(err, "permit bucket", doc->buckets[i].name);
     for (uint32_t i = 0; i < doc->archive_count; i++)
         if (!has_bus(doc, doc->archives[i].bus))
             return lost(err, "archive", doc->archives[i].name, "bus", doc->archives[i].bus);
@@ -395,11 +445,9 @@ static bool others_check(const topology_doc_t *doc, error_t *err)
 
 static bool lists_read(bytes_t document, topology_doc_t *doc, error_t *err)
 {
-    static const member_t members[] = {{"Buses", MP_ARRAY, true},
-                                       {"Archives", MP_ARRAY, false},
-                                       {"Rules", MP_ARRAY, false},
-                                       {"Schedules", MP_ARRAY, false},
-                                       {"Queues", MP_ARRAY, false}};
+    static const member_t members[] = {{"Buses", MP_ARRAY, true},   {"Archives", MP_ARRAY, false},
+                                       {"Rules", MP_ARRAY, false},  {"Schedules", MP_ARRAY, false},
+                                       {"Queues", MP_ARRAY, false}, {"PermitBuckets", MP_ARRAY, false}};
     object_t o = {.path = "the document"};
     if (!object_read(&o, document, members, ARRAY_LEN(members), err))
         return false;
@@ -408,14 +456,17 @@ static bool lists_read(bytes_t document, topology_doc_t *doc, error_t *err)
     READ_LIST("Queues", queues, queue_count, 4, queue_read(&entry, given, &doc->queues[i], err));
     READ_LIST("Rules", rules, rule_count, 2, rule_read(&entry, given, doc, &doc->rules[i], err));
     READ_LIST("Schedules", schedules, schedule_count, 3, schedule_read(&entry, given, &doc->schedules[i], err));
+    READ_LIST("PermitBuckets", buckets, bucket_count, 5, bucket_read(&entry, given, &doc->buckets[i], err));
     return true;
 }
 
 static bool counts_check(const topology_doc_t *doc, error_t *err)
 {
-    return (doc->bus_count <= TOPOLOGY_BUSES_MAX && doc->rule_count <= TOPOLOGY_RULES_MAX) ||
+    return (doc->bus_count <= TOPOLOGY_BUSES_MAX && doc->rule_count <= TOPOLOGY_RULES_MAX &&
+            doc->bucket_count <= TOPOLOGY_BUCKETS_MAX) ||
            error_set(err, STATUS_RESOURCE_EXHAUSTED, "LimitExceededException",
-                     "Topology: at most %u buses and %u rules.", TOPOLOGY_BUSES_MAX, TOPOLOGY_RULES_MAX);
+                     "Topology: at most %u buses, %u rules and %u permit buckets.", TOPOLOGY_BUSES_MAX,
+                     TOPOLOGY_RULES_MAX, TOPOLOGY_BUCKETS_MAX);
 }
 
 bool topology_doc_read(bytes_t document, topology_doc_t *out, error_t *err)
@@ -436,5 +487,6 @@ void topology_doc_free(topology_doc_t *doc)
     free(doc->targets);
     free(doc->schedules);
     free(doc->queues);
+    free(doc->buckets);
     *doc = (topology_doc_t){0};
 }

@@ -11,6 +11,13 @@
 #define TOPOLOGY_RULES_MAX 10000u
 #define TOPOLOGY_TARGETS_MAX 16u /* of one rule; EventBridge has 5 */
 #define TOPOLOGY_DEDUP_WINDOW_S 300
+#define TOPOLOGY_BUCKETS_MAX 256u
+#define TOPOLOGY_BURST_MAX 100000u     /* of a permit bucket */
+#define TOPOLOGY_RATE_MAX 100000.0     /* tokens a second */
+#define TOPOLOGY_RATE_MIN (1 / 3600.0) /* a token an hour */
+#define TOPOLOGY_EXPIRY_MS 1000        /* of a permit */
+#define TOPOLOGY_EXPIRY_MIN_MS 10
+#define TOPOLOGY_EXPIRY_MAX_MS 60000
 #define TOPOLOGY_DEDUP_WINDOW_MAX_S 1209600
 
 typedef struct {
@@ -45,13 +52,20 @@ typedef struct {
 } doc_queue_t;
 
 typedef struct {
+    bytes_t name, given;
+    int64_t interval_ns, expiry_us;
+    uint32_t burst;
+} doc_bucket_t;
+
+typedef struct {
     doc_bus_t *buses;
     doc_archive_t *archives;
     doc_rule_t *rules;
     doc_target_t *targets;
     doc_schedule_t *schedules;
     doc_queue_t *queues;
-    uint32_t bus_count, archive_count, rule_count, target_count, schedule_count, queue_count;
+    doc_bucket_t *buckets;
+    uint32_t bus_count, archive_count, rule_count, target_count, schedule_count, queue_count, bucket_count;
 } topology_doc_t;
 
 /* Reads `document` (msgpack). Refuses unknown and missing members, wrong types, double names, and names that
@@ -59,6 +73,7 @@ typedef struct {
 MUST_USE bool topology_doc_read(bytes_t document, topology_doc_t *out, error_t *err);
 void topology_doc_free(topology_doc_t *doc);
 
-const doc_queue_t *topology_doc_queue(const topology_doc_t *doc, bytes_t name); /* NULL for none */
+const doc_queue_t *topology_doc_queue(const topology_doc_t *doc, bytes_t name);   /* NULL for none */
+const doc_bucket_t *topology_doc_bucket(const topology_doc_t *doc, bytes_t name); /* NULL for none */
 
 #endif

@@ -32,11 +32,17 @@ bool workers_any(const core_t *core, const method_t *method)
 }
 
 /* -- running --------------------------------------------------------------------------------------- */
+static int64_t probe_interval_us(const core_t *core)
+{
+    return (int64_t)core->limits.heartbeat_ms * US_PER_MS / CALLS_PROBES + 1;
+}
+
 static void run_put(core_t *core, call_t *call, session_t *worker, serve_t *serve)
 {
     call->state = CALL_RUNNING;
     call->is_held = false;
     call->is_unsure = false;
+    call->probe_us = core->now_us + probe_interval_us(core);
     call->worker = worker->id;
     call->serve = serve ? serve->id : 0;
     if (serve)
@@ -85,6 +91,33 @@ void workers_credit(core_t *core, const call_t *call, uint64_t bytes)
     const wire_reply_credit_t credit = {.caller = bytes_cstr(call->caller), .number = call->number, .bytes = bytes};
     if (worker)
         effects_frame(core->out, worker->peer, 0, WIRE_REPLY_CREDIT, 0, &credit);
+}
+
+void workers_take_back(core_t *core, call_t *call, session_t *worker)
+{
+    run_put(core, call, worker, serve_find(core, worker, method_at(core, call->method)));
+}
+
+void workers_repeat(core_t *core, call_t *call, const wire_call_t *c)
+{
+    const session_t *worker = session_at(core, call->worker);
+    wire_call_t frame = *c;
+    frame.again = true;
+    call->chunk = call->wanted;
+    if (worker)
+        effects_frame(core->out, worker->peer, 0, WIRE_CALL, 0, &frame);
+}
+
+void workers_probe(core_t *core, call_t *call)
+{
+    session_t *worker = session_at(core, call->worker);
+    int64_t interval_us = probe_interval_us(core);
+    call->probe_us = core->now_us + interval_us;
+    if (!worker || worker->probed_us + interval_us > core->now_us)
+        return;
+    worker->probed_us = core->now_us;
+    const wire_ping_t ping = {.number = call->number};
+    effects_frame(core->out, worker->peer, 0, WIRE_PING, 0, &ping);
 }
 
 /* -- dispatch -------------------------------------------------------------------------------------- */

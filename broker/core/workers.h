@@ -16,6 +16,13 @@ bool workers_any(const core_t *core, const method_t *method);
 
 /* Takes a running call from its worker; tells it with CANCEL when `reason` is not NULL. */
 void workers_stop(core_t *core, call_t *call, const char *reason);
+/* A call that was answered runs at this worker once more. */
+void workers_take_back(core_t *core, call_t *call, session_t *worker);
+/* Has the worker of a running call send again from chunk c->reply_from on. */
+void workers_repeat(core_t *core, call_t *call, const wire_call_t *c);
+/* Sends a PING to the worker of a running call, at most one in a while: a connection that is gone is only noticed by
+ * sending. Sets the call's next probe. */
+void workers_probe(core_t *core, call_t *call);
 /* Tells the worker of a running call that it may send so much more. */
 void workers_credit(core_t *core, const call_t *call, uint64_t bytes);
 

@@ -192,6 +192,77 @@ def test_a_running_call_survives_a_restart_of_the_broker(broker):
     worker.nothing("CALL")
 
 
+def test_a_call_that_ran_is_not_begun_again_however_late_its_caller_comes_back(make_broker):
+    broker = make_broker(env={"MANGABUS_HEARTBEAT": "200ms"}).start()
+    caller, worker = broker.client(), broker.client()
+    worker.serve("pay")
+    number = caller.call_begin("pay", deadline_ms=60000)
+    worker.next_call()
+    caller.drop()
+    worker.vanish()
+    broker.restart()
+    second = broker.client()
+    second.serve("pay")
+    second.nothing("CALL", within_s=1)  # longer than three heartbeats
+    caller.reconnect()
+    caller.call_begin("pay", deadline_ms=60000, number=number)
+    with pytest.raises(BusError) as failed:
+        caller.call_end(number)
+    assert failed.value.status == "UNAVAILABLE" and "outcome unknown" in failed.value.message
+    second.nothing("CALL")
+
+
+def test_a_worker_that_comes_back_after_its_caller_is_joined(broker):
+    caller, worker = broker.client(), broker.client()
+    worker.serve("slow")
+    number = caller.call_begin("slow", deadline_ms=60000)
+    call = worker.next_call()
+    broker.restart()
+    caller.reconnect()
+    caller.call_begin("slow", deadline_ms=60000, number=number)
+    caller.nothing("REPLY", within_s=1.2)
+    worker.reconnect()
+    worker.serve("slow", running=[{"caller": call["caller"], "number": call["number"], "chunk": 0}])
+    worker.reply(call, "done")
+    assert caller.call_end(number)[0] == ["done"]
+
+
+def test_pieces_lost_with_the_callers_connection_are_sent_again(broker):
+    caller, worker = broker.client(), broker.client()
+    worker.serve("tell")
+    number = caller.call_begin("tell", deadline_ms=60000, stream=True)
+    call = worker.next_call()
+    worker.reply(call, 0, chunk=0, final=False)
+    assert unpack(caller.reply_of(number)["body"]) == 0
+    caller.drop()
+    for n in range(1, 5):
+        worker.reply(call, n, chunk=n, final=n == 4)
+    worker.ping()
+    caller.connect()
+    caller.hello(resume=caller.welcome["resume"])
+    caller.call_begin("tell", deadline_ms=60000, stream=True, number=number, reply_from=1)
+    asked = worker.next_call()
+    assert asked["again"] and asked["reply_from"] == 1
+    for n in range(1, 5):
+        worker.reply(call, n, chunk=n, final=n == 4)
+    assert caller.call_end(number)[0] == [1, 2, 3, 4]
+
+
+def test_an_idempotent_call_moves_on_within_a_second_when_its_workers_process_dies(broker, client):
+    first, second = broker.client(), broker.client()
+    first.serve("job")
+    number = client.call_begin("job", idempotent=True, deadline_ms=60000)
+    first.next_call()
+    second.serve("job")
+    begin = time.monotonic()
+    first.vanish()
+    call = second.next_call()
+    took = time.monotonic() - begin
+    second.reply(call, "done")
+    assert client.call_end(number)[0] == ["done"]
+    assert took < 5, "well before three heartbeats of silence"
+
+
 def test_a_reply_to_no_call_does_no_harm(worker):
     worker.reply({"caller": "nobody-000000", "number": 5}, "hello")
     worker.ping()

@@ -52,12 +52,13 @@ VERBS = {
     "GAP": (17, "sub:u from:u next:u"),
     "SERVE": (18, "methods running", SERVE_ENTRY, RUNNING_ENTRY),
     "SERVED": (19, ""),
-    "CALL": (20, "caller:s number:u method:s deadline_ms:u idempotent:t stream:t reply_from:u attrs:m body:b"),
+    "CALL": (20, "caller:s number:u method:s deadline_ms:u idempotent:t stream:t reply_from:u attrs:m body:b "
+                 "again:t"),
     "REPLY": (21, "caller:s number:u chunk:u final:t status:u aws:s message:s retry_after_ms:u worker:s attrs:m body:b"),
     "REPLY_CREDIT": (22, "caller:s number:u bytes:u"),
     "CANCEL": (23, "caller:s number:u reason:s"),
-    "PERMIT": (24, "bucket:s tokens:u priority:u wait_ms:u"),
-    "PERMITTED": (25, "tokens:u expires_ms:u retry_after_ms:u"),
+    "PERMIT": (24, "bucket:s tokens:u priority:u wait_ms:u permit:u unused:u"),
+    "PERMITTED": (25, "tokens:u expires_ms:u retry_after_ms:u permit:u waited_ms:u"),
     "QUEUE": (26, ADMIN),
     "RULE": (27, ADMIN),
     "TOPOLOGY": (28, ADMIN),
@@ -400,6 +401,8 @@ class Client:
 
     # -- calls --
     def call_begin(self, method, value=None, deadline_ms=5000, number=None, **fields):
+        """With a number given, it is the call of before, asked again."""
+        fields.setdefault("again", number is not None)
         number = next(self.numbers) if number is None else number
         self.call_seqs[number] = next(self.seqs)
         self.tell("CALL", self.call_seqs[number], caller=self.name, number=number, method=method, deadline_ms=deadline_ms,

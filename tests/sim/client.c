@@ -119,7 +119,7 @@ static void welcomed(client_t *client, const wire_welcome_t *welcome)
     case CLIENT_WATCHER:
         return watch_ready(client);
     case CLIENT_CALLER:
-        return call_ready(client, welcome->resumed);
+        return call_ready(client);
     case CLIENT_WORKER:
         return work_ready(client);
     }

@@ -50,10 +50,8 @@ typedef struct {
 typedef struct { /* a call, at its caller or at its worker */
     uint64_t number;
     bool idempotent, done;
-    bool is_unsure; /* caller: asked again in a way that may start it again, see call_ready */
     int64_t due_us; /* caller: deadline; worker: when it answers */
     uint32_t asked;
-    uint64_t life; /* caller: of the broker, when it was asked last */
 } call_op_t;
 
 typedef struct {
@@ -109,7 +107,7 @@ void watch_wake(client_t *client);
 void watch_delivered(client_t *client, const wire_deliver_t *deliver);
 void watch_gap(client_t *client, const wire_gap_t *gap);
 
-void call_ready(client_t *client, bool resumed);
+void call_ready(client_t *client);
 void call_wake(client_t *client);
 void call_replied(client_t *client, const wire_reply_t *reply);
 void work_ready(client_t *client);

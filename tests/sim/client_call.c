@@ -6,9 +6,7 @@
 #define LATE_US 2000000
 #define OPEN_MAX 3
 #define CAPACITY 3
-#define CALLER 6 /* of sim->clients */
 #define CALLER_NAME "caller-000006"
-#define CLAIM_US 500000 /* of the second in which the broker holds back what is asked again after its start */
 
 static call_op_t *call_find(client_t *client, uint64_t number)
 {
@@ -19,41 +17,32 @@ static call_op_t *call_find(client_t *client, uint64_t number)
 }
 
 /* -- the caller -------------------------------------------------------------------------------------- */
-static void ask(client_t *client, call_op_t *call)
+static void ask(client_t *client, call_op_t *call, bool again)
 {
     sim_t *sim = client->sim;
     buf_clear(&sim->body);
     mp_put_u64(&sim->body, call->number);
     call->asked++;
-    call->life = sim->node.lives;
     client_send(client, WIRE_CALL, ++client->seq,
                 &(wire_call_t){.caller = bytes_cstr(client->name),
                                .number = call->number,
                                .method = BYTES_LIT("echo"),
                                .deadline_ms = (uint64_t)(call->due_us - sim->now_us) / 1000,
                                .idempotent = call->idempotent,
-                               .body = buf_bytes(&sim->body)});
+                               .body = buf_bytes(&sim->body),
+                               .again = again});
 }
 
-/* A broker cannot tell a call that is asked again from a new one, but within a second of its start and from a session
- * that it knows: that is as far as the promise goes that a call which is not idempotent runs once. */
-static bool may_start_again(const client_t *client, const call_op_t *call, bool resumed)
-{
-    const node_t *node = &client->sim->node;
-    return !resumed || (call->life != node->lives && client->sim->now_us > node->started_us + CLAIM_US);
-}
-
-void call_ready(client_t *client, bool resumed)
+void call_ready(client_t *client)
 {
     for (uint32_t i = 0; i < client->call_count; i++) {
         call_op_t *call = &client->calls[i];
         if (call->done)
             continue;
-        call->is_unsure = call->is_unsure || may_start_again(client, call, resumed);
         if (call->due_us - client->sim->now_us < 10000)
             call->done = true; /* too late to ask again */
         else
-            ask(client, call);
+            ask(client, call, true);
     }
 }
 
@@ -73,7 +62,7 @@ void call_wake(client_t *client)
     call_op_t *call = &client->calls[client->call_count++];
     *call =
         (call_op_t){.number = client->call_count, .idempotent = sim_below(sim, 2), .due_us = sim->now_us + DEADLINE_US};
-    ask(client, call);
+    ask(client, call, false);
 }
 
 void call_replied(client_t *client, const wire_reply_t *reply)
@@ -116,8 +105,7 @@ void work_called(client_t *client, const wire_call_t *call)
 {
     sim_t *sim = client->sim;
     call_op_t *known = call_find(client, call->number);
-    const call_op_t *asked = call_find(&sim->clients[CALLER], call->number);
-    if (known && !known->idempotent && !asked->is_unsure) {
+    if (known && !known->idempotent) {
         (void)trace_violated(&sim->trace, "call %llu was given to a worker twice, and is not idempotent",
                              (unsigned long long)call->number);
         return;

@@ -566,10 +566,42 @@ static void a_callback_at_the_end_may_ask_again_and_is_refused(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+static void a_call_that_is_asked_again_says_so(void **state)
+{
+    fixture_t *f = *state;
+    begin(f, 1 << 20);
+    uint64_t number = call(f, 5000, false);
+    assert_false(peer_take(&f->peer, WIRE_CALL)->call.again);
+    greet_again(f);
+    const wire_call_t *frame = &peer_take(&f->peer, WIRE_CALL)->call;
+    assert_int_equal(frame->number, number);
+    assert_true(frame->again);
+    (void)call(f, 5000, false); /* and a new one does not */
+    assert_false(peer_take(&f->peer, WIRE_CALL)->call.again);
+}
+
+static void a_worker_that_does_not_know_what_it_shall_send_again_begins_nothing(void **state)
+{
+    fixture_t *f = *state;
+    f->bus = peer_client(&f->peer, NULL);
+    assert_true(bus_serve(f->bus, "m.n", 4, on_request, f, NULL));
+    wire_welcome_t welcome = peer_welcome("t");
+    peer_greet(&f->peer, &welcome);
+    (void)peer_take(&f->peer, WIRE_SERVE);
+    const wire_call_t asked = {
+        .caller = BYTES_LIT("other-1"), .number = 3, .method = BYTES_LIT("m.n"), .deadline_ms = 1000, .again = true};
+    peer_say(&f->peer, WIRE_CALL, 0, &asked);
+    const wire_reply_t *frame = &peer_take(&f->peer, WIRE_REPLY)->reply;
+    assert_int_equal(frame->status, STATUS_UNAVAILABLE);
+    assert_int_equal(f->requests, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_call_streams_its_chunks_in_order),
+        TEST(a_call_that_is_asked_again_says_so),
+        TEST(a_worker_that_does_not_know_what_it_shall_send_again_begins_nothing),
         TEST(a_missing_chunk_fails_the_call),
         TEST(a_failed_reply_carries_its_error),
         TEST(a_deadline_ends_the_call_and_cancels_it),

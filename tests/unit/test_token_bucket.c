@@ -100,6 +100,29 @@ static void nothing_and_too_much_are_refused(void **state)
     assert_false(token_bucket_init(&b, 1, TOKEN_BUCKET_BURST_MAX + 1, 0));
 }
 
+static void a_pace_slower_than_a_token_a_second_is_kept_too(void **state)
+{
+    (void)state;
+    token_bucket_t b;
+    assert_true(token_bucket_init_slow(&b, 60 * S, 2, 0));
+    assert_true(token_bucket_take(&b, 2, 0));
+    assert_int_equal(token_bucket_wait_ns(&b, 1, 0), 60 * S);
+    assert_false(token_bucket_init_slow(&b, TOKEN_BUCKET_INTERVAL_MAX_NS + 1, 1, 0));
+    assert_false(token_bucket_init_slow(&b, 0, 1, 0));
+}
+
+static void what_is_available_can_be_taken_and_no_more(void **state)
+{
+    (void)state;
+    token_bucket_t b = made(10, 5);
+    for (int64_t t = 0; t < 3 * S; t += 70 * MS) {
+        uint32_t there = token_bucket_available(&b, t);
+        assert_false(token_bucket_take(&b, there + 1, t));
+        assert_true(!there || token_bucket_take(&b, there, t));
+        assert_int_equal(token_bucket_available(&b, t), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -110,6 +133,8 @@ int main(void)
         cmocka_unit_test(a_rate_that_does_not_divide_a_second_is_never_exceeded),
         cmocka_unit_test(a_pause_is_kept_and_ends_without_a_burst),
         cmocka_unit_test(nothing_and_too_much_are_refused),
+        cmocka_unit_test(a_pace_slower_than_a_token_a_second_is_kept_too),
+        cmocka_unit_test(what_is_available_can_be_taken_and_no_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
