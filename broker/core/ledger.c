@@ -10,6 +10,7 @@
 #include "broker/core/retire.h"
 #include "broker/core/session.h"
 #include "broker/core/settle.h"
+#include "broker/core/task.h"
 #include "broker/core/topology.h"
 
 /* Answers wait for all records but these: a lost DELIVERED costs a redelivery, a lost SESSION a new session,
@@ -81,6 +82,8 @@ bool ledger_apply(core_t *core, const record_t *record, error_t *err)
         return producer_apply(core, record, err);
     case RECORD_SESSION:
         return session_apply(core, record, err);
+    case RECORD_MOVE_TASK:
+        return task_apply(core, record, err);
     case RECORD_SCHEDULE:
     case RECORD_CALL:
     case RECORD_REPLY:
