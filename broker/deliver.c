@@ -6,6 +6,7 @@
 
 #include "kit/log.h"
 #include "proto/attrs.h"
+#include "proto/message_attributes.h"
 #include "proto/msgpack.h"
 
 #define ITEM_OVERHEAD_BYTES 1024 /* of a delivery's header beside attributes and body */
@@ -27,6 +28,7 @@ struct deliver {
     const core_item_t *items[FIELDS_LIST_MAX];
     span_t records[FIELDS_LIST_MAX]; /* in raw */
     span_t merged[FIELDS_LIST_MAX];  /* in attrs; len 0: those of the record */
+    message_digests_t digests[FIELDS_LIST_MAX];
     size_t count;
 };
 
@@ -174,7 +176,9 @@ static bool fill(deliver_t *d, size_t at, const deliver_request_t *q, wire_deliv
     *out = (wire_delivery_t){.receipt = bytes_from(item->receipt, item->receipt_len),
                              .record = item->record,
                              .receives = item->receives,
-                             .first_receive_us = item->first_receive_us};
+                             .first_receive_us = item->first_receive_us,
+                             .sent_us = item->sent_us,
+                             .message = item->message};
     if (!record_decode(raw, d->record, &err)) {
         leave_out(d, item->record, &err);
         return false;
@@ -200,6 +204,13 @@ static bool fill(deliver_t *d, size_t at, const deliver_request_t *q, wire_deliv
 }
 
 /* -- a portion ----------------------------------------------------------------------------------- */
+static void put_digests(wire_delivery_t *out, message_digests_t *digests)
+{
+    message_digests(out->body, out->attrs, digests);
+    out->md5_body = bytes_cstr(digests->body);
+    out->md5_attributes = bytes_cstr(digests->attributes);
+}
+
 static uint32_t fill_all(deliver_t *d, const deliver_request_t *q, wire_delivery_t *out)
 {
     uint32_t filled = 0;
@@ -208,17 +219,24 @@ static uint32_t fill_all(deliver_t *d, const deliver_request_t *q, wire_delivery
     for (size_t i = 0; i < d->count; i++)
         if (fill(d, i, q, &out[filled]))
             kept[filled++] = d->merged[i];
-    for (uint32_t i = 0; i < filled; i++) /* only now does d->attrs stand still */
+    for (uint32_t i = 0; i < filled; i++) { /* only now does d->attrs stand still */
         if (kept[i].len > 0)
             out[i].attrs = bytes_from(d->attrs.data + kept[i].at, kept[i].len);
+        if (q->digests)
+            put_digests(&out[i], &d->digests[i]);
+    }
     return filled;
 }
 
 static void put_message(buf_t *out, const wire_delivery_t *m)
 {
-    mp_put_map(out, 8);
+    mp_put_map(out, 10);
     mp_put_cstr(out, "record");
     mp_put_u64(out, m->record);
+    mp_put_cstr(out, "message");
+    mp_put_u64(out, m->message);
+    mp_put_cstr(out, "sent_us");
+    mp_put_i64(out, m->sent_us);
     mp_put_cstr(out, "ingest_us");
     mp_put_i64(out, m->ingest_us);
     mp_put_cstr(out, "receives");

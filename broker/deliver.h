@@ -19,6 +19,7 @@ typedef struct {
     const core_item_t *items;
     size_t count;
     const uint8_t *extras; /* what the items' extra_at counts from */
+    bool digests;          /* RECEIVED: with MD5 sums */
     bytes_t select;        /* RECEIVED: attributes wanted, as core_out_t has them; empty: all */
 } deliver_request_t;
 

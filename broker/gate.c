@@ -107,6 +107,7 @@ static deliver_request_t request_of(const core_out_t *out, const core_effects_t 
         .items = effects->items + out->deliver.first,
         .count = out->deliver.count,
         .extras = effects->bytes.data,
+        .digests = out->deliver.digests,
         .select = out->deliver.select_len
                       ? bytes_from(effects->bytes.data + out->deliver.select_at, out->deliver.select_len)
                       : BYTES_NONE};

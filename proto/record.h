@@ -70,7 +70,8 @@
     R(14, NOTE, note, RECORD_ROWS_NOTE, "a remark: start, stop, proof of sync, begin and end of a capture")            \
     R(15, PERMITS, permits, RECORD_ROWS_PERMITS,                                                                       \
       "a bucket's tokens were granted, so that a restart cannot grant twice")                                          \
-    R(16, REPLAY, replay, RECORD_ROWS_REPLAY, "a replay was begun, moved on, paused or ended")
+    R(16, REPLAY, replay, RECORD_ROWS_REPLAY, "a replay was begun, moved on, paused or ended")                         \
+    R(17, MOVE_TASK, move_task, RECORD_ROWS_MOVE_TASK, "a move task began or ended; what it moved stands in MOVE")
 
 #define RECORD_ROWS_PUBLISH(F, L)                                                                                      \
     F(STR, bus, "event bus")                                                                                           \
@@ -109,7 +110,17 @@
     F(U64, receives, "receive count when it left")                                                                     \
     F(I64, sent_us, "time from which retention counts in the new queue")                                               \
     F(STR, group, "as it was")                                                                                         \
-    F(STR, dedup, "in the new queue")
+    F(STR, dedup, "in the new queue")                                                                                  \
+    F(U64, task, "move task (MOVE_TASK record) that did it; 0 for none")
+
+#define RECORD_ROWS_MOVE_TASK(F, L)                                                                                    \
+    F(U64, task, "number: the sequence of the record that began it")                                                   \
+    F(U64, source, "incarnation of the queue that it empties")                                                         \
+    F(U64, to, "incarnation of the queue that it fills; 0: of each message the queue that it came from")               \
+    F(U64, per_second, "messages a second at most")                                                                    \
+    F(U64, state, "1 running, 2 completed, 4 cancelled, 5 failed")                                                     \
+    F(U64, wanted, "messages that were there when it began, and that it moves at most")                                \
+    F(STR, why, "failed: why, in words")
 
 #define RECORD_ROWS_TOPOLOGY(F, L)                                                                                     \
     F(U64, version, "1, 2, 3, …")                                                                                      \
@@ -184,7 +195,7 @@
 RECORD_ENTRIES(RECORD_STRUCT_ENTRY)
 
 #define RECORD_ENUM(number, NAME, name, ROWS, text) RECORD_##NAME = (number),
-typedef enum { RECORD_KINDS(RECORD_ENUM) RECORD_KIND_MAX = 16 } record_kind_t;
+typedef enum { RECORD_KINDS(RECORD_ENUM) RECORD_KIND_MAX = 17 } record_kind_t;
 
 #define RECORD_STRUCT(number, NAME, name, ROWS, text)                                                                  \
     typedef struct {                                                                                                   \

@@ -52,7 +52,10 @@ enum { WIRE_PRIORITY_LIVE = 0, WIRE_PRIORITY_NORMAL = 1, WIRE_PRIORITY_BATCH = 2
     F(U64, record, "sequence of the journal record that holds it; its identity for ever")                              \
     F(BOOL, duplicate, "true when it had been accepted before and was not accepted again")                             \
     F(STR, aws, "error name; empty when accepted")                                                                     \
-    F(STR, message, "error text; empty when accepted")
+    F(STR, message, "error text; empty when accepted")                                                                 \
+    F(STR, md5_body, "MD5OfMessageBody, hex; empty unless SEND asked for digests")                                     \
+    F(STR, md5_attributes, "MD5OfMessageAttributes; empty without any")                                                \
+    F(STR, md5_system_attributes, "MD5OfMessageSystemAttributes; empty without any")
 
 #define WIRE_DELIVERY(F, L)                                                                                            \
     F(BIN, receipt, "handle for SETTLE; empty on a bus subscription, where nothing is to be settled")                  \
@@ -63,7 +66,11 @@ enum { WIRE_PRIORITY_LIVE = 0, WIRE_PRIORITY_NORMAL = 1, WIRE_PRIORITY_BATCH = 2
     F(STR, source, "bus on which it was published, or queue to which it was sent")                                     \
     F(STR, group, "MessageGroupId; empty for none")                                                                    \
     F(MAP, attrs, "the attribute map as published, replay-name added when replayed")                                   \
-    F(BODY, body, "the envelope, or the message; the transformed body where the rule's target has a transformer")
+    F(BODY, body, "the envelope, or the message; the transformed body where the rule's target has a transformer")      \
+    F(I64, sent_us, "SentTimestamp, Unix microseconds: when it entered the queue; 0 on a bus subscription")            \
+    F(U64, message, "the message's identity in its queue: another one than `record` once it was moved")                \
+    F(STR, md5_body, "MD5OfBody, hex; empty unless RECEIVE asked for digests")                                         \
+    F(STR, md5_attributes, "MD5OfMessageAttributes, of those that come along; empty without any")
 
 #define WIRE_SETTLE_ENTRY(F, L)                                                                                        \
     F(BIN, receipt, "from the delivery")                                                                               \
@@ -117,7 +124,8 @@ enum { WIRE_PRIORITY_LIVE = 0, WIRE_PRIORITY_NORMAL = 1, WIRE_PRIORITY_BATCH = 2
     V(23, CANCEL, cancel, "X", WIRE_ROWS_CANCEL, "the caller no longer waits; carried to the worker; never answered")  \
     V(24, PERMIT, permit, "C", WIRE_ROWS_PERMIT, "asks for tokens of a named bucket that all instances share")         \
     V(25, PERMITTED, permitted, "B", WIRE_ROWS_PERMITTED, "answers PERMIT")                                            \
-    V(26, QUEUE, queue, "C", WIRE_ROWS_ADMIN, "administers queues: list info peek create set delete purge redrive")    \
+    V(26, QUEUE, queue, "C", WIRE_ROWS_ADMIN,                                                                          \
+      "administers queues: list info peek create set delete purge redrive tasks cancel")                               \
     V(27, RULE, rule, "C", WIRE_ROWS_ADMIN, "administers rules: list test explain")                                    \
     V(28, TOPOLOGY, topology, "C", WIRE_ROWS_ADMIN, "administers the desired state: show apply export")                \
     V(29, BROKER, broker, "C", WIRE_ROWS_ADMIN,                                                                        \
@@ -171,7 +179,8 @@ enum { WIRE_PRIORITY_LIVE = 0, WIRE_PRIORITY_NORMAL = 1, WIRE_PRIORITY_BATCH = 2
 #define WIRE_ROWS_SEND(F, L)                                                                                           \
     F(STR, queue, "queue")                                                                                             \
     F(U64, producer_seq, "as in PUBLISH")                                                                              \
-    L(send_entry, entries, "messages, in order")
+    L(send_entry, entries, "messages, in order")                                                                       \
+    F(BOOL, digests, "true: answered with MD5 sums of bodies and message attributes")
 
 #define WIRE_ROWS_RECEIVE(F, L)                                                                                        \
     F(STR, queue, "queue")                                                                                             \
@@ -179,7 +188,9 @@ enum { WIRE_PRIORITY_LIVE = 0, WIRE_PRIORITY_NORMAL = 1, WIRE_PRIORITY_BATCH = 2
     F(U64, wait_ms, "WaitTimeSeconds in milliseconds")                                                                 \
     F(I64, visibility_ms, "VisibilityTimeout in milliseconds; -1 for the queue's own")                                 \
     F(STR, attempt, "ReceiveRequestAttemptId; empty for none")                                                         \
-    F(MAP, attributes, "attribute selectors; nil for all")
+    F(MAP, attributes, "attribute selectors; nil for all")                                                             \
+    F(BOOL, queue_wait, "true: the queue's ReceiveMessageWaitTimeSeconds instead of wait_ms")                          \
+    F(BOOL, digests, "true: with MD5 sums of bodies and message attributes")
 
 #define WIRE_ROWS_RECEIVED(F, L) L(delivery, deliveries, "messages")
 

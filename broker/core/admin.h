@@ -8,7 +8,10 @@
  *             set       admin    queue     attributes that change      queue
  *             delete    admin    queue     -                           {messages}: how many were in it
  *             purge     admin    queue     -                           {count}
- *             redrive                                                  UNIMPLEMENTED
+ *             redrive   admin    queue     to (queue), rate (500),     task: begun, or what would be
+ *                                          dry_run (boolean)
+ *             tasks     observe  queue     -                           [task]: the newest 10, newest first
+ *             cancel    admin    handle    -                           task
  *   RULE      list      observe  bus or ""  -                          [rule]
  *             test      observe  bus       body: envelope              [rule]: those that match, disabled ones too
  *             explain                                                  UNIMPLEMENTED
@@ -33,7 +36,9 @@
  *   queue:  {name, incarnation, visible, in_flight, delayed, bytes, oldest_us, consumers, fifo, from_topology,
  *           attributes: {SQS names}}; of info besides `holders`: [{record, receives, until_us, session, name}], the
  *           first 100: who has what, and until when
- *   rule:   {name, bus, state, pattern: JSON as text, targets: [{id, queue, state}]} */
+ *   task:   {task, state, source, to, rate, wanted, moved, began_us, ended_us, why}; task: the handle, of a running
+ * one; to: "" for the queues that the messages came from rule:   {name, bus, state, pattern: JSON as text, targets:
+ * [{id, queue, state}]} */
 #ifndef BROKER_CORE_ADMIN_H
 #define BROKER_CORE_ADMIN_H
 
@@ -60,6 +65,9 @@ bool admin_queue_peek(core_t *core, const admin_request_t *request, buf_t *out, 
 bool admin_queue_create(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
 bool admin_queue_set(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
 bool admin_queue_delete(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
+bool admin_queue_redrive(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
+bool admin_queue_tasks(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
+bool admin_queue_cancel(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
 bool admin_queue_purge(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
 bool admin_rule_list(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
 bool admin_rule_test(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);

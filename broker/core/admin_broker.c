@@ -54,6 +54,7 @@ static uint32_t stats_put(const core_stats_t *stats, buf_t *out)
         STAT(released),
         STAT(rejected),
         STAT(dead_lettered),
+        STAT(redriven),
         STAT(expired),
         STAT(dropped),
         STAT(duplicates),

@@ -7,6 +7,7 @@
 #include "broker/core/ledger.h"
 #include "broker/core/message.h"
 #include "broker/core/queue.h"
+#include "broker/core/redrive.h"
 #include "broker/core/session.h"
 #include "proto/msgpack.h"
 
@@ -150,17 +151,31 @@ static bool redrive_check(const core_t *core, bytes_t name, const queue_attribut
     if (!attributes->max_receives)
         return true;
     const queue_t *dead = queue_find(core, bytes_cstr(attributes->dead_letters));
-    if (dead && dead->attributes.is_fifo == attributes->is_fifo && !bytes_eq_cstr(name, attributes->dead_letters))
-        return true;
-    return error_set(err, STATUS_INVALID_ARGUMENT, "InvalidParameterValue",
-                     "The dead-letter queue \"%s\" must exist, be another queue, and be of the same type.",
-                     attributes->dead_letters);
+    if (!dead || dead->attributes.is_fifo != attributes->is_fifo || bytes_eq_cstr(name, attributes->dead_letters))
+        return error_set(err, STATUS_INVALID_ARGUMENT, "InvalidParameterValue",
+                         "The dead-letter queue \"%s\" must exist, be another queue, and be of the same type.",
+                         attributes->dead_letters);
+    return redrive_allows(&dead->attributes, name) ||
+           error_set(err, STATUS_INVALID_ARGUMENT, "InvalidParameterValue",
+                     "The RedriveAllowPolicy of \"%s\" does not allow \"%.*s\" to use it as its dead-letter queue.",
+                     attributes->dead_letters, BYTES_FMT(name));
 }
 
 static bool attributes_check(const core_t *core, bytes_t name, bytes_t given, queue_attributes_t *read, error_t *err)
 {
     return queue_name_check(name, err) && attributes_read(name, given, read, err) &&
            redrive_check(core, name, read, err);
+}
+
+/* What stands against a queue that is not there yet. */
+static bool new_check(const core_t *core, bytes_t name, error_t *err)
+{
+    if (core->queues.used >= core->limits.queues)
+        return error_set(err, STATUS_RESOURCE_EXHAUSTED, "LimitExceededException", "There are %llu queues already.",
+                         (unsigned long long)core->limits.queues);
+    return !queue_was_deleted(core, name) ||
+           error_set(err, STATUS_FAILED_PRECONDITION, "QueueDeletedRecently",
+                     "A queue \"%.*s\" was deleted a moment ago: its name rests for 60 seconds.", BYTES_FMT(name));
 }
 
 bool admin_queue_create(core_t *core, const admin_request_t *request, buf_t *out, error_t *err)
@@ -172,9 +187,8 @@ bool admin_queue_create(core_t *core, const admin_request_t *request, buf_t *out
     if (queue && memcmp(&queue->attributes, &wanted, sizeof wanted) != 0)
         return error_set(err, STATUS_ALREADY_EXISTS, "QueueNameExists",
                          "Queue \"%s\" exists with other attributes; QUEUE set changes them.", queue->name);
-    if (!queue && core->queues.used >= core->limits.queues)
-        return error_set(err, STATUS_RESOURCE_EXHAUSTED, "LimitExceededException", "There are %llu queues already.",
-                         (unsigned long long)core->limits.queues);
+    if (!queue && !new_check(core, request->name, err))
+        return false;
     if (!queue)
         queue = queue_create(core, request->name, request->args, false);
     queue_put(core, queue, out);
@@ -251,10 +265,21 @@ bool admin_queue_delete(core_t *core, const admin_request_t *request, buf_t *out
     return true;
 }
 
+static bool purge_check(const core_t *core, const queue_t *queue, error_t *err)
+{
+    int64_t left_us = queue->purged_us + QUEUE_PURGE_WINDOW_US - core->now_us;
+    if (!queue->purged_us || left_us <= 0)
+        return true;
+    error_set(err, STATUS_FAILED_PRECONDITION, "PurgeQueueInProgress",
+              "Queue \"%s\" was purged a moment ago: once in 60 seconds is allowed.", queue->name);
+    err->retry_after_ms = (left_us + US_PER_MS - 1) / US_PER_MS;
+    return false;
+}
+
 bool admin_queue_purge(core_t *core, const admin_request_t *request, buf_t *out, error_t *err)
 {
     const queue_t *queue = queue_need(core, request->name, err);
-    if (!queue)
+    if (!queue || !purge_check(core, queue, err))
         return false;
     uint32_t count = queue_messages(queue);
     effects_log(core->out, LOG_WARNING, "queue %s is purged of %u messages by %s", queue->name, count,

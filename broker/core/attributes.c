@@ -3,13 +3,11 @@
 
 #include <stdio.h>
 
-#include "proto/json.h"
+#include "broker/core/redrive.h"
+#include "proto/msgpack.h"
 
 #define AWS_BAD_NAME "InvalidAttributeName"
-#define AWS_BAD_VALUE "InvalidAttributeValue"
 #define AWS_BAD_PARAMETER "InvalidParameterValue"
-#define REDRIVE_RECEIVES_MAX 1000
-#define REDRIVE_POLICY_MAX_BYTES 1024
 #define SHOWN_BYTES 100
 
 typedef struct {
@@ -25,6 +23,7 @@ static const number_rule_t numbers[] = {
     {"DelaySeconds", 0, ATTRIBUTE_DELAY_MAX_S, 0, US_PER_S, PLACE(delay_us)},
     {"MessageRetentionPeriod", 60, 1209600, 345600, US_PER_S, PLACE(retention_us)},
     {"MaximumMessageSize", 1024, 1048576, 1048576, 1, PLACE(max_message_bytes)},
+    {"ReceiveMessageWaitTimeSeconds", 0, ATTRIBUTE_WAIT_MAX_S, 0, US_PER_S, PLACE(receive_wait_us)},
     {"MaximumEventAgeInSeconds", 60, 1209600, 0, US_PER_S, PLACE(max_age_us)},
 };
 _Static_assert(sizeof(((queue_attributes_t *)0)->max_message_bytes) == sizeof(int64_t), "one width for all numbers");
@@ -40,21 +39,11 @@ static const fifo_rule_t fifo_rules[] = {
     {"DeduplicationScope", "queue", "messageGroup", PLACE(dedup_by_group)},
     {"FifoThroughputLimit", "perQueue", "perMessageGroupId", PLACE(limited_by_group)},
 };
-/* Known, and without meaning here: receiving by waiting is a matter of credit. */
-static const char *const ignored_names[] = {"ReceiveMessageWaitTimeSeconds", "RedriveAllowPolicy"};
 
 /* As much of a text from outside as a message should repeat. */
 static bytes_t cut(bytes_t text)
 {
     return bytes_from(text.data, text.len < SHOWN_BYTES ? text.len : SHOWN_BYTES);
-}
-
-static bool in_list(bytes_t name, const char *const *list, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (bytes_eq_cstr(name, list[i]))
-            return true;
-    return false;
 }
 
 bool queue_name_check(bytes_t name, error_t *err)
@@ -74,7 +63,7 @@ bool queue_name_check(bytes_t name, error_t *err)
                      BYTES_FMT(cut(name)), QUEUE_NAME_MAX_BYTES);
 }
 
-static bool number_from(bytes_t value, int64_t *out)
+bool attribute_number(bytes_t value, int64_t *out)
 {
     mp_reader_t r = mp_reader(value);
     mp_token_t token;
@@ -100,50 +89,12 @@ static bool number_from(bytes_t value, int64_t *out)
 static bool number_read(const number_rule_t *rule, bytes_t value, queue_attributes_t *out, error_t *err)
 {
     int64_t number;
-    if (!number_from(value, &number) || number < rule->least || number > rule->most)
-        return error_set(err, STATUS_INVALID_ARGUMENT, AWS_BAD_VALUE, "%s must be an integer from %lld to %lld.",
+    if (!attribute_number(value, &number) || number < rule->least || number > rule->most)
+        return error_set(err, STATUS_INVALID_ARGUMENT, ATTRIBUTE_BAD_VALUE, "%s must be an integer from %lld to %lld.",
                          rule->name, (long long)rule->least, (long long)rule->most);
     number *= rule->scale;
     memcpy((uint8_t *)out + rule->offset, &number, sizeof number);
     return true;
-}
-
-/* The queue's name at the end of an ARN, or the whole text. */
-static bytes_t arn_name(bytes_t arn)
-{
-    for (size_t i = arn.len; i > 0; i--)
-        if (arn.data[i - 1] == ':' || arn.data[i - 1] == '/')
-            return bytes_from(arn.data + i, arn.len - i);
-    return arn;
-}
-
-static bool redrive_read_map(bytes_t map, queue_attributes_t *out, error_t *err)
-{
-    bytes_t arn, count;
-    int64_t receives;
-    if (!mp_map_str(map, "deadLetterTargetArn", &arn) || !queue_name_check(arn_name(arn), NULL))
-        return error_set(err, STATUS_INVALID_ARGUMENT, AWS_BAD_VALUE,
-                         "RedrivePolicy.deadLetterTargetArn must name a queue.");
-    if (!mp_map_find(map, "maxReceiveCount", &count) || !number_from(count, &receives) || receives < 1 ||
-        receives > REDRIVE_RECEIVES_MAX)
-        return error_set(err, STATUS_INVALID_ARGUMENT, AWS_BAD_VALUE,
-                         "RedrivePolicy.maxReceiveCount must be an integer from 1 to %d.", REDRIVE_RECEIVES_MAX);
-    out->max_receives = (uint32_t)receives;
-    return bytes_to_cstr(arn_name(arn), out->dead_letters, sizeof out->dead_letters);
-}
-
-static bool redrive_read(bytes_t value, queue_attributes_t *out, error_t *err)
-{
-    mp_reader_t r = mp_reader(value);
-    bytes_t text;
-    if (!mp_get_str(&r, &text))
-        return redrive_read_map(value, out, err);
-    buf_t map = {0};
-    json_limits_t limits = {.max_bytes = REDRIVE_POLICY_MAX_BYTES};
-    bool ok = json_to_msgpack(text, &limits, &map, err) ? redrive_read_map(buf_bytes(&map), out, err)
-                                                        : error_prefix(err, "RedrivePolicy");
-    buf_free(&map);
-    return ok;
 }
 
 static bool fifo_flag_read(const fifo_rule_t *rule, bytes_t value, queue_attributes_t *out, error_t *err)
@@ -158,8 +109,8 @@ static bool fifo_flag_read(const fifo_rule_t *rule, bytes_t value, queue_attribu
         text = bytes_cstr(token.boolean ? "true" : "false");
     bool yes = bytes_eq_cstr(text, rule->yes);
     if (!yes && !bytes_eq_cstr(text, rule->no))
-        return error_set(err, STATUS_INVALID_ARGUMENT, AWS_BAD_VALUE, "%s must be %s or %s.", rule->name, rule->no,
-                         rule->yes);
+        return error_set(err, STATUS_INVALID_ARGUMENT, ATTRIBUTE_BAD_VALUE, "%s must be %s or %s.", rule->name,
+                         rule->no, rule->yes);
     memcpy((uint8_t *)out + rule->offset, &yes, sizeof yes);
     return true;
 }
@@ -171,7 +122,7 @@ static bool fifo_queue_read(bytes_t value, bool is_fifo, error_t *err)
     bool given = false;
     if (mp_next(&r, &token))
         given = token.type == MP_BOOL ? token.boolean : token.type == MP_STR && bytes_eq_cstr(token.bytes, "true");
-    return given == is_fifo || error_set(err, STATUS_INVALID_ARGUMENT, AWS_BAD_VALUE,
+    return given == is_fifo || error_set(err, STATUS_INVALID_ARGUMENT, ATTRIBUTE_BAD_VALUE,
                                          "FifoQueue must be true exactly when the name ends in .fifo.");
 }
 
@@ -187,8 +138,8 @@ static bool attribute_read(bytes_t name, bytes_t value, queue_attributes_t *out,
     for (size_t i = 0; i < ARRAY_LEN(fifo_rules); i++)
         if (bytes_eq_cstr(name, fifo_rules[i].name))
             return fifo_flag_read(&fifo_rules[i], value, out, err);
-    if (in_list(name, ignored_names, ARRAY_LEN(ignored_names)))
-        return true;
+    if (bytes_eq_cstr(name, "RedriveAllowPolicy"))
+        return redrive_allow_read(value, out, err);
     return error_set(err, STATUS_INVALID_ARGUMENT, AWS_BAD_NAME, "There is no queue attribute \"%.*s\".",
                      BYTES_FMT(cut(name)));
 }
@@ -206,7 +157,7 @@ bool attributes_read(bytes_t name, bytes_t map, queue_attributes_t *out, error_t
     mp_reader_t r = mp_reader(map);
     uint32_t pairs;
     if (!mp_get_map(&r, &pairs))
-        return error_set(err, STATUS_INVALID_ARGUMENT, AWS_BAD_VALUE, "Attributes must be a map.");
+        return error_set(err, STATUS_INVALID_ARGUMENT, ATTRIBUTE_BAD_VALUE, "Attributes must be a map.");
     for (uint32_t i = 0; i < pairs; i++) {
         bytes_t key, value;
         if (!mp_get_str(&r, &key) || !mp_get_raw(&r, &value))
@@ -215,7 +166,7 @@ bool attributes_read(bytes_t name, bytes_t map, queue_attributes_t *out, error_t
             return false;
     }
     return !out->limited_by_group || out->dedup_by_group ||
-           error_set(err, STATUS_INVALID_ARGUMENT, AWS_BAD_VALUE,
+           error_set(err, STATUS_INVALID_ARGUMENT, ATTRIBUTE_BAD_VALUE,
                      "FifoThroughputLimit perMessageGroupId needs DeduplicationScope messageGroup.");
 }
 
@@ -243,14 +194,5 @@ uint32_t attributes_write(buf_t *out, const queue_attributes_t *attributes)
         mp_put_cstr(out, yes ? fifo_rules[i].yes : fifo_rules[i].no);
         pairs++;
     }
-    if (attributes->max_receives) {
-        mp_put_cstr(out, "RedrivePolicy");
-        mp_put_map(out, 2);
-        mp_put_cstr(out, "deadLetterTargetArn");
-        mp_put_cstr(out, attributes->dead_letters);
-        mp_put_cstr(out, "maxReceiveCount");
-        mp_put_u64(out, attributes->max_receives);
-        pairs++;
-    }
-    return pairs;
+    return pairs + redrive_write(out, attributes);
 }

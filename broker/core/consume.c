@@ -87,12 +87,12 @@ static void put_fifo(const message_t *message, const dead_t *dead, attrs_writer_
 void item_attributes(core_t *core, const message_t *message, core_item_t *item)
 {
     const dead_t *dead = message_dead(core, message);
-    if (!dead && !message->group)
+    if ((!dead || dead->is_redriven) && !message->group)
         return;
     buf_t *out = &core->out->bytes;
     size_t at = out->len;
     attrs_writer_t w = attrs_begin(out);
-    if (dead)
+    if (dead && !dead->is_redriven)
         put_dead(core, message, dead, &w);
     if (message->group)
         put_fifo(message, dead, &w);
@@ -108,6 +108,8 @@ void item_fill(core_t *core, const message_t *message, core_item_t *item)
     item->route = message->route == MESSAGE_NO_ROUTE ? CORE_NO_ROUTE : message->route;
     item->receives = message->receives;
     item->first_receive_us = message_first_receive_us(message);
+    item->sent_us = message->sent_us;
+    item->message = message->record;
     item_attributes(core, message, item);
 }
 
@@ -121,7 +123,7 @@ void item_deliver(core_t *core, const queue_t *queue, const message_t *message)
 }
 
 /* -- one turn -------------------------------------------------------------------------------------- */
-static uint32_t first_of(const core_t *core, const queue_t *queue)
+uint32_t consume_first(const core_t *core, const queue_t *queue)
 {
     const group_t *ready = group_at(queue, queue->ready.head);
     return ready ? group_first(core, ready) : queue->visible.head;
@@ -131,7 +133,7 @@ static uint32_t first_of(const core_t *core, const queue_t *queue)
 static uint32_t first_deliverable(core_t *core, const queue_t *queue)
 {
     uint32_t id;
-    while ((id = first_of(core, queue)) != 0 && retire_if_exhausted(core, queue, id))
+    while ((id = consume_first(core, queue)) != 0 && retire_if_exhausted(core, queue, id))
         ;
     return id;
 }
@@ -283,7 +285,7 @@ static void consume_queue(core_t *core, queue_t *queue)
 {
     uint32_t able;
     taker_t taker = {0};
-    while (first_of(core, queue) && queue->in_flight < core->limits.in_flight &&
+    while (consume_first(core, queue) && queue->in_flight < core->limits.in_flight &&
            (able = next_in_turn(core, queue, &taker)) != 0) {
         if (!first_deliverable(core, queue))
             return;

@@ -9,6 +9,9 @@
 /* Delivers from every queue on the touched list until messages or credit are out. */
 void consume_touched(core_t *core);
 
+/* The message that would be delivered next; 0 for none. */
+uint32_t consume_first(const core_t *core, const queue_t *queue);
+
 /* How long a delivery to this queue subscription stays invisible. */
 int64_t consume_visibility_us(const core_t *core, const sub_t *sub);
 

@@ -21,6 +21,7 @@
 #include "broker/core/settle.h"
 #include "broker/core/state.h"
 #include "broker/core/subscription.h"
+#include "broker/core/task.h"
 #include "broker/core/topology.h"
 #include "broker/core/workers.h"
 
@@ -82,6 +83,7 @@ core_t *core_new(const core_config_t *config, error_t *err)
     receives_init(core);
     calls_init(core);
     permits_init(core);
+    tasks_init(core);
     return core;
 }
 
@@ -103,6 +105,7 @@ void core_free(core_t **core)
     attempts_free(c);
     calls_free(c);
     permits_free(c);
+    tasks_free(c);
     sessions_free(c);
     producers_free(c);
     topology_free(c);
@@ -246,6 +249,7 @@ static void timers_in(core_t *core)
     message_promote(core, core->now_us);
     retire_due(core);
     sessions_due(core);
+    tasks_due(core);
     calls_due(core);
     permits_due(core);
 }
@@ -287,7 +291,8 @@ void core_step(core_t *core, int64_t now_us, const core_input_t *input, core_eff
 int64_t core_next_deadline_us(const core_t *core)
 {
     int64_t next_us = retire_next_us(core);
-    int64_t others[] = {sessions_next_us(core), receives_next_us(core), calls_next_us(core), permits_next_us(core)};
+    int64_t others[] = {sessions_next_us(core), receives_next_us(core), tasks_next_us(core), calls_next_us(core),
+                        permits_next_us(core)};
     for (size_t i = 0; i < ARRAY_LEN(others); i++)
         if (others[i] < next_us)
             next_us = others[i];

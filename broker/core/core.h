@@ -95,6 +95,8 @@ typedef struct {
     uint32_t route;  /* which route's transformed body; CORE_NO_ROUTE: the record's own body */
     uint32_t receives;
     int64_t first_receive_us;
+    int64_t sent_us;  /* as its queue counts; 0 on a bus subscription */
+    uint64_t message; /* identity in its queue; 0 on a bus subscription */
     uint8_t receipt[CORE_RECEIPT_BYTES];
     uint8_t receipt_len;          /* 0 on a bus subscription */
     uint32_t extra_at, extra_len; /* in effects->bytes: attributes to add (a msgpack map); len 0 for none */
@@ -113,6 +115,7 @@ typedef struct {
             uint64_t seq;                 /* RECEIVED, RESULT */
             uint64_t sub;                 /* DELIVER */
             size_t first, count;          /* in effects->items */
+            bool digests;                 /* RECEIVED: with MD5 sums */
             size_t select_at, select_len; /* RECEIVED, in effects->bytes: attributes wanted, a msgpack array of
                                              names, `prefix.*` among them; len 0: all */
         } deliver;
@@ -167,7 +170,8 @@ int64_t core_next_deadline_us(const core_t *core);
 typedef struct {
     uint64_t sessions, subscriptions, services;
     uint64_t queues, messages_visible, messages_in_flight, messages_delayed;
-    uint64_t published, sent, delivered, acked, released, rejected, dead_lettered, expired, dropped, duplicates;
+    uint64_t published, sent, delivered, acked, released, rejected, dead_lettered, redriven, expired, dropped,
+        duplicates;
     uint64_t calls, calls_failed, calls_running, calls_waiting;
     uint64_t permits_granted, permits_returned, permits_empty, permits_waiting; /* tokens twice, requests twice */
     uint64_t refused;                                                           /* frames answered with ERROR */

@@ -11,6 +11,7 @@
 #include "broker/core/retire.h"
 #include "broker/core/session.h"
 #include "broker/core/settle.h"
+#include "broker/core/task.h"
 #include "broker/core/topology.h"
 
 /* Answers wait for all records but these: a lost DELIVERED costs a redelivery, a lost SESSION a new session,
@@ -84,6 +85,8 @@ bool ledger_apply(core_t *core, const record_t *record, error_t *err)
         return session_apply(core, record, err);
     case RECORD_PERMITS:
         return permit_apply(core, record, err);
+    case RECORD_MOVE_TASK:
+        return task_apply(core, record, err);
     case RECORD_SCHEDULE:
     case RECORD_CALL:
     case RECORD_REPLY:

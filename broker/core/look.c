@@ -7,6 +7,7 @@
 #include "broker/core/queue.h"
 #include "broker/core/session.h"
 #include "broker/core/state.h"
+#include "broker/core/task.h"
 
 void core_stats(const core_t *core, core_stats_t *out)
 {
@@ -78,7 +79,8 @@ static uint64_t message_digest(const core_t *core, const message_t *m)
     const group_t *group = group_at(pool_get(&core->queues, m->queue), m->group);
     if (group)
         digest = map_mix(digest, map_hash_bytes(bytes_cstr(group->name)));
-    return dead ? map_mix(digest, map_mix((uint64_t)dead->moved_us, dead->receives)) : digest;
+    return dead ? map_mix(digest, map_mix((uint64_t)dead->moved_us, (uint64_t)dead->receives << 1 | dead->is_redriven))
+                : digest;
 }
 
 static uint64_t queue_digest(const core_t *core, const queue_t *queue)
@@ -86,6 +88,7 @@ static uint64_t queue_digest(const core_t *core, const queue_t *queue)
     uint64_t digest = map_mix(queue->incarnation, map_hash_bytes(bytes_cstr(queue->name)));
     digest = map_mix(digest, map_hash_bytes(buf_bytes(&queue->given)));
     digest = map_mix(digest, map_mix(queue->in_flight, queue->delayed));
+    digest = map_mix(digest, (uint64_t)queue->purged_us);
     uint64_t unordered = 0; /* the order within groups is in their digest */
     for (uint32_t id = visible_first(core, queue); id; id = visible_next(core, queue, id)) {
         uint64_t one = message_digest(core, message_at(core, id));
@@ -111,6 +114,8 @@ uint64_t core_digest(const core_t *core)
     digest = map_mix(digest, map_mix(core->topology.version, map_hash_bytes(bytes_cstr(core->topology.sha256))));
     digest = map_mix(digest, producers_digest(core));
     digest = map_mix(digest, permits_digest(core));
+    digest = map_mix(digest, tasks_digest(core));
+    digest = map_mix(digest, dedup_digest(&core->deleted, core->now_us - QUEUE_DELETED_WINDOW_US));
     uint64_t unordered = 0;
     for (uint32_t id = pool_next(&core->queues, 0); id; id = pool_next(&core->queues, id))
         unordered += queue_digest(core, pool_get(&core->queues, id));

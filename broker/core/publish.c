@@ -16,6 +16,7 @@
 #include "broker/core/topology.h"
 #include "proto/attrs.h"
 #include "proto/envelope.h"
+#include "proto/message_attributes.h"
 #include "proto/msgpack.h"
 
 #define DEDUP_SEPARATOR 0x1f /* ASCII's unit separator: a record's strings carry no NUL */
@@ -250,26 +251,36 @@ static bool standard_check(const queue_t *queue, const wire_send_entry_t *entry,
                      "MessageDeduplicationId belongs to FIFO queues; \"%s\" is none.", queue->name);
 }
 
+/* SQS: a system attribute does not count. */
+static size_t system_bytes(const wire_send_entry_t *entry)
+{
+    bytes_t value;
+    return attrs_str(entry->attrs, ATTR_AWS_TRACE_HEADER, &value) ? strlen(ATTR_AWS_TRACE_HEADER) + value.len : 0;
+}
+
 static bool message_check(const queue_t *queue, const wire_send_entry_t *entry, error_t *err)
 {
     const int64_t most_ms = ATTRIBUTE_DELAY_MAX_S * INT64_C(1000);
     if (entry->delay_ms < -1 || entry->delay_ms > most_ms)
         return error_set(err, STATUS_INVALID_ARGUMENT, "InvalidParameterValue",
                          "delay_ms must be from 0 to %lld, or -1 for the queue's own.", (long long)most_ms);
-    if (!attrs_check(entry->attrs, err))
+    if (entry->attrs.len && (!attrs_check(entry->attrs, err) || !message_attributes_check(entry->attrs, err)))
         return false;
     if (entry->body.len == 0)
         return error_set(err, STATUS_INVALID_ARGUMENT, "MissingParameter", "A message must not be empty.");
     size_t bytes = entry->body.len + entry->attrs.len;
-    if (bytes > queue->attributes.max_message_bytes)
+    if (bytes > queue->attributes.max_message_bytes &&
+        bytes - system_bytes(entry) > queue->attributes.max_message_bytes)
         return error_set(err, STATUS_INVALID_ARGUMENT, "MessageTooLong",
                          "The message and its attributes have %zu bytes; queue \"%s\" takes %llu.", bytes, queue->name,
                          (unsigned long long)queue->attributes.max_message_bytes);
     if (!(queue->attributes.is_fifo ? fifo_check : standard_check)(queue, entry, err))
         return false;
     error_t why;
-    return mp_validate(entry->body, &why) || error_set(err, STATUS_INVALID_ARGUMENT, "InvalidMessageContents",
-                                                       "The message is not one msgpack value: %s", why.message);
+    if (!mp_validate(entry->body, &why))
+        return error_set(err, STATUS_INVALID_ARGUMENT, "InvalidMessageContents",
+                         "The message is not one msgpack value: %s", why.message);
+    return message_body_check(entry->body, err);
 }
 
 typedef struct {
@@ -345,6 +356,14 @@ static bool send_one(core_t *core, send_t *s, const wire_send_entry_t *entry, wi
     return true;
 }
 
+static void result_digests(wire_result_entry_t *out, const wire_send_entry_t *entry, message_digests_t *digests)
+{
+    message_digests(entry->body, entry->attrs, digests);
+    out->md5_body = bytes_cstr(digests->body);
+    out->md5_attributes = bytes_cstr(digests->attributes);
+    out->md5_system_attributes = bytes_cstr(digests->system_attributes);
+}
+
 void publish_handle_send(core_t *core, session_t *session, const wire_msg_t *msg)
 {
     queue_t *queue;
@@ -353,16 +372,22 @@ void publish_handle_send(core_t *core, session_t *session, const wire_msg_t *msg
         answer_refuse(core, session->peer, msg->seq, &err);
         return;
     }
+    uint32_t count = msg->send.entries.count;
     wire_published_t *results = memory_new(1, sizeof *results);
+    message_digests_t *digests = msg->send.digests ? memory_new(count + 1, sizeof *digests) : NULL;
     buf_t texts = {0};
-    for (uint32_t i = 0; i < msg->send.entries.count; i++) {
+    for (uint32_t i = 0; i < count; i++) {
+        const wire_send_entry_t *entry = &msg->send.entries.items[i];
         wire_result_entry_t *out = &results->results.items[results->results.count++];
         send_t s = {.session = session, .queue = queue, .seq = entry_seq(msg->send.producer_seq, i)};
-        if (!send_one(core, &s, &msg->send.entries.items[i], out, &err))
+        if (!send_one(core, &s, entry, out, &err))
             result_refused(out, &err, &texts);
+        else if (digests)
+            result_digests(out, entry, &digests[i]);
     }
     results_send(core, session, WIRE_SENT, results, &texts);
     buf_free(&texts);
+    free(digests);
     free(results);
 }
 

@@ -8,7 +8,9 @@
 #include "broker/core/ledger.h"
 #include "broker/core/message.h"
 #include "broker/core/receive.h"
+#include "broker/core/redrive.h"
 #include "broker/core/subscription.h"
+#include "broker/core/task.h"
 
 static bool queue_is_named(const void *ctx, uint32_t id, const void *key)
 {
@@ -45,7 +47,14 @@ queue_t *queue_need(const core_t *core, bytes_t name, error_t *err)
 
 queue_t *queue_dead_letters(const core_t *core, const queue_t *queue)
 {
-    return queue->attributes.max_receives ? queue_find(core, bytes_cstr(queue->attributes.dead_letters)) : NULL;
+    queue_t *dead =
+        queue->attributes.max_receives ? queue_find(core, bytes_cstr(queue->attributes.dead_letters)) : NULL;
+    return dead && redrive_allows(&dead->attributes, bytes_cstr(queue->name)) ? dead : NULL;
+}
+
+bool queue_was_deleted(const core_t *core, bytes_t name)
+{
+    return dedup_find(&core->deleted, name, core->now_us - QUEUE_DELETED_WINDOW_US) != 0;
 }
 
 uint32_t queue_messages(const queue_t *queue)
@@ -117,6 +126,7 @@ static void queue_free(queue_t *queue)
 {
     free(queue->name);
     buf_free(&queue->given);
+    ids_free(&queue->tasks);
     ids_free(&queue->subs);
     groups_free(queue);
     dedup_free(&queue->dedup);
@@ -126,6 +136,7 @@ static void queue_free(queue_t *queue)
 static void queue_remove(core_t *core, queue_t *queue)
 {
     message_purge(core, queue);
+    tasks_end_of_queue(core, queue);
     subscription_end_of_queue(core, queue);
     receives_end_of_queue(core, queue);
     if (queue->is_touched)
@@ -134,6 +145,13 @@ static void queue_remove(core_t *core, queue_t *queue)
     map_drop(&core->queues_by_incarnation, map_hash_pair(queue->incarnation, 0), queue->id);
     pool_drop(&core->queues, queue->id);
     queue_free(queue);
+}
+
+static void deleted_remember(core_t *core, const record_t *record)
+{
+    int64_t since_us = record->ingest_us - QUEUE_DELETED_WINDOW_US;
+    if (!dedup_find(&core->deleted, record->queue.name, since_us))
+        dedup_add(&core->deleted, record->queue.name, record->seq, record->ingest_us, since_us);
 }
 
 bool queue_apply(core_t *core, const record_t *record, error_t *err)
@@ -160,6 +178,7 @@ bool queue_apply(core_t *core, const record_t *record, error_t *err)
             message_redelay(core, queue);
         return true;
     case QUEUE_DELETED:
+        deleted_remember(core, record);
         queue_remove(core, queue);
         return true;
     default:
@@ -169,10 +188,11 @@ bool queue_apply(core_t *core, const record_t *record, error_t *err)
 
 bool queue_apply_purge(core_t *core, const record_t *record, error_t *err)
 {
-    const queue_t *queue = queue_by_incarnation(core, record->purge.queue);
+    queue_t *queue = queue_by_incarnation(core, record->purge.queue);
     if (!queue)
         return ledger_misfit(err, record, "queue", record->purge.queue);
     message_purge(core, queue);
+    queue->purged_us = record->ingest_us;
     return true;
 }
 
@@ -184,4 +204,5 @@ void queues_free(core_t *core)
     map_free(&core->queues_by_name);
     map_free(&core->queues_by_incarnation);
     ids_free(&core->touched);
+    dedup_free(&core->deleted);
 }

@@ -6,6 +6,10 @@
 
 #include "broker/core/state.h"
 
+/* SQS: a queue is purged once in so long, and a name rests for so long after DeleteQueue. */
+#define QUEUE_PURGE_WINDOW_US (60 * US_PER_S)
+#define QUEUE_DELETED_WINDOW_US (60 * US_PER_S)
+
 enum { QUEUE_CREATED = 1, QUEUE_SET = 2, QUEUE_DELETED = 3 }; /* QUEUE record, op */
 
 queue_t *queue_find(const core_t *core, bytes_t name);                   /* NULL for none */
@@ -13,8 +17,11 @@ queue_t *queue_by_incarnation(const core_t *core, uint64_t incarnation); /* NULL
 /* NULL with QueueDoesNotExist when there is none. */
 MUST_USE queue_t *queue_need(const core_t *core, bytes_t name, error_t *err);
 
-/* The queue its dead letters go to; NULL when it names none, or one that is gone. */
+/* The queue its dead letters go to; NULL when it names none, one that is gone, or one that takes none from it. */
 queue_t *queue_dead_letters(const core_t *core, const queue_t *queue);
+
+/* True when a queue of this name was deleted within QUEUE_DELETED_WINDOW_US. */
+bool queue_was_deleted(const core_t *core, bytes_t name);
 
 uint32_t queue_messages(const queue_t *queue); /* in all states */
 

@@ -137,9 +137,9 @@ static bool numbers_check(const wire_receive_t *r, error_t *err)
     if (r->max < 1 || r->max > RECEIVE_MESSAGES_MAX)
         return error_set(err, STATUS_INVALID_ARGUMENT, "InvalidParameterValue", "RECEIVE.max must be from 1 to %d.",
                          RECEIVE_MESSAGES_MAX);
-    if (r->wait_ms > RECEIVE_WAIT_MAX_S * UINT64_C(1000))
+    if (r->wait_ms > ATTRIBUTE_WAIT_MAX_S * UINT64_C(1000))
         return error_set(err, STATUS_INVALID_ARGUMENT, "InvalidParameterValue",
-                         "RECEIVE.wait_ms must be from 0 to %d000.", RECEIVE_WAIT_MAX_S);
+                         "RECEIVE.wait_ms must be from 0 to %d000.", ATTRIBUTE_WAIT_MAX_S);
     if (r->visibility_ms < -1 || r->visibility_ms > ATTRIBUTE_VISIBILITY_MAX_S * INT64_C(1000))
         return error_set(err, STATUS_INVALID_ARGUMENT, "InvalidParameterValue",
                          "visibility_ms must be from 0 to %d000, or -1 for the queue's own.",
@@ -188,6 +188,7 @@ static void receive_reply(core_t *core, receive_t *receive, size_t first, size_t
     out->deliver.seq = receive->seq;
     out->deliver.first = first;
     out->deliver.count = count;
+    out->deliver.digests = receive->digests;
     out->deliver.select_at = select_at;
     out->deliver.select_len = receive->select.len;
     receive_end(core, receive);
@@ -229,8 +230,10 @@ void receive_handle(core_t *core, session_t *session, const wire_msg_t *msg)
     receive->queue = queue->id;
     receive->seq = msg->seq;
     receive->most = (uint32_t)r->max;
+    receive->digests = r->digests;
     receive->visibility_us = r->visibility_ms < 0 ? -1 : r->visibility_ms * US_PER_MS;
-    receive->timer_us = core->now_us + (int64_t)r->wait_ms * US_PER_MS;
+    receive->timer_us =
+        core->now_us + (r->queue_wait ? queue->attributes.receive_wait_us : (int64_t)r->wait_ms * US_PER_MS);
     buf_append_bytes(&receive->select, select);
     buf_append_bytes(&receive->attempt, r->attempt);
     if (receive->select.failed || receive->attempt.failed)

@@ -8,7 +8,6 @@
 #include "broker/core/state.h"
 
 #define RECEIVE_MESSAGES_MAX 10 /* SQS: MaxNumberOfMessages */
-#define RECEIVE_WAIT_MAX_S 20   /* SQS: WaitTimeSeconds */
 
 void receives_init(core_t *core);
 void receives_free(core_t *core);

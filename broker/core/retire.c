@@ -8,6 +8,7 @@
 #include "broker/core/message.h"
 #include "broker/core/queue.h"
 #include "broker/core/settle.h"
+#include "broker/core/task.h"
 
 /* -- words ----------------------------------------------------------------------------------------- */
 static const struct {
@@ -44,8 +45,9 @@ typedef struct {
  * begins anew. What left for its age would be too old at once there. */
 static int64_t moved_sent_us(const core_t *core, const message_t *m, const queue_t *to, const char *reason)
 {
-    bool aged = strcmp(reason, RETIRE_EXPIRED) == 0 || strcmp(reason, RETIRE_MAX_AGE) == 0;
-    return aged || (to && to->attributes.is_fifo) ? core->now_us : m->sent_us;
+    bool anew = strcmp(reason, RETIRE_EXPIRED) == 0 || strcmp(reason, RETIRE_MAX_AGE) == 0 ||
+                strcmp(reason, RETIRE_REDRIVE) == 0;
+    return anew || (to && to->attributes.is_fifo) ? core->now_us : m->sent_us;
 }
 
 /* The group's name may go with its last message while the record is applied: the record needs its own. */
@@ -61,7 +63,7 @@ static void moved_group(const queue_t *from, const queue_t *to, const message_t 
     out->dedup = bytes_cstr(names->dedup);
 }
 
-void retire_move(core_t *core, uint32_t id, const queue_t *to, const char *reason, bytes_t detail)
+static void move_write(core_t *core, uint32_t id, const queue_t *to, const char *reason, bytes_t detail, uint64_t task)
 {
     const message_t *m = message_at(core, id);
     const queue_t *from = pool_get(&core->queues, m->queue);
@@ -80,13 +82,25 @@ void retire_move(core_t *core, uint32_t id, const queue_t *to, const char *reaso
         .detail = bytes_cstr(kept),
         .receives = m->receives,
         .sent_us = moved_sent_us(core, m, to, reason),
+        .task = task,
     };
     moved_group(from, to, m, &core->record->move, &names);
     (void)ledger_write(core, RECORD_MOVE);
+}
+
+void retire_move(core_t *core, uint32_t id, const queue_t *to, const char *reason, bytes_t detail)
+{
+    move_write(core, id, to, reason, detail, 0);
     if (to)
         core->stats.dead_lettered++;
     else
         core->stats.dropped++;
+}
+
+void retire_redrive(core_t *core, uint32_t id, const queue_t *to, uint64_t task)
+{
+    move_write(core, id, to, RETIRE_REDRIVE, BYTES_NONE, task);
+    core->stats.redriven++;
 }
 
 bool retire_is_exhausted(const core_t *core, const queue_t *queue, const message_t *message)
@@ -122,6 +136,7 @@ static uint32_t dead_make(core_t *core, const record_move_t *r, const queue_t *f
                               .reason = name_keep(core, r->reason),
                               .receives = (uint32_t)r->receives,
                               .moved_us = moved_us,
+                              .is_redriven = r->task != 0,
                           },
                           r->detail);
 }
@@ -136,6 +151,8 @@ bool retire_apply(core_t *core, const record_t *record, error_t *err)
         return ledger_misfit(err, record, "message", r->record);
     if (r->to && !to)
         return ledger_misfit(err, record, "queue", r->to);
+    if (r->task && !task_count_move(core, r->task))
+        return ledger_misfit(err, record, "task", r->task);
     message_t moved = *message_at(core, id);
     message_remove(core, id);
     if (!to)
@@ -186,10 +203,6 @@ static void due_return(core_t *core)
     }
     settle_flush(core);
     core->stats.released += core->scratch.count;
-    for (uint32_t i = 0; i < core->scratch.count; i++) {
-        uint32_t id = core->scratch.items[i];
-        (void)retire_if_exhausted(core, pool_get(&core->queues, message_at(core, id)->queue), id);
-    }
 }
 
 static void log_expired(core_t *core, const queue_t *queue, const queue_t *to, uint32_t count)

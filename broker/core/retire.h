@@ -11,14 +11,19 @@
 #define RETIRE_MAX_RECEIVES "max-receives"
 #define RETIRE_EXPIRED "expired"
 #define RETIRE_MAX_AGE "max-age"
+#define RETIRE_REDRIVE "redrive"
 #define RETIRE_DETAIL_MAX_BYTES 256 /* of the consumer's words; the rest is cut */
 
-/* True when it has been received as often as its queue's redrive policy allows. */
+/* True when it has been received as often as its queue's redrive policy allows: one more would be too many, and moves
+ * it instead (SQS). */
 bool retire_is_exhausted(const core_t *core, const queue_t *queue, const message_t *message);
 /* Moves it if so; the message is gone then. */
 bool retire_if_exhausted(core_t *core, const queue_t *queue, uint32_t id);
 /* Moves a message to `to`, or drops it when that is NULL. */
 void retire_move(core_t *core, uint32_t id, const queue_t *to, const char *reason, bytes_t detail);
+
+/* Moves a message that waits for a move task, as a new one. */
+void retire_redrive(core_t *core, uint32_t id, const queue_t *to, uint64_t task);
 
 /* Deliveries that ran out and messages too old. */
 void retire_due(core_t *core);

@@ -93,11 +93,20 @@ static bool settle_find(core_t *core, settle_t *s, const wire_settle_entry_t *en
     }
     s->allowed = s->queue;
     s->id = message_find(core, s->queue->id, s->receipt.record);
-    if (s->id && message_at(core, s->id)->receives > s->receipt.receives) {
-        *refused = status_refused(STATUS_INVALID_ARGUMENT, "ReceiptHandleIsInvalid",
-                                  "The message has been received again since; its newer receipt counts.");
+    return true;
+}
+
+/* SQS: to delete under a receipt of before succeeds on a standard queue and changes nothing; all else, and everything
+ * on a FIFO queue, is refused. */
+static bool is_superseded(const core_t *core, const settle_t *s, uint64_t action, wire_status_entry_t *status)
+{
+    static const char received_again[] = "The message has been received again since; its newer receipt counts.";
+    if (!s->id || message_at(core, s->id)->receives <= s->receipt.receives)
         return false;
-    }
+    if (action == WIRE_ACK && !s->queue->attributes.is_fifo)
+        *status = (wire_status_entry_t){.message = bytes_cstr(received_again)};
+    else
+        *status = status_refused(STATUS_INVALID_ARGUMENT, "ReceiptHandleIsInvalid", received_again);
     return true;
 }
 
@@ -138,11 +147,6 @@ static wire_status_entry_t settle_release(core_t *core, const settle_t *s, int64
         return not_in_flight();
     settle_note(core, s->queue, message_at(core, s->id), WIRE_RELEASE, delay_us ? core->now_us + delay_us : 0);
     core->stats.released++;
-    if (retire_is_exhausted(core, s->queue, message_at(core, s->id))) {
-        settle_flush(core);
-        (void)retire_if_exhausted(core, s->queue, s->id);
-        core->record->settled.entries.count = 0;
-    }
     return (wire_status_entry_t){0};
 }
 
@@ -186,7 +190,7 @@ static wire_status_entry_t settle_extend(core_t *core, const settle_t *s, int64_
 static wire_status_entry_t settle_one(core_t *core, settle_t *s, const wire_settle_entry_t *entry)
 {
     wire_status_entry_t refused;
-    if (!settle_find(core, s, entry, &refused))
+    if (!settle_find(core, s, entry, &refused) || is_superseded(core, s, entry->action, &refused))
         return refused;
     if (entry->delay_ms < 0 || entry->delay_ms > ATTRIBUTE_VISIBILITY_MAX_S * INT64_C(1000))
         return status_refused(STATUS_INVALID_ARGUMENT, "InvalidParameterValue",

@@ -22,7 +22,9 @@
     K(10, SESSION, session, SNAPSHOT_ROWS_SESSION, "a session")                                                        \
     K(11, MESSAGE, message, SNAPSHOT_ROWS_MESSAGE, "a message in a queue; those of one queue in its order")            \
     K(12, MOVED, moved, SNAPSHOT_ROWS_MOVED, "where the message before it came from, for one that was moved")          \
-    K(13, END, end, SNAPSHOT_ROWS_END, "the last item")
+    K(13, END, end, SNAPSHOT_ROWS_END, "the last item")                                                                \
+    K(14, DELETED, deleted, SNAPSHOT_ROWS_DELETED, "a queue's name that rests since it was deleted, oldest first")     \
+    K(15, MOVE_TASK, move_task, SNAPSHOT_ROWS_MOVE_TASK, "a move task; those of one queue oldest first")
 
 #define SNAPSHOT_ROWS_CORE(F, L)                                                                                       \
     F(U64, newest_record, "sequence of the newest record that is in it")                                               \
@@ -37,7 +39,8 @@
     F(U64, queue, "incarnation")                                                                                       \
     F(STR, name, "queue name")                                                                                         \
     F(BOOL, from_topology, "true: owned by the topology file")                                                         \
-    F(MAP, attributes, "SQS attribute names and values as they were set")
+    F(MAP, attributes, "SQS attribute names and values as they were set")                                              \
+    F(I64, purged_us, "when it was purged last; 0: never")
 
 #define SNAPSHOT_ROWS_KEY(F, L)                                                                                        \
     F(U64, record, "record it stands for")                                                                             \
@@ -96,14 +99,32 @@
     F(U64, reason, "NAME of why")                                                                                      \
     F(U64, receives, "receive count when it left")                                                                     \
     F(I64, moved_us, "when")                                                                                           \
-    F(STR, detail, "the consumer's words, where it gave any")
+    F(STR, detail, "the consumer's words, where it gave any")                                                          \
+    F(BOOL, redriven, "true: by a move task")
+
+#define SNAPSHOT_ROWS_DELETED(F, L)                                                                                    \
+    F(STR, name, "queue name")                                                                                         \
+    F(U64, record, "record that deleted it")                                                                           \
+    F(I64, at_us, "when")
+
+#define SNAPSHOT_ROWS_MOVE_TASK(F, L)                                                                                  \
+    F(U64, task, "number: the record that began it")                                                                   \
+    F(U64, source, "incarnation of the queue that it empties")                                                         \
+    F(U64, to, "incarnation of the queue that it fills; 0: each message's origin")                                     \
+    F(U64, per_second, "messages a second at most")                                                                    \
+    F(U64, state, "1 running, 2 completed, 4 cancelled, 5 failed")                                                     \
+    F(I64, began_us, "when")                                                                                           \
+    F(I64, ended_us, "when; 0: it runs")                                                                               \
+    F(U64, wanted, "messages that it moves at most")                                                                   \
+    F(U64, moved, "messages moved so far")                                                                             \
+    F(STR, why, "failed: why")
 
 #define SNAPSHOT_ROWS_END(F, L) F(U64, items, "number of items, this one not counted")
 
 /* -- what comes of the table ---------------------------------------------------------------------- */
 #define SNAPSHOT_LIST_MEMBER(entry, member, text) /* no item holds a list */
 #define SNAPSHOT_ENUM(number, NAME, name, ROWS, text) SNAPSHOT_##NAME = (number),
-typedef enum { SNAPSHOT_ITEMS(SNAPSHOT_ENUM) SNAPSHOT_KIND_MAX = 13 } snapshot_kind_t;
+typedef enum { SNAPSHOT_ITEMS(SNAPSHOT_ENUM) SNAPSHOT_KIND_MAX = 15 } snapshot_kind_t;
 
 #define SNAPSHOT_STRUCT(number, NAME, name, ROWS, text)                                                                \
     typedef struct {                                                                                                   \

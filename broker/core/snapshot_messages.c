@@ -18,6 +18,7 @@ static void save_moved(snapshot_save_t *save, const dead_t *dead)
                                      .reason = dead->reason,
                                      .receives = dead->receives,
                                      .moved_us = dead->moved_us,
+                                     .redriven = dead->is_redriven,
                                      .detail = bytes_cstr(dead->detail)});
 }
 
@@ -177,7 +178,8 @@ bool snapshot_load_moved(snapshot_load_t *load, const snapshot_moved_t *item, er
                                        .source = (uint32_t)item->source,
                                        .reason = (uint32_t)item->reason,
                                        .receives = (uint32_t)item->receives,
-                                       .moved_us = item->moved_us},
+                                       .moved_us = item->moved_us,
+                                       .is_redriven = item->redriven},
                              item->detail);
     return true;
 }

@@ -57,6 +57,12 @@ MUST_USE bool snapshot_load_key(snapshot_load_t *load, const snapshot_key_t *ite
 /* The key that is `nth` oldest of a window. */
 void snapshot_save_key(snapshot_save_t *save, const dedup_t *dedup, uint32_t nth);
 
+/* snapshot_tasks.c */
+uint64_t snapshot_save_deleted(snapshot_save_t *save, uint64_t at);
+uint64_t snapshot_save_tasks(snapshot_save_t *save, uint64_t at);
+MUST_USE bool snapshot_load_deleted(snapshot_load_t *load, const snapshot_deleted_t *item, error_t *err);
+MUST_USE bool snapshot_load_task(snapshot_load_t *load, const snapshot_move_task_t *item, error_t *err);
+
 /* snapshot_topology.c */
 uint64_t snapshot_save_topology(snapshot_save_t *save, uint64_t at);
 uint64_t snapshot_save_targets(snapshot_save_t *save, uint64_t at);

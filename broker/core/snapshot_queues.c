@@ -75,7 +75,8 @@ static void save_queue(snapshot_save_t *save, const queue_t *queue)
                  &(snapshot_queue_t){.queue = queue->incarnation,
                                      .name = bytes_cstr(queue->name),
                                      .from_topology = queue->from_topology,
-                                     .attributes = buf_bytes(&queue->given)});
+                                     .attributes = buf_bytes(&queue->given),
+                                     .purged_us = queue->purged_us});
 }
 
 uint64_t snapshot_save_queues(snapshot_save_t *save, uint64_t at)
@@ -98,7 +99,7 @@ bool snapshot_load_queue(snapshot_load_t *load, const snapshot_queue_t *item, er
 {
     core_t *core = load->core;
     if (item->queue < 1 || item->queue > core->newest_queue || queue_by_incarnation(core, item->queue) ||
-        queue_find(core, item->name))
+        queue_find(core, item->name) || !snapshot_time_is_good(item->purged_us))
         return snapshot_misfit(err, SNAPSHOT_QUEUE, "its number or name is taken, or not known:", item->queue);
     core->record->seq = core->next_seq - 1;
     core->record->kind = RECORD_QUEUE;
@@ -109,6 +110,8 @@ bool snapshot_load_queue(snapshot_load_t *load, const snapshot_queue_t *item, er
                                            .attributes = item->attributes};
     if (!queue_apply(core, core->record, err))
         return false;
-    load->keys = &queue_by_incarnation(core, item->queue)->dedup;
+    queue_t *queue = queue_by_incarnation(core, item->queue);
+    queue->purged_us = item->purged_us;
+    load->keys = &queue->dedup;
     return true;
 }

@@ -66,7 +66,8 @@ typedef struct {
     uint32_t reason;       /* names */
     uint32_t receives;     /* when it left */
     int64_t moved_us;
-    char *detail; /* NULL for none */
+    bool is_redriven; /* by a move task: it is new where it is, and nobody's dead letter */
+    char *detail;     /* NULL for none */
 } dead_t;
 
 typedef struct {
@@ -93,17 +94,26 @@ typedef struct {
 
 /* -- queues -------------------------------------------------------------------------------------- */
 #define QUEUE_NAME_MAX_BYTES 80
+#define REDRIVE_SOURCES_MAX 10 /* SQS: RedriveAllowPolicy */
+
+typedef char queue_name_t[QUEUE_NAME_MAX_BYTES + 1];
+
+typedef enum { REDRIVE_ALLOW_ALL, REDRIVE_DENY_ALL, REDRIVE_BY_QUEUE } redrive_permission_t;
 
 typedef struct {
     int64_t visibility_us, delay_us, retention_us;
-    int64_t max_age_us; /* 0: none */
+    int64_t max_age_us;      /* 0: none */
+    int64_t receive_wait_us; /* of a RECEIVE that asks for the queue's own */
     uint64_t max_message_bytes;
     uint32_t max_receives; /* 0: no redrive policy */
     bool is_fifo;
-    bool content_dedup;                          /* ContentBasedDeduplication */
-    bool dedup_by_group;                         /* DeduplicationScope messageGroup */
-    bool limited_by_group;                       /* FifoThroughputLimit perMessageGroupId: kept, nothing is throttled */
-    char dead_letters[QUEUE_NAME_MAX_BYTES + 1]; /* queue; empty: none */
+    bool content_dedup;                      /* ContentBasedDeduplication */
+    bool dedup_by_group;                     /* DeduplicationScope messageGroup */
+    bool limited_by_group;                   /* FifoThroughputLimit perMessageGroupId: kept, nothing is throttled */
+    queue_name_t dead_letters;               /* queue; empty: none */
+    redrive_permission_t redrive_permission; /* whose dead letters it takes */
+    uint32_t redrive_source_count;
+    queue_name_t redrive_sources[REDRIVE_SOURCES_MAX];
 } queue_attributes_t;
 
 typedef struct {
@@ -121,10 +131,40 @@ typedef struct {
     dedup_t dedup;
     uint32_t in_flight, delayed;
     uint64_t bytes;
+    int64_t purged_us; /* newest PURGE; 0: never */
+    ids_t tasks;       /* move tasks that empty it, oldest first */
     ids_t subs;        /* consumers */
     chain_t receives;  /* RECEIVEs that wait, in their order */
     uint32_t sub_turn; /* whose turn it is: a subscription's, or behind the last that of the first RECEIVE */
 } queue_t;
+
+/* -- move tasks ----------------------------------------------------------------------------------- */
+typedef enum { /* SQS's; CANCELLING, which is 3, is over in the same moment */
+               TASK_RUNNING = 1,
+               TASK_COMPLETED = 2,
+               TASK_CANCELLED = 4,
+               TASK_FAILED = 5,
+} task_state_t;
+
+typedef struct {
+    uint32_t id;
+    uint64_t number; /* of the record that began it */
+    uint64_t source; /* incarnation */
+    uint64_t to;     /* incarnation; 0: of each message the queue that it came from */
+    uint32_t per_second;
+    task_state_t state;
+    int64_t began_us, ended_us;
+    uint64_t wanted, moved;
+    char *why;        /* failed; else NULL */
+    int64_t timer_us; /* RUNNING: when it may move more; not durable */
+    uint32_t heap_at;
+} task_t;
+
+typedef struct {
+    pool_t all;
+    map_t by_number;
+    heap_t timers; /* RUNNING ones */
+} tasks_t;
 
 /* -- sessions and what they hold ------------------------------------------------------------------ */
 typedef enum {
@@ -230,6 +270,7 @@ typedef struct {
     int64_t timer_us;      /* when the wait is over */
     uint32_t heap_at;
     uint32_t prev, next; /* in the queue's line */
+    bool digests;        /* with MD5 sums */
     buf_t select;        /* names of attributes wanted, a msgpack array; empty: all */
     buf_t attempt;       /* ReceiveRequestAttemptId; empty: none */
 } receive_t;
@@ -430,8 +471,10 @@ struct core {
     pool_t queues;
     map_t queues_by_name, queues_by_incarnation;
     uint64_t newest_queue; /* incarnation */
+    dedup_t deleted;       /* names of queues that were deleted within QUEUE_DELETED_WINDOW_US */
     ids_t touched;         /* queues that may have something to deliver */
-    pool_t names;          /* char *, never forgotten: few */
+    tasks_t tasks;
+    pool_t names; /* char *, never forgotten: few */
     map_t names_by_text;
     sessions_t sessions;
     producers_t producers;

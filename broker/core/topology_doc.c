@@ -6,6 +6,7 @@
 
 #include "broker/core/attributes.h"
 #include "broker/core/group.h"
+#include "broker/core/redrive.h"
 #include "proto/msgpack.h"
 
 #define MEMBERS_MAX 12
@@ -344,6 +345,10 @@ static bool queues_check(const topology_doc_t *doc, error_t *err)
         if (dead->read.is_fifo != queue->read.is_fifo)
             return error_set(err, STATUS_INVALID_ARGUMENT, "ValidationException",
                              "Topology, queue \"%.*s\": a queue and its dead-letter queue must be of one type.",
+                             BYTES_FMT(queue->name));
+        if (!redrive_allows(&dead->read, queue->name))
+            return error_set(err, STATUS_INVALID_ARGUMENT, "ValidationException",
+                             "Topology, queue \"%.*s\": the RedriveAllowPolicy of its dead-letter queue excludes it.",
                              BYTES_FMT(queue->name));
     }
     return true;

@@ -134,6 +134,8 @@ static void refused(client_t *client, const wire_error_t *error)
         client_lose(client);
         return;
     }
+    if (bytes_eq_cstr(error->name, "PurgeQueueInProgress"))
+        return; /* too early, and nothing was done */
     (void)trace_violated(&client->sim->trace, "%s was refused with %.*s: %.*s", client->name, BYTES_FMT(error->name),
                          BYTES_FMT(error->message));
 }

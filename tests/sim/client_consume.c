@@ -147,7 +147,7 @@ static void settled_one(client_t *client, const choice_t *choice, const wire_sta
                                  BYTES_FMT(status->aws));
         return;
     }
-    if (choice->action == WIRE_ACK) {
+    if (choice->action == WIRE_ACK && !status->message.len) { /* else another one has it: it stays */
         (void)!model_claim_acked(&sim->model, bytes_from(choice->receipt, CORE_RECEIPT_BYTES));
         sim->tally->acked++;
     }

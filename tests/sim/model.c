@@ -6,6 +6,7 @@
 #include "proto/msgpack.h"
 
 #define S INT64_C(1000000)
+#define PURGE_WINDOW_US (60 * S)
 
 const model_rule_t model_rules[MODEL_QUEUES] = {
     {"work", 5 * S, 0, 345600 * S, 3, 4},      {"aged", 3 * S, 0, 60 * S, 9, 4},
@@ -344,6 +345,9 @@ static bool fold_purge(model_t *model, const record_t *record)
     if (queue < 0 || !model->may_be_purged[queue])
         return trace_violated(model->trace, "a queue was purged (record %llu), and nobody asked for it",
                               (unsigned long long)record->seq);
+    if (model->purged_us[queue] && record->ingest_us < model->purged_us[queue] + PURGE_WINDOW_US)
+        return trace_violated(model->trace, "queue %s was purged twice within 60 seconds", model_rules[queue].name);
+    model->purged_us[queue] = record->ingest_us;
     for (size_t i = model->messages.count; i-- > 0;) {
         if (model->messages.items[i].queue != queue)
             continue;
@@ -449,6 +453,7 @@ void model_forget(model_t *model)
     model->log.count = model->messages.count = model->deliveries.count = model->sessions.count = 0;
     model->topology = -1;
     memset(model->queues, 0, sizeof model->queues);
+    memset(model->purged_us, 0, sizeof model->purged_us);
 }
 
 static bool claim_holds(model_t *model, const model_claim_t *c)

@@ -124,7 +124,7 @@ static void a_delivery_not_settled_in_time_comes_again_and_counts(void **state)
     assert_int_equal(again.receives, 2);
     assert_int_equal(again.record, first.record);
     assert_int_equal(again.first_receive_us, first.first_receive_us);
-    assert_int_equal(rig_settle(rig, 2, &first, WIRE_ACK, 0), STATUS_INVALID_ARGUMENT);
+    assert_int_equal(rig_settle(rig, 2, &first, WIRE_EXTEND, 1000), STATUS_INVALID_ARGUMENT);
     assert_int_equal(rig_settle(rig, 2, &again, WIRE_ACK, 0), 0);
     assert_int_equal(rig_settle(rig, 2, &again, WIRE_ACK, 0), 0);
     assert_int_equal(rig_settle(rig, 2, &again, WIRE_EXTEND, 1000), STATUS_FAILED_PRECONDITION);

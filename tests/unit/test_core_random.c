@@ -55,6 +55,7 @@ typedef struct {
     uint64_t records, acked, moved, dropped, released, restarts, crashes, resumed, duplicates, snapshots;
     uint64_t received, received_none;
     uint64_t fifo_sent, fifo_duplicates, fifo_checks;
+    uint64_t purges_refused;
 } tally_t;
 
 typedef struct {
@@ -83,6 +84,7 @@ typedef struct {
     uint64_t synced;                              /* records that a crash cannot take */
     uint64_t receive_seq, receive_peer[RECEIVES]; /* by seq: who waits; 0: answered */
     int64_t receive_until_us[RECEIVES];
+    int64_t purged_us[ARRAY_LEN(queues)];
     uint64_t fifo_record[5][FIFO_IDS];
     int64_t fifo_us[5][FIFO_IDS];
 } sim_t;
@@ -568,7 +570,8 @@ static void do_settle(sim_t *sim)
     const wire_msg_t *msg = rig_expect(&sim->rig, client->peer, WIRE_SETTLED);
     assert_int_equal(msg->settled.results.count, settle->entries.count);
     for (uint32_t i = 0; i < settle->entries.count; i++)
-        if (settle->entries.items[i].action == WIRE_ACK && msg->settled.results.items[i].status == 0)
+        if (settle->entries.items[i].action == WIRE_ACK && msg->settled.results.items[i].status == 0 &&
+            !msg->settled.results.items[i].message.len) /* else another one has it: it stays */
             *acked_at(sim, &items[i]) = 1;
     collect(sim);
     free(settle);
@@ -579,10 +582,13 @@ static void do_purge(sim_t *sim)
     client_t *client = some_client(sim);
     if (!client || random_below(&sim->random, 40))
         return;
+    uint64_t queue = random_below(&sim->random, ARRAY_LEN(queues));
     rig_send(&sim->rig, client->peer, WIRE_QUEUE, 6,
-             &(wire_queue_t){.op = BYTES_LIT("purge"),
-                             .name = bytes_cstr(queues[random_below(&sim->random, ARRAY_LEN(queues))])});
-    (void)rig_expect(&sim->rig, client->peer, WIRE_RESULT);
+             &(wire_queue_t){.op = BYTES_LIT("purge"), .name = bytes_cstr(queues[queue])});
+    bool is_early = sim->purged_us[queue] && sim->rig.now_us < sim->purged_us[queue] + 60 * S;
+    (void)rig_expect(&sim->rig, client->peer, is_early ? WIRE_ERROR : WIRE_RESULT);
+    sim->purged_us[queue] = is_early ? sim->purged_us[queue] : sim->rig.now_us;
+    sim->tally->purges_refused += is_early;
     collect(sim);
 }
 

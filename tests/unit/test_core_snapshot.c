@@ -36,7 +36,14 @@ static void send_to_line(rig_t *rig, const char *group, const char *dedup)
     free(send);
 }
 
-/* Something of every kind: in flight, delayed, dead, visible; keys; a producer; two sessions. */
+static void ask_queue(rig_t *rig, const char *op, const char *name)
+{
+    rig_send(rig, 1, WIRE_QUEUE, 6, &(wire_queue_t){.op = bytes_cstr(op), .name = bytes_cstr(name)});
+    (void)rig_expect(rig, 1, WIRE_RESULT);
+}
+
+/* Something of every kind: in flight, delayed, dead, visible; keys; a producer; two sessions; a deleted queue, a
+ * purged one, and a move task. */
 static void open_world(rig_t *rig)
 {
     rig_open(rig, NULL);
@@ -60,6 +67,12 @@ static void open_world(rig_t *rig)
     rig_subscribe_queue(rig, 2, 2, "line.fifo", 1);
     assert_non_null(rig_deliver(rig, 2));
     rig_subscribe_queue(rig, 2, 3, "dead", 1);
+    ask_queue(rig, "create", "brief");
+    ask_queue(rig, "delete", "brief");
+    ask_queue(rig, "purge", "line.fifo");
+    send_to_line(rig, "three", "fourth");
+    (void)rig_send_message(rig, 1, "dead", "dead");
+    ask_queue(rig, "redrive", "dead");
 }
 
 static core_t *load(const rig_t *rig, bytes_t snapshot, error_t *err)
