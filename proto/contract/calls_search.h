@@ -54,8 +54,8 @@
     HOPS_ROW(X, T)
 
 #define BRIDGE_STATUS_RESPONSE_ROWS(X, T)                                                                              \
-    X(T, state, "state", STR, REQ, ENUM("unconfigured", "connected", "failing"),                                       \
-      "unconfigured: no AWS endpoint or credentials given")                                                            \
+    X(T, state, "state", STR, REQ, ENUM("unconfigured", "untried", "connected", "failing"),                            \
+      "unconfigured: no AWS credentials given; untried: nothing was sent yet; else how the latest request went")       \
     X(T, endpoint, "endpoint", STR, OPT, LEN(1, 2048), "where events go")                                              \
     X(T, region, "region", STR, OPT, LEN(1, 64), "AWS region")                                                         \
     X(T, events_out, "events_out", I64, REQ, RANGE(0, INT64_MAX), "events accepted by EventBridge since the start")    \
@@ -66,6 +66,7 @@
     X(T, in_flight, "in_flight", I64, REQ, RANGE(0, INT64_MAX), "sent and not answered yet")                           \
     X(T, last_error, "last_error", STR, OPT, LEN(1, 512), "the latest failure")                                        \
     X(T, last_error_at, "last_error_at", STR, OPT, FORMAT(RFC3339), "when")                                            \
+    X(T, last_success_at, "last_success_at", STR, OPT, FORMAT(RFC3339), "when EventBridge last answered a request")    \
     HOPS_ROW(X, T)
 
 #define SEARCH_SCHEMAS(S)                                                                                              \

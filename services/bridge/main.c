@@ -26,16 +26,24 @@ static void on_event(void *ctx, bus_delivery_t *delivery)
     sender_take(app->sender, delivery);
 }
 
+static const char *state_name(const sender_status_t *s)
+{
+    if (!s->is_configured)
+        return "unconfigured";
+    if (s->is_failing)
+        return "failing";
+    return s->last_success_us ? "connected" : "untried";
+}
+
 static void on_status(void *ctx, bus_request_t *request)
 {
     app_t *app = ctx;
     int64_t began_us = clock_mono_us();
     sender_status_t s;
-    char at[TIMEFMT_US_BYTES];
+    char error_at[TIMEFMT_US_BYTES], success_at[TIMEFMT_US_BYTES];
     sender_status(app->sender, &s);
-    const char *state = !s.is_configured ? "unconfigured" : s.is_failing ? "failing" : "connected";
     bridge_status_response_t response = {
-        .state = bytes_cstr(state), .events_out = (int64_t)s.sent, .in_flight = (int64_t)s.in_flight};
+        .state = bytes_cstr(state_name(&s)), .events_out = (int64_t)s.sent, .in_flight = (int64_t)s.in_flight};
     if (s.endpoint[0])
         SCHEMA_SET(&response, endpoint, bytes_cstr(s.endpoint));
     if (app->aws)
@@ -43,9 +51,13 @@ static void on_status(void *ctx, bus_request_t *request)
     SCHEMA_SET(&response, events_looped, (int64_t)s.looped);
     SCHEMA_SET(&response, events_refused, (int64_t)s.refused);
     if (s.last_error_us) {
-        timefmt_us(s.last_error_us, at);
+        timefmt_us(s.last_error_us, error_at);
         SCHEMA_SET(&response, last_error, bytes_cstr(s.last_error));
-        SCHEMA_SET(&response, last_error_at, bytes_cstr(at));
+        SCHEMA_SET(&response, last_error_at, bytes_cstr(error_at));
+    }
+    if (s.last_success_us) {
+        timefmt_us(s.last_success_us, success_at);
+        SCHEMA_SET(&response, last_success_at, bytes_cstr(success_at));
     }
     hop_t hop = {.service = BYTES_LIT("bridge"),
                  .operation = BYTES_LIT(CALL_BRIDGE_STATUS),

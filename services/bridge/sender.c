@@ -70,6 +70,7 @@ static void batch_answered(batch_t *batch, const entry_answer_t *answers)
 {
     sender_t *self = batch->sender;
     self->status.is_failing = false;
+    self->status.last_success_us = clock_wall_us();
     for (size_t i = 0; i < batch->count; i++) {
         char why[400];
         (void)snprintf(why, sizeof why, "EventBridge: %s: %s", answers[i].code, answers[i].message);

@@ -24,8 +24,9 @@ typedef struct {
     uint64_t sent, looped, refused, in_flight;
     char endpoint[512];
     char last_error[512];
-    int64_t last_error_us; /* Unix; 0 for none */
-    bool is_failing;       /* the latest request failed */
+    int64_t last_error_us;   /* Unix; 0 for none */
+    int64_t last_success_us; /* when a request was last answered; Unix; 0 for never */
+    bool is_failing;         /* the latest request failed */
     bool is_configured;
 } sender_status_t;
 

@@ -14,6 +14,12 @@ static bool contains(bytes_t text, const char *what)
     return text.len && memmem(text.data, text.len, what, strlen(what)) != NULL;
 }
 
+/* What the entry does not have is empty. */
+static bool has_zero(bytes_t text)
+{
+    return text.len && memchr(text.data, 0, text.len) != NULL;
+}
+
 static bool is_blank(bytes_t text)
 {
     static const char wide[] = "\xE3\x80\x80"; /* U+3000, the blank of Japanese keyboards */
@@ -45,6 +51,8 @@ const char *gate_check(const book_t *book, int64_t now_us)
 {
     if (is_blank(book->title))
         return "title: blank";
+    if (has_zero(book->title) || has_zero(book->title_kana) || has_zero(book->title_en) || has_zero(book->status))
+        return "title: a zero byte, which no database keeps as text";
     if (contains(book->title, REPLACEMENT_CHARACTER))
         return "title: has characters that were lost in decoding";
     if (contains(book->title, "???"))

@@ -323,16 +323,17 @@ static void on_noting(void *ctx, const PGresult *result, const error_t *err)
 
 static void stock_note(app_t *app, bus_delivery_t *delivery, const inventory_change_t *change)
 {
-    stock_line_t line = {.isbn = change->isbn,
-                         .warehouse_code = change->warehouse_code,
-                         .quantity = change->new_quantity,
-                         .status = change->has_stock_status ? change->stock_status : BYTES_LIT("unknown")};
+    store_stock_t line = {.isbn = change->isbn,
+                          .warehouse_code = change->warehouse_code,
+                          .quantity = change->new_quantity,
+                          .status = change->has_stock_status ? change->stock_status : BYTES_LIT("unknown"),
+                          .version = change->version};
     pg_tx_t *tx = pg_begin(service_pg(app->service));
     if (!tx) {
         bus_release(service_bus(app->service), delivery, RETRY_MS, "the database takes no more work");
         return;
     }
-    store_stock(tx, &line, change->version, on_noting, app);
+    store_stock(tx, &line, 1, on_noting, app);
     pg_tx_commit(tx, on_stock_noted, work_new(app, NULL, delivery));
 }
 

@@ -1,8 +1,13 @@
-/* run.h: one loading of the catalogue: page after page from the ERP, then each page's stock.
+/* run.h: one loading of the catalogue: page after page from the ERP, and each page's stock.
  *
- * At most one run goes on over all instances; its owner holds a lease, renewed with every page, and another
- * takes the run over at its checkpoint when the lease has run out. What the ERP cannot answer now is asked
- * again for RUN_PATIENCE_MS, with growing pauses, then the run fails, and the next one resumes it. */
+ * The steps overlap, so that the ERP's pace is what bounds a run: while a page is kept the next is asked for, and the
+ * stock of up to RUN_STOCK_AHEAD pages is under way. A page is kept in order, with the checkpoint and a note of the
+ * stock that is due; stock is kept in any order, and its note struck off.
+ *
+ * At most one run goes on over all instances; its owner holds a lease, renewed as long as it lives, and another
+ * takes the run over at its checkpoint, with the stock that is due, when the lease has run out. What the ERP cannot
+ * answer now is asked again for RUN_PATIENCE_MS, with growing pauses, then the run fails, and the next one resumes it.
+ */
 #ifndef SYNC_RECONCILER_RUN_H
 #define SYNC_RECONCILER_RUN_H
 
@@ -10,6 +15,7 @@
 #include "kit/service.h"
 
 #define RUN_PAGE_SIZE 200       /* books; also the most that erp.stock.batch takes */
+#define RUN_STOCK_AHEAD 4       /* pages whose stock is awaited; with so many no further page is asked for */
 #define RUN_PATIENCE_MS 600000  /* without a single answer of the ERP */
 #define RUN_TAKE_EVERY_MS 10000 /* looks for a run that lost its owner */
 

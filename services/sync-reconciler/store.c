@@ -1,12 +1,5 @@
-/* store.c: the statements behind store.h. */
+/* store.c: the tables, the statements of runs and catalog.get; those of pages are in store_page.c. */
 #include "services/sync-reconciler/store.h"
-
-#include <inttypes.h>
-
-#include "kit/clock.h"
-#include "kit/sigv4.h" /* SHA-256 in hex */
-#include "kit/text.h"
-#include "proto/timefmt.h"
 
 static const char migration_1[] =
     "CREATE TABLE book (isbn text PRIMARY KEY, title_key text NOT NULL, kana_key text, en_key text, volume integer,"
@@ -28,7 +21,12 @@ static const char migration_1[] =
     "CREATE TABLE outbox (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, detail_type text NOT NULL, detail bytea"
     " NOT NULL, dedup text NOT NULL, at_us bigint NOT NULL);";
 
-const pg_migration_t store_migrations[] = {{1, "catalogue, quarantine, stock, runs", migration_1}};
+static const char migration_2[] =
+    "CREATE TABLE stock_due (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, books bigint NOT NULL,"
+    " request bytea NOT NULL);";
+
+const pg_migration_t store_migrations[] = {{1, "catalogue, quarantine, stock, runs", migration_1},
+                                           {2, "stock that is still to be read", migration_2}};
 const size_t store_migration_count = ARRAY_LEN(store_migrations);
 
 /* -- runs ----------------------------------------------------------------------------------------- */
@@ -86,156 +84,11 @@ void store_run_finish(pg_t *pg, const char *run_id, const char *instance, const 
 
 void store_run_note(pg_t *pg, const char *run_id, const char *instance, const char *error, pg_done_fn fn, void *ctx)
 {
-    const pg_param_t params[] = {PG_TEXT(run_id), PG_TEXT(instance), PG_TEXT(error)};
+    const pg_param_t params[] = {PG_TEXT(run_id), PG_TEXT(instance), error ? PG_TEXT(error) : PG_NULL};
     pg_query(pg,
-             "UPDATE run SET error = $3, leased_until = now() + interval '" STORE_LEASE_S " seconds'"
+             "UPDATE run SET error = coalesce($3, error), leased_until = now() + interval '" STORE_LEASE_S " seconds'"
              " WHERE run_id = $1 AND owner = $2 AND state = 'running' RETURNING run_id",
              params, ARRAY_LEN(params), fn, ctx);
-}
-
-/* -- a page --------------------------------------------------------------------------------------- */
-static void hash_part(buf_t *out, bytes_t text)
-{
-    buf_append_bytes(out, text);
-    buf_append_byte(out, 0);
-}
-
-/* Over what a reader or a search would notice; not the price, nor when it was written. */
-static void text_hash(const book_t *b, char out[SIGV4_HEX_CHARS + 1])
-{
-    buf_t all = {0};
-    hash_part(&all, b->title);
-    hash_part(&all, b->has_title_kana ? b->title_kana : BYTES_NONE);
-    hash_part(&all, b->has_title_en ? b->title_en : BYTES_NONE);
-    hash_part(&all, b->has_publisher ? b->publisher : BYTES_NONE);
-    hash_part(&all, b->has_synopsis ? b->synopsis : BYTES_NONE);
-    hash_part(&all, b->has_volume_label ? b->volume_label : BYTES_NONE);
-    buf_printf(&all, "%" PRId64, b->has_volume ? b->volume : -1);
-    for (uint32_t i = 0; b->has_creators && i < b->creators.count; i++)
-        hash_part(&all, b->creators.items[i]);
-    for (uint32_t i = 0; b->has_genres && i < b->genres.count; i++)
-        hash_part(&all, b->genres.items[i]);
-    sigv4_sha256_hex(buf_bytes(&all), out);
-    buf_free(&all);
-}
-
-static void detail_pack(buf_t *out, const book_t *book, bytes_t body, const char *update_type, const char *now)
-{
-    catalog_update_t update = {
-        .product_id = book->isbn,
-        .title = book->title,
-        .update_type = bytes_cstr(update_type),
-        .timestamp = bytes_cstr(now),
-    };
-    SCHEMA_SET(&update, isbn, book->isbn);
-    SCHEMA_SET(&update, data, body);
-    if (book->has_version)
-        SCHEMA_SET(&update, version, book->version);
-    error_t err;
-    if (!catalog_update_pack(out, &update, &err))
-        out->failed = true; /* cannot be: every part was unpacked under the same limits */
-}
-
-void store_book(pg_tx_t *tx, const book_t *book, bytes_t body, const char *run_id, pg_done_fn fn, void *ctx)
-{
-    static const char sql[] =
-        "WITH old AS (SELECT text_hash, price_jpy, status, version FROM book WHERE isbn = $1),"
-        " kept AS (INSERT INTO book AS b (isbn, title_key, kana_key, en_key, volume, price_jpy, status, version,"
-        " text_hash, body, run_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
-        " ON CONFLICT (isbn) DO UPDATE SET title_key = excluded.title_key, kana_key = excluded.kana_key, en_key ="
-        " excluded.en_key, volume = excluded.volume, price_jpy = excluded.price_jpy, status = excluded.status, version "
-        "="
-        " excluded.version, text_hash = excluded.text_hash, body = excluded.body, run_id = excluded.run_id, changed_at "
-        "="
-        " now() WHERE b.version <= excluded.version AND b.body <> excluded.body RETURNING 1),"
-        " kind AS (SELECT CASE WHEN old.text_hash IS NULL THEN 'new_release'"
-        " WHEN $7 = 'discontinued' AND old.status <> $7 THEN 'discontinued'"
-        " WHEN old.text_hash <> $9 OR (old.status = 'discontinued' AND $7 <> old.status) THEN 'new_release'"
-        " WHEN old.price_jpy IS DISTINCT FROM $6::bigint THEN 'price_change' END AS kind FROM kept LEFT JOIN old ON "
-        "true),"
-        " told AS (INSERT INTO outbox (detail_type, detail, dedup, at_us)"
-        " SELECT 'CatalogUpdate.' || kind, CASE kind WHEN 'new_release' THEN $12::bytea WHEN 'discontinued' THEN"
-        " $13::bytea ELSE $14::bytea END, $1 || '/' || kind || '/' || $8::bigint::text || '/' || substr($9, 1, 16) || "
-        "'/' ||"
-        " coalesce($6::bigint::text, ''), $15 FROM kind WHERE kind IS NOT NULL)"
-        " UPDATE run SET changed = changed + 1 WHERE run_id = $11 AND EXISTS (SELECT 1 FROM kept)";
-    buf_t keys[3] = {{0}, {0}, {0}}, details[3] = {{0}, {0}, {0}};
-    static const char *const kinds[] = {"new_release", "discontinued", "price_change"};
-    char hash[SIGV4_HEX_CHARS + 1], now[TIMEFMT_US_BYTES];
-    int64_t now_us = clock_wall_us();
-    timefmt_us(now_us, now);
-    text_hash(book, hash);
-    text_key(&keys[0], book->title);
-    text_key(&keys[1], book->has_title_kana ? book->title_kana : BYTES_NONE);
-    text_key(&keys[2], book->has_title_en ? book->title_en : BYTES_NONE);
-    for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
-        detail_pack(&details[i], book, body, kinds[i], now);
-    const pg_param_t params[] = {
-        PG_STR(book->isbn),
-        pg_param_text(buf_bytes(&keys[0])),
-        pg_param_text_or_null(buf_bytes(&keys[1])),
-        pg_param_text_or_null(buf_bytes(&keys[2])),
-        book->has_volume ? PG_I64(book->volume) : PG_NULL,
-        book->has_price_jpy ? PG_I64(book->price_jpy) : PG_NULL,
-        book->has_status ? PG_STR(book->status) : PG_TEXT("active"),
-        PG_I64(book->has_version ? book->version : 0),
-        PG_TEXT(hash),
-        PG_BYTES(body),
-        PG_TEXT(run_id),
-        PG_BYTES(buf_bytes(&details[0])),
-        PG_BYTES(buf_bytes(&details[1])),
-        PG_BYTES(buf_bytes(&details[2])),
-        PG_I64(now_us),
-    };
-    pg_tx_query(tx, sql, params, ARRAY_LEN(params), fn, ctx);
-    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-        buf_free(&keys[i]);
-        buf_free(&details[i]);
-    }
-}
-
-void store_quarantine(pg_tx_t *tx, bytes_t key, bytes_t reason, bytes_t raw, const char *run_id, pg_done_fn fn,
-                      void *ctx)
-{
-    const pg_param_t params[] = {pg_param_text(key), pg_param_text(reason), pg_param_text_or_null(raw),
-                                 PG_TEXT(run_id)};
-    pg_tx_query(tx,
-                "INSERT INTO quarantine (key, reason, raw, run_id) VALUES ($1, $2, $3, $4) ON CONFLICT (key, run_id)"
-                " DO UPDATE SET reason = excluded.reason, raw = excluded.raw, at = now()",
-                params, ARRAY_LEN(params), fn, ctx);
-}
-
-void store_checkpoint(pg_tx_t *tx, const store_checkpoint_t *c, pg_done_fn fn, void *ctx)
-{
-    const pg_param_t params[] = {
-        PG_TEXT(c->run_id),       PG_TEXT(c->instance),
-        pg_param_text(c->cursor), c->total >= 0 ? PG_I64(c->total) : PG_NULL,
-        PG_I64(c->done),          PG_I64(c->quarantined),
-    };
-    pg_tx_query(tx,
-                "UPDATE run SET cursor = $3, total = coalesce($4::bigint, total), done = done + $5, quarantined ="
-                " quarantined + $6, error = NULL, leased_until = now() + interval '" STORE_LEASE_S " seconds'"
-                " WHERE run_id = $1 AND owner = $2 AND state = 'running' RETURNING done",
-                params, ARRAY_LEN(params), fn, ctx);
-}
-
-/* -- stock ---------------------------------------------------------------------------------------- */
-void store_stock(pg_tx_t *tx, const stock_line_t *line, int64_t version, pg_done_fn fn, void *ctx)
-{
-    const pg_param_t params[] = {PG_STR(line->isbn), PG_STR(line->warehouse_code), PG_I64(line->quantity),
-                                 PG_STR(line->status), PG_I64(version)};
-    pg_tx_query(tx,
-                "INSERT INTO stock AS s (isbn, warehouse_code, quantity, status, version) VALUES ($1, $2, $3, $4, $5)"
-                " ON CONFLICT (isbn, warehouse_code) DO UPDATE SET quantity = excluded.quantity, status ="
-                " excluded.status, version = excluded.version, at = now() WHERE s.version < excluded.version",
-                params, ARRAY_LEN(params), fn, ctx);
-}
-
-void store_stock_done(pg_tx_t *tx, const char *run_id, int64_t books, pg_done_fn fn, void *ctx)
-{
-    const pg_param_t params[] = {PG_TEXT(run_id), PG_I64(books)};
-    pg_tx_query(tx, "UPDATE run SET stock_done = stock_done + $2 WHERE run_id = $1", params, ARRAY_LEN(params), fn,
-                ctx);
 }
 
 /* -- catalog.get ---------------------------------------------------------------------------------- */

@@ -1,12 +1,14 @@
 /* store.h: catalogue, quarantine, stock as last read, and runs, in PostgreSQL.
  *
- * A page of the catalogue is one transaction: its books, what was held back, the events that follow, and the
- * checkpoint behind it. So a run that died goes on at its last page, and nothing is told twice. */
+ * A page of the catalogue is one transaction: its books, what was held back, the events that follow, a note of the
+ * stock that is to be read, and the checkpoint behind it. The stock of a page is another: its lines, and the note is
+ * gone. So a run that died goes on at its last page, nothing is told twice, and no page's stock is forgotten. */
 #ifndef SYNC_RECONCILER_STORE_H
 #define SYNC_RECONCILER_STORE_H
 
 #include "kit/outbox.h"
 #include "kit/pg.h"
+#include "kit/sigv4.h"
 #include "proto/contract.h"
 
 extern const pg_migration_t store_migrations[];
@@ -42,16 +44,36 @@ void store_run_find(pg_t *pg, bytes_t run_id, pg_done_fn fn, void *ctx);
 /* True in column 0 when a run was completed at any time. */
 void store_run_any_completed(pg_t *pg, pg_done_fn fn, void *ctx);
 void store_run_finish(pg_t *pg, const char *run_id, const char *instance, const char *error, pg_done_fn fn, void *ctx);
-/* Notes what the run waits for, and keeps the lease. */
+/* Keeps the lease, and notes what the run waits for; `error` NULL: nothing new. No row: the run is another's now. */
 void store_run_note(pg_t *pg, const char *run_id, const char *instance, const char *error, pg_done_fn fn, void *ctx);
 
 /* -- a page --------------------------------------------------------------------------------------- */
-/* Upserts unless a newer version is kept; a CatalogUpdate event goes to the outbox when the entry is new, its
- * text differs, its price differs, it is sold no more or sold again. `body` is the packed book. */
-void store_book(pg_tx_t *tx, const book_t *book, bytes_t body, const char *run_id, pg_done_fn fn, void *ctx);
+typedef struct {
+    const book_t *book;
+    size_t at, len; /* packed, in the page's bodies */
+    char text_hash[SIGV4_HEX_CHARS + 1];
+} store_entry_t;
+
+/* The books of a page. A zeroed one has none. */
+typedef struct {
+    store_entry_t entries[ERP_CATALOG_PAGE_MAX];
+    uint32_t count;
+    buf_t bodies;
+} store_books_t;
+
+/* False, and nothing added, when the book cannot be packed. `book` is borrowed until the page is done. */
+MUST_USE bool store_books_add(store_books_t *books, const book_t *book, error_t *err);
+void store_books_clear(store_books_t *books);
+
+/* Upserts them all unless a newer version is kept. Rows (number of the entry from 1, kind), in order: what is to be
+ * told: an entry is new, its text differs, its price differs, it is sold no more or sold again. */
+void store_books(pg_tx_t *tx, store_books_t *books, const char *run_id, pg_done_fn fn, void *ctx);
+/* Puts a CatalogUpdate event into the outbox for each row of store_books. */
+void store_told(pg_tx_t *tx, const store_books_t *books, const PGresult *kinds, pg_done_fn fn, void *ctx);
 void store_quarantine(pg_tx_t *tx, bytes_t key, bytes_t reason, bytes_t raw, const char *run_id, pg_done_fn fn,
                       void *ctx);
-/* Moves the checkpoint on. No row: the run is another's now, and the page must be rolled back. */
+/* Moves the checkpoint on. One row (done, quarantined); none: the run is another's now, and the page must be rolled
+ * back. */
 typedef struct {
     const char *run_id, *instance;
     bytes_t cursor; /* empty: that was the last page */
@@ -61,8 +83,19 @@ typedef struct {
 void store_checkpoint(pg_tx_t *tx, const store_checkpoint_t *checkpoint, pg_done_fn fn, void *ctx);
 
 /* -- stock ---------------------------------------------------------------------------------------- */
-void store_stock(pg_tx_t *tx, const stock_line_t *line, int64_t version, pg_done_fn fn, void *ctx);
-void store_stock_done(pg_tx_t *tx, const char *run_id, int64_t books, pg_done_fn fn, void *ctx);
+typedef struct {
+    bytes_t isbn, warehouse_code, status;
+    int64_t quantity, version;
+} store_stock_t;
+void store_stock(pg_tx_t *tx, const store_stock_t *lines, size_t count, pg_done_fn fn, void *ctx);
+
+/* Stock that is still to be read: a packed request of erp.stock.batch for so many books. One row: its id. */
+void store_due_add(pg_tx_t *tx, bytes_t request, int64_t books, pg_done_fn fn, void *ctx);
+/* What an earlier owner left behind; with `is_fresh` (the run begins at the first page) it is forgotten instead. */
+enum { DUE_ID, DUE_BOOKS, DUE_REQUEST };
+void store_due_find(pg_t *pg, bool is_fresh, pg_done_fn fn, void *ctx);
+void store_due_done(pg_tx_t *tx, int64_t id, const char *run_id, pg_done_fn fn, void *ctx); /* counted as read */
+void store_due_drop(pg_t *pg, int64_t id);                                                  /* not counted */
 
 /* -- catalog.get ---------------------------------------------------------------------------------- */
 /* Rows of (isbn, body): of these ISBNs, given as an array literal; in any order. */

@@ -67,6 +67,9 @@ def house(quiet):
 
 # ---- what is sent -------------------------------------------------------------------------------------
 def test_an_event_arrives_in_eventbridges_words(house):
+    before = house.status()
+    assert_valid(before, "call.bridge.status.response")
+    assert before["state"] == "untried" and "last_success_at" not in before
     detail = {"n": 1, "title": "進撃の巨人「34」\n", "price": 1e100, "big": 2**63, "less": -0.5, "none": None,
               "nested": {"list": [1, [2, {}]], "flag": True}}
     house.client.publish(BUS, event("order.placed", detail, SOURCE, time="2025-03-01T09:00:00.25Z",
@@ -85,6 +88,7 @@ def test_an_event_arrives_in_eventbridges_words(house):
     assert_valid(status, "call.bridge.status.response")
     assert (status["state"], status["events_out"], status["in_flight"], status["endpoint"]) == (
         "connected", 1, 0, house.aws.url)
+    assert status["last_success_at"] and "last_error" not in status
 
 
 def test_requests_hold_ten_entries_at_most_and_lose_none(house):
@@ -213,11 +217,13 @@ def test_a_request_that_fails_as_a_whole_is_sent_again(house, answer):
     house.aws.answer = answer
     house.publish(1, 2, 3)
     house.bridge.wait_metric(AGAIN, 3)
-    assert house.status()["state"] == "failing" and house.status()["last_error"]
+    failing = house.status()
+    assert failing["state"] == "failing" and failing["last_error"] and "last_success_at" not in failing
     house.aws.answer = EventBridge.accept
     house.settled()
     assert set(house.numbers()) == {1, 2, 3} and depth(house.client, DLQ) == 0
-    assert house.status()["state"] == "connected"
+    again = house.status()
+    assert again["state"] == "connected" and again["last_success_at"] > again["last_error_at"]
 
 
 def test_a_refused_request_is_sorted_out_entry_by_entry(house):

@@ -1,7 +1,8 @@
-"""CONTRIBUTING.md: the service that it shows compiles, runs and does what the text says."""
+"""CONTRIBUTING.md: what it shows is done as it stands, and does what the text says."""
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import textwrap
 
@@ -10,6 +11,8 @@ from lib.mangabus_client import event
 from lib.paths import ROOT, build_dir, patience
 from lib.process import clean_environment
 from lib.wait import http_get, wait_until
+
+from tests.integration.test_services import forgotten, ports
 
 TEXT = (ROOT / "CONTRIBUTING.md").read_text()
 QUEUE = "MangaAssist-ReviewSubmitted-analytics"
@@ -93,10 +96,123 @@ def test_the_entries_that_are_shown_are_json(body):
 
 
 def test_the_queue_and_the_rule_that_are_shown_are_taken(make_broker):
-    queue, rule = (json.loads(body) for body in blocks("json"))
+    queue, rule, _ = (json.loads(body) for body in blocks("json"))
     topology = json.loads((ROOT / "broker/topology.json").read_text())
     topology["Queues"].append(queue)
     topology["Rules"].append(rule)
     client = make_broker(topology=topology).start().client()
     assert client.queue_info(queue["QueueName"])["visible"] == 0
     assert rule["Name"] in [known["name"] for known in client.admin("RULE", "list", rule["EventBusName"])]
+
+
+# ---- all of it, in a copy of the tree --------------------------------------------------------------------
+def edit(path, *changes):
+    """Each change is (regular expression that is found once, replacement)."""
+    text = path.read_text()
+    for pattern, replacement in changes:
+        text, count = re.subn(pattern, lambda _, said=replacement: said, text, flags=re.MULTILINE)
+        assert count == 1, f"{path.name}: {pattern} is there {count} times"
+    path.write_text(text)
+
+
+def add_event(root):
+    block = blocks("c")[0]
+    lines = {kind: re.search(rf"^ +({kind}\(.*\)) +/\*", block, re.MULTILINE)[1] for kind in "SE"}
+    header = root / "proto/contract/reviews.h"
+    text = header.read_text()
+    for kind, name in (("S", "REVIEWS_SCHEMAS"), ("E", "REVIEWS_EVENTS")):
+        text, count = re.subn(rf"^(#define {name}\({kind}\)) ({kind}\(.*\))$",
+                              lambda found, kind=kind: f"{found[1]} \\\n    {found[2]} \\\n    {lines[kind]}", text, flags=re.M)
+        assert count == 1, name
+    rows = re.sub(r"^ +[SE]\(.*\n", "", block, flags=re.MULTILINE)
+    header.write_text(text.replace("#define REVIEWS_SCHEMAS", rows + "\n#define REVIEWS_SCHEMAS"))
+
+
+def add_queue_and_rule(root):
+    queue, rule, _ = (json.loads(body) for body in blocks("json"))
+    topology = json.loads((root / "broker/topology.json").read_text())
+    topology["Queues"].append(queue)
+    topology["Rules"].append(rule)
+    (root / "broker/topology.json").write_text(json.dumps(topology, ensure_ascii=False, indent=2))
+    edit(root / "docs/topology.md", (r"^(?=\| `MangaAssist-AllEvents-Analytics-analytics`)",
+                                     f"| `{queue['QueueName']}` | rule `{rule['Name']}` (disabled) | nobody yet |\n"))
+
+
+def quoted(pattern):
+    """What the page names in backquotes, found by a pattern; its only group."""
+    found = set(re.findall(rf"`({pattern})`", TEXT))
+    assert len(found) == 1, (pattern, found)
+    return found.pop()
+
+
+def add_service(root):
+    role = json.loads(blocks("json")[2])
+    (root / "services/review-tally").mkdir()
+    (root / "services/review-tally/main.c").write_text(service_source())
+    topology = json.loads((root / "broker/topology.json").read_text())
+    rule = next(rule for rule in topology["Rules"] if rule["Name"] == "MangaAssist-ReviewSubmitted")
+    next(target for target in rule["Targets"] if target["Arn"] == QUEUE).pop("State")
+    (root / "broker/topology.json").write_text(json.dumps(topology, ensure_ascii=False, indent=2))
+    edit(root / "docs/topology.md", (r"^\| `MangaAssist-ReviewSubmitted-moderation`, `-analytics` \|", (
+        f"| `{QUEUE}` | rule `MangaAssist-ReviewSubmitted` | review-tally |\n| `MangaAssist-ReviewSubmitted-moderation` |")))
+    roles = json.loads((root / "broker/roles.json").read_text())
+    (root / "broker/roles.json").write_text(json.dumps({**roles, **role}, indent=2))
+    edit(root / "compose.yaml", (r"(?<=^      - bridge\n)", "      - review-tally\n"),
+         (r"^(?=  mangactl:$)", textwrap.indent(blocks("yaml")[0], "  ") + "\n"))
+    edit(root / "tools/demo", (r"(?<=^services=\()", "review-tally "),
+         (r"(?=\berp-sim\) echo)", quoted(r"review-tally\) echo \d+ ;;") + " "))
+    edit(root / "docs/conventions.md", (r"^(?=\| erp-sim \|)", quoted(r"\| review-tally \| HTTP \d+ \| \|") + "\n"))
+    edit(root / "README.md", (r"^(?=\| mangactl \|)",
+                              "| review-tally | counts reviews | – | [review-tally](docs/services/review-tally.md) |\n"))
+    (root / "docs/services/review-tally.md").write_text("# review-tally\n\nCounts the reviews that customers write.\n")
+    edit(root / "tests/e2e/test_house.py", (r'^(?=    "erp-sim": lambda)', f'    {quoted(chr(34) + "review-tally.*")}\n'))
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """A copy of the tree with all that the page tells to add."""
+    root = tmp_path / "tree"
+    shutil.copytree(ROOT, root, ignore=shutil.ignore_patterns("build", ".git", "__pycache__"))
+    for add in (add_event, add_queue_and_rule, add_service):
+        add(root)
+    return root
+
+
+def test_a_service_added_by_the_page_is_forgotten_nowhere(tree):
+    missing = forgotten(tree, "review-tally")
+    assert missing == ["docs/configuration.md: ^## review-tally$"], "what make docs writes is all that is left"
+    assert len(ports(tree)) == len(set(ports(tree)))
+
+
+class Steps:
+    """The commands of the page, run in the copy."""
+
+    def __init__(self, root):
+        self.root = root
+        self.env = clean_environment({"CCACHE_BASEDIR": root, "CCACHE_NOHASHDIR": "1"})
+        for name in ("MANGABUS_BUILD", "MANGABUS_BIN"):
+            self.env.pop(name, None)
+
+    def run(self, command, timeout_s=1200):
+        done = subprocess.run(["bash", "-c", command], cwd=self.root, env=self.env, stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=timeout_s, check=False)
+        assert done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+        return done.stdout
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_every_step_of_the_page_is_done_as_it_stands(tree):
+    steps = Steps(tree)
+    steps.run("git init -q . && git add -A")  # make lint asks git for the files
+    steps.run("make -j2 all test-binaries && build/tests/helpers/schema_export proto/schema")
+    assert len(list((tree / "proto/schema").glob("*ReviewWithdrawn.json"))) == 1
+    steps.run("build/tests/test_contract && build/tests/test_schema_json")
+    assert "ReviewWithdrawn" in steps.run("build/bin/mangactl schema ls")
+    assert "MANGABUS_TALLY_LOW_STARS" in steps.run("make build/bin/review-tally && build/bin/review-tally --help")
+    steps.run("make docs")
+    steps.run("/usr/bin/python3 -m pytest -c tests/pytest.ini -q tests/integration/test_contract.py "
+              "tests/integration/test_services.py tests/integration/test_configuration_document.py")
+    steps.run("git add -A && make lint")
+    seen = steps.run(blocks("")[-1].replace("kill %1 %2", "sleep 1; kill %1 %2; wait"))
+    assert "r2" in seen and "product_id" in seen, seen

@@ -82,6 +82,7 @@ class House:
         self.start_process, self.broker, self.database = start, broker, database
         self.client = broker.client()
         self.fake = None
+        self.loaded = set()
 
     def indexer(self, **env):
         process = self.start_process("embed-indexer", env={
@@ -96,8 +97,12 @@ class House:
             assert result["status"] == 0, result
 
     def load(self, *books):
+        """Publishes them and waits until all can be found: books are on the shelf before their works are."""
+        self.loaded |= {b["isbn"] for b in books}
         self.publish(*[update(b) for b in books])
-        self.wait_size()
+        self.wait_size(len(self.loaded))
+        for title in {b["title"] for b in books}:
+            wait_until(lambda t=title: self.titles(t, mode="text"), f"{title} to be found")
 
     def search(self, text, deadline_ms=10000, **request):
         return self.client.call("search.query", {"text": text, **request}, deadline_ms=deadline_ms)

@@ -127,6 +127,8 @@ def test_wrong_usage_is_told_with_exit_code_64(words):
 
 def test_a_near_miss_is_corrected():
     assert "did you mean ask?" in mangactl("aks").stderr
+    for words in (("queue",), ("queue", "frob"), ("queue", "--help")):
+        assert "queue is followed by one of: ls, info, " in mangactl(*words).stderr
     assert "did you mean --since?" in mangactl("tail", "--sinse", "1m").stderr
 
 
@@ -363,6 +365,9 @@ def test_a_call_that_nobody_answers_fails_by_its_code(ctl):
 def test_rules_are_listed_and_tested(ctl):
     rules = json.loads(ctl("rule", "ls", AI, "--json").stdout)
     assert rules and all(rule["bus"] == AI for rule in rules)
+    table = ctl("rule", "ls").stdout
+    assert "catalog → manga-inventory-sync, " in table
+    assert "order-management → manga-order-management (disabled)\n" in table
     event = {"version": "0", "id": "1", "detail-type": "nothing.known", "source": "a.b", "account": "", "region": "",
              "time": "2026-01-01T00:00:00Z", "resources": [], "detail": {"n": 1}}
     assert "no rule matches" in ctl("rule", "test", json.dumps(event), "--bus", AI, code=1).stderr

@@ -22,11 +22,15 @@ class Erp:
 
     def __init__(self, broker):
         self.books, self.rejected = [], []
+        self.quiet = 0  # how often in a row nothing came within 0.1 s
         self.stock = {}  # ISBN -> quantity in TK01; absent: 7
         self.as_of = "2025-03-01T12:00:00Z"
         self.pages, self.batches = [], []  # requests, in order
         self.failing = None  # (status, message) that is answered to everything
         self.hold_page = None  # number of the page that is not answered before `go` is set
+        self.hold_batches = False  # stock is not answered while it is set
+        self.held = []
+        self.failing_batch = None  # the batch with this ISBN is refused
         self.go = threading.Event()
         self.over = threading.Event()
         self.client = broker.client("fake-erp-000001")
@@ -36,16 +40,26 @@ class Erp:
 
     def run(self):
         while not self.over.is_set():
+            while self.held and not self.hold_batches:
+                call = self.held.pop()
+                self.batch(call, unpack(call["body"]))
             try:
                 call = self.client.next_call(timeout_s=0.1)
             except TimeoutError:
+                self.quiet += 1
                 continue
+            self.quiet = 0
             if self.failing:
                 self.client.reply(call, status=self.failing[0], message=self.failing[1])
             elif call["method"] == "erp.catalog.page":
                 self.page(call, unpack(call["body"]))
+            elif self.hold_batches:
+                self.held.append(call)
             else:
                 self.batch(call, unpack(call["body"]))
+
+    def nothing_more(self):
+        wait_until(lambda: self.quiet >= 10, "a second without a request")
 
     def page(self, call, asked):
         assert_valid(asked, "call.erp.catalog.page.request")
@@ -65,6 +79,9 @@ class Erp:
     def batch(self, call, asked):
         assert_valid(asked, "call.erp.stock.batch.request")
         self.batches.append(asked)
+        if self.failing_batch in asked["isbns"]:
+            self.client.reply(call, status="FAILED_PRECONDITION", message="no stock today")
+            return
         lines = [{"isbn": i, "warehouse_code": "TK01", "quantity": self.stock.get(i, 7), "status": "in_stock",
                   "as_of": self.as_of} for i in asked["isbns"]]
         self.client.reply(call, {"lines": lines})
@@ -190,8 +207,8 @@ def test_a_service_killed_in_the_middle_goes_on_at_its_last_page(house):
     house.erp.hold_page = 3
     run_id = house.call("sync.start")["run_id"]
     house.service.process.wait_for(lambda: "600" in house.erp.cursors(), "the fourth page to be asked for")
-    before = house.status()
-    assert (before["state"], before["items_done"], before["items_total"]) == ("running", 600, 1000)
+    before = wait_until(lambda: (s := house.status())["items_done"] == 600 and s, "the third page to be kept")
+    assert (before["state"], before["items_total"]) == ("running", 1000)
     house.service.kill()
     house.erp.hold_page = None
     house.erp.go.set()
@@ -200,10 +217,51 @@ def test_a_service_killed_in_the_middle_goes_on_at_its_last_page(house):
     done = house.wait_state("completed", run_id)
     assert (done["items_done"], done["items_changed"], done["catalog_size"]) == (1000, 1000, 1000)
     assert house.erp.cursors() == ["0", "200", "400", "600", "600", "800"]
+    assert done["stock_done"] == 1000 and len(house.stock()) == 1000
     wait_until(lambda: house.count("outbox") == 0, "everything to be told")
     events = house.told.take(1000)
     assert len({e["detail"]["isbn"] for e in events}) == 1000
     house.told.nothing()
+
+
+def test_stock_that_was_due_when_the_service_was_killed_is_read_by_the_next_owner(house):
+    """The last page is kept, so that only its stock is left to be read."""
+    house.erp.books = [book(n) for n in range(500)]
+    house.erp.hold_batches = True
+    run_id = house.call("sync.start")["run_id"]
+    wait_until(lambda: house.status()["items_done"] == 500, "all pages to be kept")
+    assert house.status()["stock_done"] == 0 and house.count("stock_due") == 3
+    house.service.kill()
+    house.erp.hold_batches = False
+    house.lease_over()
+    house.service.start()
+    done = house.wait_state("completed", run_id)
+    assert (done["items_done"], done["items_changed"], done["stock_done"]) == (500, 500, 500)
+    assert house.erp.cursors() == ["0", "200", "400"]
+    assert len(house.stock()) == 500 and house.count("stock_due") == 0
+
+
+def test_pages_are_not_asked_for_far_ahead_of_their_stock(house):
+    house.erp.books = [book(n) for n in range(3000)]
+    house.erp.hold_batches = True
+    run_id = house.call("sync.start")["run_id"]
+    wait_until(lambda: len(house.erp.held) >= 4, "the stock of four pages to be asked for")
+    house.erp.nothing_more()
+    assert len(house.erp.held) <= 6 and len(house.erp.pages) <= 6
+    house.erp.hold_batches = False
+    house.wait_state("completed", run_id)
+    assert len(house.stock()) == 3000
+
+
+def test_a_page_whose_stock_cannot_be_read_is_done_without_it(house):
+    house.erp.books = [book(n) for n in range(300)]
+    house.erp.failing_batch = isbn(250)
+    done = house.load()
+    assert (done["items_done"], done["stock_done"]) == (300, 200)
+    assert len(house.stock()) == 200 and house.count("stock_due") == 0
+    house.erp.failing_batch = None
+    house.load()
+    assert len(house.stock()) == 300
 
 
 def test_a_second_instance_takes_a_dead_ones_run_over(house, start):

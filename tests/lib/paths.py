@@ -14,6 +14,11 @@ def bin_dir():
     return Path(os.environ.get("MANGABUS_BIN") or build_dir() / "bin").resolve()
 
 
+def services():
+    """Names of all services of the tree."""
+    return sorted(main.parent.name for main in ROOT.glob("services/*/main.c"))
+
+
 def is_sanitized():
     """True when the binaries are several times slower than usual."""
     return build_dir().name in ("san", "tsan")

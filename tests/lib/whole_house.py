@@ -6,11 +6,11 @@ from pathlib import Path
 
 from lib.erp import ErpSim
 from lib.mangabus_client import Client
-from lib.paths import bin_dir, patience
+from lib.paths import bin_dir, patience, services
 from lib.process import Process, clean_environment
 from lib.wait import http_get
 
-SERVICES = ("acl-erp", "fm-invoker", "sync-reconciler", "embed-indexer", "inventory-events", "chat-router", "bridge")
+SERVICES = tuple(services())
 SIMULATORS = ("erp-sim", "bedrock-sim")
 DRAIN_S = 10
 # What the stand-ins take their time for is not what these tests are about.

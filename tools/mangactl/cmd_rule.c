@@ -4,12 +4,22 @@
 #include "proto/msgpack.h"
 #include "tools/mangactl/table.h"
 
+/* "catalog → manga-inventory-sync, cache → … (disabled)" */
 static bytes_t targets_of(bytes_t rule, buf_t *out)
 {
-    bytes_t raw;
+    bytes_t list, target;
+    uint32_t count = 0;
     buf_clear(out);
-    bool has = mp_map_find(rule, "targets", &raw) && json_from_msgpack(raw, JSON_COMPACT, out, NULL);
-    return has ? buf_bytes(out) : BYTES_NONE;
+    if (!mp_map_find(rule, "targets", &list))
+        return BYTES_NONE;
+    mp_reader_t reader = mp_reader(list);
+    if (!mp_get_array(&reader, &count))
+        count = 0;
+    for (uint32_t i = 0; i < count && mp_get_raw(&reader, &target); i++)
+        buf_printf(out, "%s%.*s → %.*s%s", i ? ", " : "", BYTES_FMT(ctl_map_text(target, "id", "?")),
+                   BYTES_FMT(ctl_map_text(target, "queue", "?")),
+                   bytes_eq_cstr(ctl_map_text(target, "state", ""), "DISABLED") ? " (disabled)" : "");
+    return buf_bytes(out);
 }
 
 int rule_print_list(ctl_t *ctl, bytes_t list)

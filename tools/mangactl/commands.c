@@ -54,6 +54,17 @@ const command_t *commands_find(int argc, char *const *argv, int *used)
     return found ? found : find(argv[0], NULL);
 }
 
+bool commands_group(const char *word, buf_t *out)
+{
+    size_t len = strlen(word);
+    for (size_t i = 0; i < ARRAY_LEN(COMMANDS); i++) {
+        const char *name = COMMANDS[i]->name;
+        if (len && strncmp(name, word, len) == 0 && name[len] == ' ')
+            buf_printf(out, "%s%s", out->len ? ", " : "", name + len + 1);
+    }
+    return out->len > 0;
+}
+
 const char *commands_nearest(const char *word)
 {
     const char *nearest = NULL;

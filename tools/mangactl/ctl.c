@@ -69,8 +69,12 @@ static void complain(ctl_t *ctl, const error_t *err)
         complain_json(ctl, err);
         return;
     }
+    bytes_t message = bytes_cstr(err->message);
+    bool goes_on = err->aws[0] == '\0' && err->retry_after_ms > 0;
+    if (goes_on && message.len && message.data[message.len - 1] == '.')
+        message.len--; /* the sentence goes on */
     fputs("mangactl: ", ctl->err);
-    ctl_print_text(ctl->err, bytes_cstr(err->message));
+    ctl_print_text(ctl->err, message);
     if (err->aws[0])
         fprintf(ctl->err, " (%s)", err->aws);
     if (err->retry_after_ms > 0)
@@ -278,6 +282,13 @@ static int run(ctl_t *ctl, const command_t *command, int argc, char *const *argv
 
 static int unknown_command(ctl_t *ctl, const char *word)
 {
+    buf_t group = {0};
+    if (commands_group(word, &group)) {
+        int code =
+            ctl_complain(ctl, CTL_USAGE, "%s is followed by one of: %s; see mangactl --help", word, buf_cstr(&group));
+        buf_free(&group);
+        return code;
+    }
     const char *nearest = commands_nearest(word);
     return ctl_complain(ctl, CTL_USAGE, "there is no command \"%s\"%s%s%s; see mangactl --help", word,
                         nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");

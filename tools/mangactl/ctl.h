@@ -117,5 +117,7 @@ void commands_markdown(FILE *out); /* the environment, as a section of docs/conf
 void commands_help_one(FILE *out, const command_t *command);
 /* The nearest command's name to what was typed; NULL when nothing is near. */
 const char *commands_nearest(const char *word);
+/* What follows `word` in the names of commands: "ls, info, peek" for queue. False for none. */
+bool commands_group(const char *word, buf_t *out);
 
 #endif

@@ -80,6 +80,17 @@ static void a_title_whose_characters_were_lost_is_held_back(void **state)
     assert_null(with_title("だれ？？？")); /* wide ones are meant */
 }
 
+static void a_zero_byte_in_what_becomes_text_is_held_back(void **state)
+{
+    (void)state;
+    book_t book = good();
+    book.title = BYTES_LIT("進撃\0の巨人");
+    assert_held(&book, "title");
+    book = good();
+    SCHEMA_SET(&book, title_kana, BYTES_LIT("シンゲキ\0"));
+    assert_held(&book, "title");
+}
+
 static void a_creator_whose_characters_were_lost_is_held_back(void **state)
 {
     (void)state;
@@ -118,6 +129,7 @@ int main(void)
         cmocka_unit_test(what_is_not_said_is_no_fault),
         cmocka_unit_test(a_title_of_blanks_of_any_width_is_held_back),
         cmocka_unit_test(a_title_whose_characters_were_lost_is_held_back),
+        cmocka_unit_test(a_zero_byte_in_what_becomes_text_is_held_back),
         cmocka_unit_test(a_creator_whose_characters_were_lost_is_held_back),
         cmocka_unit_test(a_price_is_at_least_a_yen_and_at_most_a_million),
         cmocka_unit_test(a_day_of_sale_lies_between_the_first_magazines_and_three_years_ahead),
