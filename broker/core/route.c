@@ -102,8 +102,8 @@ static void route_target(core_t *core, const rule_t *rule, const target_t *targe
         return; /* nobody consumes it: the topology says so */
     size_t at = bodies->len;
     error_t err;
-    if (target->transform &&
-        !transform_apply(target->transform, request->envelope, core->now_us, bytes_cstr(rule->name), bodies, &err)) {
+    const template_facts_t facts = {core->now_us, bytes_cstr(rule->name), bytes_cstr(rule->bus)};
+    if (target->transform && !transform_apply(target->transform, request->envelope, &facts, bodies, &err)) {
         bodies->len = at;
         route_unfit(core, rule, target, queue, request, &err);
         return;

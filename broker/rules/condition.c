@@ -104,9 +104,6 @@ static bool same_type_implies(const condition_t *a, const condition_t *b)
         return range_within(&a->range, &b->range);
     case CONDITION_CIDR:
         return a->block.prefix_bits >= b->block.prefix_bits && block_holds(&b->block, &a->block.ip);
-    case CONDITION_PRESENT:
-    case CONDITION_ABSENT:
-        return true;
     default:
         return false;
     }
@@ -164,8 +161,10 @@ bool condition_implies(const condition_t *all_a, const condition_t *a, const con
 {
     if (a->type == CONDITION_EXACT)
         return condition_holds(all_b, b, &a->value);
+    if (a->type == CONDITION_ABSENT || b->type == CONDITION_ABSENT)
+        return a->type == b->type;
     if (b->type == CONDITION_PRESENT)
-        return a->type != CONDITION_ABSENT;
+        return true;
     if (a->type == CONDITION_ALL || b->type == CONDITION_ALL || a->type == CONDITION_BUT)
         return list_implies(all_a, a, all_b, b);
     if (a->type == b->type && same_type_implies(a, b))

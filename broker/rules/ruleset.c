@@ -56,6 +56,51 @@ void set_hit(set_walk_t *w, uint32_t at, const value_t *value)
         meet(w, hit->target);
 }
 
+/* -- reading --------------------------------------------------------------------------------------- */
+/* Most of an event is short keys and values that no rule asks for: for these a few instructions do, all else goes the
+ * way of proto/msgpack.h. Bytes of the whole value by its first byte; 0: not known by that. */
+static const uint8_t value_bytes[256] = {
+    [0x00 ... 0x7f] = 1, [0xc0] = 1, [0xc2] = 1, [0xc3] = 1, [0xca] = 5, [0xcb] = 9, [0xcc] = 2,         [0xcd] = 3,
+    [0xce] = 5,          [0xcf] = 9, [0xd0] = 2, [0xd1] = 3, [0xd2] = 5, [0xd3] = 9, [0xe0 ... 0xff] = 1};
+
+static inline bool is_short_text(uint8_t c)
+{
+    return (c & 0xe0) == 0xa0;
+}
+
+static inline bool next_key(mp_reader_t *r, bytes_t *key)
+{
+    const uint8_t *p = r->pos;
+    if (p >= r->end || !is_short_text(*p) || (size_t)(r->end - p) <= (*p & 31u))
+        return mp_get_str(r, key); /* JSON knows no other keys */
+    *key = bytes_from(p + 1, *p & 31u);
+    r->pos = p + 1 + key->len;
+    return true;
+}
+
+static inline bool skip_value(mp_reader_t *r)
+{
+    const uint8_t *p = r->pos;
+    size_t left = (size_t)(r->end - p), len = 0;
+    if (left > 1)
+        len = is_short_text(*p) ? 1 + (*p & 31u) : *p == 0xd9 ? 2u + p[1] : value_bytes[*p];
+    if (len == 0 || len > left)
+        return mp_skip(r);
+    r->pos = p + len;
+    return true;
+}
+
+static inline bool next_value(mp_reader_t *r, mp_token_t *out)
+{
+    const uint8_t *p = r->pos;
+    if (p >= r->end || !is_short_text(*p) || (size_t)(r->end - p) <= (*p & 31u))
+        return mp_next(r, out);
+    out->type = MP_STR;
+    out->bytes = bytes_from(p + 1, *p & 31u);
+    r->pos = p + 1 + out->bytes.len;
+    return true;
+}
+
 /* -- walking --------------------------------------------------------------------------------------- */
 static void take_leaf(set_walk_t *w, uint32_t at, const mp_token_t *token)
 {
@@ -89,11 +134,11 @@ static bool walk_value(set_walk_t *w, uint32_t node, bool in_array);
 static bool walk_map(set_walk_t *w, uint32_t node, uint32_t count)
 {
     for (uint32_t i = 0; i < count && !w->done; i++) {
-        mp_token_t key;
-        if (!mp_next(&w->reader, &key) || key.type != MP_STR)
-            return false; /* JSON knows no other keys */
-        uint32_t child = set_step(w->set, node, key.bytes);
-        if (!(child == NONE ? mp_skip(&w->reader) : walk_value(w, child, false)))
+        bytes_t key;
+        if (!next_key(&w->reader, &key))
+            return false;
+        uint32_t child = set_may_step(AT(w->set->nodes, set_node_t, node), key) ? set_step(w->set, node, key) : NONE;
+        if (!(child == NONE ? skip_value(&w->reader) : walk_value(w, child, false)))
             return false;
     }
     return true;
@@ -119,7 +164,7 @@ static bool walk_container(set_walk_t *w, uint32_t node, const mp_token_t *token
 static bool walk_value(set_walk_t *w, uint32_t node, bool in_array)
 {
     mp_token_t token;
-    if (!mp_next(&w->reader, &token))
+    if (!next_value(&w->reader, &token))
         return false;
     if (token.type == MP_MAP || token.type == MP_ARRAY)
         return walk_container(w, node, &token, in_array);

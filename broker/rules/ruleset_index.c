@@ -8,6 +8,7 @@
 #include "broker/rules/wildcard.h"
 
 #define SLOTS_MIN 64
+#define FEW_CHILDREN 4 /* are compared one by one */
 #define GRAM_SIZES 4
 
 uint32_t list_add(list_t *list, size_t item_bytes)
@@ -124,51 +125,61 @@ static value_t text_value(bytes_t text)
     return (value_t){.type = VALUE_STRING, .text = text};
 }
 
-static uint64_t first_bit(bytes_t key)
-{
-    return UINT64_C(1) << (key.len ? key.data[0] & 63 : 63);
-}
-
-static uint32_t add_node(ruleset_t *s, uint32_t parent)
+static uint32_t add_node(ruleset_t *s, uint32_t parent, bytes_t key)
 {
     uint32_t at = list_add(&s->nodes, sizeof(set_node_t));
     if (at == NONE)
         return NONE;
-    *AT(s->nodes, set_node_t, at) = (set_node_t){
-        .parent = parent, .first_child = NONE, .next_sibling = NONE, .present = NONE, .scan = NONE, .late = NONE};
+    *AT(s->nodes, set_node_t, at) = (set_node_t){.key = key,
+                                                 .parent = parent,
+                                                 .first_child = NONE,
+                                                 .next_sibling = NONE,
+                                                 .present = NONE,
+                                                 .scan = NONE,
+                                                 .late = NONE};
     return at;
 }
 
 uint32_t set_child(ruleset_t *s, uint32_t node, bytes_t key)
 {
     if (node == NONE)
-        return add_node(s, NONE);
+        return add_node(s, NONE, BYTES_NONE);
     value_t value = text_value(key);
     set_key_t *found = set_key(s, hash_value(&value, node, KEY_CHILD), KEY_CHILD, node, &value);
     if (!found || found->hits != NONE)
         return found ? found->hits : NONE;
-    uint32_t child = add_node(s, node);
+    uint32_t child = add_node(s, node, key);
     if (child == NONE)
         return NONE;
     found->hits = child;
     set_node_t *parent = AT(s->nodes, set_node_t, node);
     AT(s->nodes, set_node_t, child)->next_sibling = parent->first_child;
     parent->first_child = child;
-    parent->child_bytes |= first_bit(key);
+    parent->child_count++;
+    parent->child_bytes |= set_step_bit(key);
     return child;
+}
+
+static uint32_t step_once(const ruleset_t *s, uint32_t node, bytes_t segment)
+{
+    const set_node_t *at = AT(s->nodes, set_node_t, node);
+    if (at->child_count <= FEW_CHILDREN) {
+        uint32_t child = at->first_child;
+        while (child != NONE && !bytes_eq(AT(s->nodes, set_node_t, child)->key, segment))
+            child = AT(s->nodes, set_node_t, child)->next_sibling;
+        return child;
+    }
+    value_t value = text_value(segment);
+    const set_key_t *found = set_find(s, hash_value(&value, node, KEY_CHILD), KEY_CHILD, node, &value);
+    return found ? found->hits : NONE;
 }
 
 uint32_t set_step(const ruleset_t *s, uint32_t node, bytes_t key)
 {
-    if (!(AT(s->nodes, set_node_t, node)->child_bytes & first_bit(key)))
-        return NONE; /* also where the key is several steps: this is the first of them */
     bytes_t rest = key, segment;
     bool more = true;
-    while (node != NONE && pattern_segment(&rest, &more, &segment)) {
-        value_t value = text_value(segment);
-        const set_key_t *found = set_find(s, hash_value(&value, node, KEY_CHILD), KEY_CHILD, node, &value);
-        node = found ? found->hits : NONE;
-    }
+    while (node != NONE && pattern_segment(&rest, &more, &segment))
+        node = step_once(s, node, segment);
     return node;
 }
 
@@ -206,7 +217,10 @@ static bool put_key(const entry_t *e, key_kind_t kind, const value_t *value)
     set_key_t wanted = {.value = *value, .node = e->node, .kind = kind};
     set_key_t *key = set_key(e->set, key_hash(&wanted), kind, e->node, value);
     AT(e->set->nodes, set_node_t, e->node)->kinds |= (uint16_t)(1u << kind);
-    return key && push_hit(e, &key->hits);
+    if (!key)
+        return false;
+    key->hit_count++;
+    return push_hit(e, &key->hits);
 }
 
 static bool lengths_add(set_lengths_t *set, size_t length)
@@ -242,23 +256,58 @@ static bool put_text(const entry_t *e, key_kind_t kind, bytes_t text)
     return put_key(e, kind, &value);
 }
 
+static unsigned gram_log(bytes_t piece)
+{
+    unsigned log = 0;
+    while (log + 1 < GRAM_SIZES && 2u << log <= piece.len)
+        log++;
+    return log;
+}
+
+static value_t gram_value(bytes_t piece)
+{
+    return text_value(bytes_from(piece.data, (size_t)1 << gram_log(piece)));
+}
+
 static bool put_gram(const entry_t *e, bytes_t piece)
 {
     set_values_t *values = values_of(e);
-    unsigned log = 0;
     if (!values)
         return false;
-    while (log + 1 < GRAM_SIZES && 2u << log <= piece.len)
-        log++;
-    unsigned size = 1u << log;
+    value_t value = gram_value(piece);
+    unsigned size = (unsigned)value.text.len;
     values->text_count++;
-    values->gram_sizes |= (uint8_t)(1u << log);
+    values->gram_sizes |= (uint8_t)(1u << gram_log(piece));
     values->gram_filter |= gram_bit(hash_word(gram_word(piece.data, size), size));
-    value_t value = text_value(bytes_from(piece.data, size));
     return put_key(e, KEY_GRAM, &value);
 }
 
-/* By the longest of its pieces. */
+/* How many checks a value costs, roughly: those that are found by the same key, more often the shorter it is. */
+static double key_cost(const entry_t *e, key_kind_t kind, bytes_t text)
+{
+    static const double often[] = {1, 0.5, 0.25, 0.1, 0.04, 0.03, 0.02, 0.01};
+    set_key_t wanted = {.value = text_value(text), .node = e->node, .kind = kind};
+    const set_key_t *key = set_find(e->set, key_hash(&wanted), kind, e->node, &wanted.value);
+    double share = often[text.len < ARRAY_LEN(often) ? text.len : ARRAY_LEN(often) - 1];
+    return (kind == KEY_GRAM ? share : share / 2) * (1 + (key ? key->hit_count : 0));
+}
+
+/* The piece inside that costs least; empty when there is none. */
+static bytes_t best_piece(const entry_t *e, bytes_t parsed, double *cost)
+{
+    bytes_t rest = parsed, piece, best = BYTES_NONE;
+    *cost = INFINITY;
+    while (wildcard_next(&rest, &piece)) {
+        double now = piece.len ? key_cost(e, KEY_GRAM, gram_value(piece).text) : INFINITY;
+        if (now < *cost) {
+            *cost = now;
+            best = piece;
+        }
+    }
+    return best;
+}
+
+/* By the piece that costs least. */
 static bool put_wildcard(entry_t *e, const condition_t *c)
 {
     wildcard_pieces_t pieces = wildcard_pieces(c->text);
@@ -266,13 +315,17 @@ static bool put_wildcard(entry_t *e, const condition_t *c)
         value_t value = text_value(pieces.before);
         return put_key(e, KEY_EXACT, &value);
     }
+    double inside;
+    bytes_t piece = best_piece(e, c->text, &inside);
+    double before = pieces.before.len ? key_cost(e, KEY_PREFIX, pieces.before) : INFINITY;
+    double behind = pieces.behind.len ? key_cost(e, KEY_SUFFIX, pieces.behind) : INFINITY;
     e->check = c;
-    if (pieces.before.len >= pieces.behind.len && pieces.before.len >= pieces.longest.len && pieces.before.len > 0)
+    if (before <= behind && before <= inside && pieces.before.len > 0)
         return put_text(e, KEY_PREFIX, pieces.before);
-    if (pieces.behind.len >= pieces.longest.len && pieces.behind.len > 0)
+    if (behind <= inside && pieces.behind.len > 0)
         return put_text(e, KEY_SUFFIX, pieces.behind);
-    if (pieces.longest.len > 0)
-        return put_gram(e, pieces.longest);
+    if (piece.len > 0)
+        return put_gram(e, piece);
     return push_hit(e, &AT(e->set->nodes, set_node_t, e->node)->scan);
 }
 

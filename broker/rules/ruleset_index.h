@@ -2,7 +2,7 @@
  *
  * All paths that rules name are one tree of nodes. All match expressions for a node's values are found from the value
  * by hashing, so that their number does not matter: exact values whole, prefixes and suffixes once for each length that
- * occurs, text without case by the hash of its folded bytes, wildcards by their longest literal piece (where it stands
+ * occurs, text without case by the hash of its folded bytes, wildcards by one of their literal pieces (where it stands
  * inside, by a gram of 1, 2, 4 or 8 bytes of it), address blocks once for each mask; number ranges by a search tree.
  * What is found is a chain of hits, each of which meets a predicate: a field of one or many rules, stored once. */
 #ifndef BROKER_RULES_RULESET_INDEX_H
@@ -39,7 +39,7 @@ typedef struct {
 typedef struct {
     value_t value; /* text kinds: the text; BLOCK: the address, with the mask in `bits` */
     uint32_t node, kind;
-    uint32_t hits; /* the first; NONE */
+    uint32_t hits, hit_count; /* hits: the first; NONE */
 } set_key_t;
 
 typedef struct {
@@ -77,10 +77,12 @@ typedef struct {
 } set_values_t;
 
 typedef struct {
+    bytes_t key;          /* the step from its parent */
     uint64_t child_bytes; /* bit by first byte & 63 of the children's keys */
     set_values_t *values; /* NULL: nothing but exact values */
     uint32_t parent, first_child, next_sibling;
-    uint32_t order, end;    /* depth first; those below: (order, end) */
+    uint32_t order, end; /* depth first; those below: (order, end) */
+    uint32_t child_count;
     uint32_t exact_count;   /* distinct exact values */
     uint32_t present, scan; /* hits for any value; for any value, to be checked */
     uint32_t late;          /* the first predicate that is judged when the walk is over */
@@ -191,6 +193,17 @@ static inline const set_key_t *set_find(const ruleset_t *s, uint64_t hash, key_k
             return key;
     }
     return NULL;
+}
+
+static inline uint64_t set_step_bit(bytes_t key)
+{
+    return UINT64_C(1) << (key.len ? key.data[0] & 63 : 63);
+}
+
+/* False when the key leads nowhere, by its first byte: also where it is several steps, this is the first of them. */
+static inline bool set_may_step(const set_node_t *node, bytes_t key)
+{
+    return node->child_bytes & set_step_bit(key);
 }
 
 /* The node that a key of the event leads to; NONE when no rule names it. */

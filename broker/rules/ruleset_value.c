@@ -3,6 +3,7 @@
 #include "broker/rules/ruleset_index.h"
 
 #define GRAM_SIZES 4
+#define GRAMS_RECENT 16
 
 static void run_hits(set_walk_t *w, uint32_t hit, const value_t *value)
 {
@@ -82,21 +83,27 @@ static void take_fold(set_walk_t *w, uint32_t node, const value_t *value)
     run_key(w, node, KEY_FOLD, hash_end(hash, node, KEY_FOLD), value, value);
 }
 
+/* The same word again, as in a text of one letter, need not be looked up again. */
+static void take_grams_of(set_walk_t *w, uint32_t node, uint64_t filter, unsigned size, const value_t *value)
+{
+    uint64_t recent[GRAMS_RECENT];
+    bytes_t text = value->text;
+    memset(recent, 0, sizeof recent);
+    for (size_t at = 0; at + size <= text.len; at++) {
+        uint64_t word = gram_word(text.data + at, size), hash = hash_word(word, size);
+        if (!(filter & gram_bit(hash)) || recent[hash >> 40 & (GRAMS_RECENT - 1)] == word + 1)
+            continue;
+        recent[hash >> 40 & (GRAMS_RECENT - 1)] = word + 1;
+        value_t probe = slice(text.data + at, size);
+        run_key(w, node, KEY_GRAM, hash_end(hash, node, KEY_GRAM), &probe, value);
+    }
+}
+
 static void take_grams(set_walk_t *w, uint32_t node, const set_values_t *values, const value_t *value)
 {
-    bytes_t text = value->text;
-    for (unsigned log = 0; log < GRAM_SIZES; log++) {
-        unsigned size = 1u << log;
-        if (!(values->gram_sizes >> log & 1))
-            continue;
-        for (size_t at = 0; at + size <= text.len; at++) {
-            uint64_t hash = hash_word(gram_word(text.data + at, size), size);
-            if (!(values->gram_filter & gram_bit(hash)))
-                continue;
-            value_t probe = slice(text.data + at, size);
-            run_key(w, node, KEY_GRAM, hash_end(hash, node, KEY_GRAM), &probe, value);
-        }
-    }
+    for (unsigned log = 0; log < GRAM_SIZES; log++)
+        if (values->gram_sizes >> log & 1)
+            take_grams_of(w, node, values->gram_filter, 1u << log, value);
 }
 
 static void take_masks(set_walk_t *w, uint32_t node, const ip_t *ip, uint64_t masks, unsigned first,

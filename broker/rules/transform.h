@@ -4,8 +4,7 @@
 #ifndef BROKER_RULES_TRANSFORM_H
 #define BROKER_RULES_TRANSFORM_H
 
-#include "proto/bytes.h"
-#include "proto/status.h"
+#include "broker/rules/template.h"
 
 typedef struct transform transform_t;
 
@@ -15,7 +14,7 @@ MUST_USE bool transform_compile(bytes_t target, transform_t **out, error_t *err)
 void transform_free(transform_t **transform);
 
 /* Appends the body for the target, msgpack. False when the event does not fit the transformer. */
-MUST_USE bool transform_apply(const transform_t *transform, bytes_t event, int64_t ingest_us, bytes_t rule_name,
-                              buf_t *out, error_t *err);
+MUST_USE bool transform_apply(const transform_t *transform, bytes_t event, const template_facts_t *facts, buf_t *out,
+                              error_t *err);
 
 #endif

@@ -87,17 +87,20 @@ bool wildcard_matches(bytes_t parsed, bytes_t text)
 wildcard_pieces_t wildcard_pieces(bytes_t parsed)
 {
     size_t head = literal_length(parsed), tail = tail_length(parsed);
-    wildcard_pieces_t out = {.before = bytes_from(parsed.data, head), .has_star = head < parsed.len};
-    if (!out.has_star)
-        return out;
-    out.behind = bytes_from(parsed.data + parsed.len - tail, tail);
-    for (bytes_t rest = bytes_from(parsed.data + head + 1, parsed.len - tail - head - 1); rest.len > 0;) {
-        size_t len = literal_length(rest);
-        if (len > out.longest.len)
-            out.longest = bytes_from(rest.data, len);
-        rest = drop(rest, len < rest.len ? len + 1 : len);
-    }
-    return out;
+    bool has_star = head < parsed.len;
+    return (wildcard_pieces_t){.before = bytes_from(parsed.data, head),
+                               .behind = has_star ? bytes_from(parsed.data + parsed.len - tail, tail) : BYTES_NONE,
+                               .has_star = has_star};
+}
+
+bool wildcard_next(bytes_t *rest, bytes_t *piece)
+{
+    size_t len = literal_length(*rest);
+    if (rest->len == 0)
+        return false;
+    *piece = bytes_from(rest->data, len);
+    *rest = drop(*rest, len < rest->len ? len + 1 : len);
+    return true;
 }
 
 /* -- complexity ------------------------------------------------------------------------------------ */

@@ -26,13 +26,15 @@ unsigned wildcard_complexity(bytes_t parsed);
 
 bool wildcard_matches(bytes_t parsed, bytes_t text);
 
-/* The pieces between stars: before the first, behind the last, the longest of all others (empty for none). A pattern
- * without a star is all `before`, and has_star is false. */
+/* The pieces before the first star and behind the last. A pattern without a star is all `before`. */
 typedef struct {
-    bytes_t before, behind, longest;
+    bytes_t before, behind;
     bool has_star;
 } wildcard_pieces_t;
 
 wildcard_pieces_t wildcard_pieces(bytes_t parsed);
+
+/* The next piece, of all; false when there is none left. `*rest` starts as the pattern. */
+bool wildcard_next(bytes_t *rest, bytes_t *piece);
 
 #endif

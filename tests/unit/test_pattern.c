@@ -1,4 +1,4 @@
-/* test_pattern.c: each test is one sentence about event patterns and targets' inputs. */
+/* test_pattern.c: each test is one sentence about event patterns. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "broker/rules/pattern.h"
-#include "broker/rules/transform.h"
 #include "proto/json.h"
 #include "proto/msgpack.h"
 
@@ -268,93 +267,6 @@ static void a_malformed_event_matches_nothing(void **state)
     buf_free(&deep);
 }
 
-/* -- inputs of targets ---------------------------------------------------------------------------- */
-static void assert_transforms(const char *target_json, const char *expected_json)
-{
-    buf_t target = to_msgpack(target_json), whole = to_msgpack(event), out = {0}, text = {0};
-    error_t err = {0};
-    transform_t *t = NULL;
-    assert_true(transform_compile(buf_bytes(&target), &t, &err));
-    assert_non_null(t);
-    assert_true(transform_apply(t, buf_bytes(&whole), 0, BYTES_LIT("rule"), &out, &err));
-    assert_true(json_from_msgpack(buf_bytes(&out), JSON_COMPACT, &text, &err));
-    assert_string_equal(buf_cstr(&text), expected_json);
-    transform_free(&t);
-    buf_free(&target);
-    buf_free(&whole);
-    buf_free(&out);
-    buf_free(&text);
-}
-
-static void assert_transform_refused(const char *target_json, status_t code, const char *reason)
-{
-    buf_t target = to_msgpack(target_json);
-    error_t err = {0};
-    transform_t *t = NULL;
-    assert_false(transform_compile(buf_bytes(&target), &t, &err));
-    assert_null(t);
-    assert_int_equal(err.code, code);
-    if (!strstr(err.message, reason))
-        fail_msg("\"%s\" does not say \"%s\"", err.message, reason);
-    buf_free(&target);
-}
-
-static void a_target_without_input_receives_the_event_itself(void **state)
-{
-    (void)state;
-    buf_t target = to_msgpack("{\"Id\":\"1\",\"Arn\":\"queue\"}");
-    error_t err = {0};
-    transform_t *t = NULL;
-    assert_true(transform_compile(buf_bytes(&target), &t, &err));
-    assert_null(t);
-    buf_free(&target);
-}
-
-static void input_is_sent_as_it_stands(void **state)
-{
-    (void)state;
-    assert_transforms("{\"Input\":\"{\\\"job\\\":[1,null]}\"}", "{\"job\":[1,null]}");
-}
-
-static void input_path_sends_a_part_of_the_event(void **state)
-{
-    (void)state;
-    assert_transforms("{\"InputPath\":\"$.detail.isbn\"}", "\"9784088831234\"");
-    assert_transforms("{\"InputPath\":\"$.resources[1]\"}", "\"b\"");
-    assert_transforms("{\"InputPath\":\"$.detail-type\"}", "\"inventory.updated\"");
-    assert_transforms("{\"InputPath\":\"$.detail.warehouses[0].n\"}", "1");
-}
-
-static void an_event_without_the_path_is_not_transformed(void **state)
-{
-    (void)state;
-    buf_t target = to_msgpack("{\"InputPath\":\"$.detail.nowhere\"}"), whole = to_msgpack(event), out = {0};
-    error_t err = {0};
-    transform_t *t = NULL;
-    assert_true(transform_compile(buf_bytes(&target), &t, &err));
-    assert_false(transform_apply(t, buf_bytes(&whole), 0, BYTES_NONE, &out, &err));
-    assert_int_equal(out.len, 0);
-    transform_free(&t);
-    buf_free(&target);
-    buf_free(&whole);
-    buf_free(&out);
-}
-
-static void a_wrong_input_is_refused(void **state)
-{
-    (void)state;
-    const status_t invalid = STATUS_INVALID_ARGUMENT;
-    assert_transform_refused("{\"Input\":\"{\"}", invalid, "Input");
-    assert_transform_refused("{\"Input\":{}}", invalid, "must be a string");
-    assert_transform_refused("{\"InputPath\":\"detail\"}", invalid, "InputPath");
-    assert_transform_refused("{\"InputPath\":\"$.\"}", invalid, "InputPath");
-    assert_transform_refused("{\"InputPath\":\"$.a[x]\"}", invalid, "InputPath");
-    assert_transform_refused("{\"InputPath\":\"$.a[1\"}", invalid, "InputPath");
-    assert_transform_refused("{\"InputPath\":\"\"}", invalid, "InputPath");
-    assert_transform_refused("{\"Input\":\"1\",\"InputPath\":\"$\"}", invalid, "Only one of");
-    assert_transform_refused("{\"InputTransformer\":{}}", STATUS_UNIMPLEMENTED, "InputTransformer");
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -376,11 +288,6 @@ int main(void)
         cmocka_unit_test(what_is_no_pattern_is_refused_in_aws_words),
         cmocka_unit_test(a_pattern_over_its_bound_is_refused),
         cmocka_unit_test(a_malformed_event_matches_nothing),
-        cmocka_unit_test(a_target_without_input_receives_the_event_itself),
-        cmocka_unit_test(input_is_sent_as_it_stands),
-        cmocka_unit_test(input_path_sends_a_part_of_the_event),
-        cmocka_unit_test(an_event_without_the_path_is_not_transformed),
-        cmocka_unit_test(a_wrong_input_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
