@@ -11,7 +11,7 @@
 #define STATES (MESSAGE_IN_FLIGHT + 1)
 
 typedef struct {
-    uint32_t messages, visible, held;
+    uint32_t messages, visible, held, in_flight;
 } group_count_t;
 
 typedef struct {
@@ -73,6 +73,7 @@ static bool count_group(const queue_t *queue, queue_count_t *q, const message_t 
     group_count_t *g = &q->groups[m->group];
     g->messages++;
     g->visible += m->state == MESSAGE_VISIBLE;
+    g->in_flight += m->state == MESSAGE_IN_FLIGHT;
     g->held += m->state == MESSAGE_IN_FLIGHT || (m->state == MESSAGE_DELAYED && m->receives);
     return true;
 }
@@ -92,8 +93,8 @@ static bool count_one(const core_t *core, counts_t *c, const message_t *m, error
         c->sessions[m->session]++;
     c->queues[m->queue].states[m->state]++;
     c->queues[m->queue].bytes += m->bytes;
-    if (queue->attributes.is_fifo != (m->group != 0))
-        return wrong(err, m, "has a group where there are none, or none where there must be one");
+    if (queue->attributes.is_fifo && !m->group)
+        return wrong(err, m, "has no group and must have one");
     return !m->group || count_group(queue, &c->queues[m->queue], m, err);
 }
 
@@ -122,28 +123,47 @@ static bool check_held(const core_t *core, const group_t *group, error_t *err)
     return true;
 }
 
-static bool check_group(const core_t *core, const group_t *group, const group_count_t *g, error_t *err)
+static bool check_tenant(const queue_t *queue, const group_t *group, const group_count_t *g, error_t *err)
+{
+    const heap_t *heap = group->is_noisy ? &queue->noisy : &queue->quiet;
+    bool waits = group->heap_at && group->heap_at <= heap->count && heap->items[group->heap_at] == group->id;
+    return same(err, "messages in flight", group->name, group->in_flight, g->in_flight) &&
+           same(err, "its place among those that wait", group->name, waits, g->visible != 0);
+}
+
+static bool check_ordered(const core_t *core, const group_t *group, const group_count_t *g, error_t *err)
+{
+    return same(err, "held messages", group->name, group->held.count, g->held) &&
+           same(err, "being ready", group->name, group->is_ready, group_first(core, group) != 0) &&
+           check_held(core, group, err);
+}
+
+static bool check_group(const core_t *core, const queue_t *queue, const group_t *group, const group_count_t *g,
+                        error_t *err)
 {
     return same(err, "messages", group->name, group->messages, g->messages) &&
            same(err, "visible messages", group->name, group->visible.count, g->visible) &&
-           same(err, "held messages", group->name, group->held.count, g->held) &&
-           same(err, "being ready", group->name, group->is_ready, group_first(core, group) != 0) &&
-           (group->messages > 0 || differs(err, "messages", group->name, 0, 0)) && check_held(core, group, err);
+           (group->messages > 0 || differs(err, "messages", group->name, 0, 0)) &&
+           (queue->attributes.is_fifo ? check_ordered(core, group, g, err) : check_tenant(queue, group, g, err));
 }
 
 static bool check_groups(const core_t *core, const queue_t *queue, const queue_count_t *q, error_t *err)
 {
-    uint32_t ready = 0, lined = 0;
+    uint32_t ready = 0, lined = 0, blocked = 0, waiting = 0;
     for (uint32_t id = pool_next(&queue->groups, 0); id; id = pool_next(&queue->groups, id)) {
         const group_t *group = group_at(queue, id);
-        if (!check_group(core, group, &q->groups[id], err))
+        if (!check_group(core, queue, group, &q->groups[id], err))
             return error_prefix(err, "Queue %s, group", queue->name);
-        ready += group->is_ready;
+        ready += group->is_ready || group->is_noisy;
+        blocked += group->held.count != 0;
+        waiting += !queue->attributes.is_fifo && group->visible.count != 0;
     }
     for (uint32_t id = queue->ready.head; id && lined <= ready; id = group_at(queue, id)->next)
         lined++;
     return same(err, "groups in the line", queue->name, lined, ready) &&
            same(err, "ready groups", queue->name, queue->ready.count, ready) &&
+           same(err, "blocked groups", queue->name, queue->blocked, blocked) &&
+           same(err, "waiting tenants", queue->name, queue->quiet.count + queue->noisy.count, waiting) &&
            same(err, "groups by name", queue->name, queue->groups_by_name.count, queue->groups.used);
 }
 
@@ -227,7 +247,9 @@ static bool check_links(const core_t *core, const message_t *m, uint32_t id, err
     uint32_t behind = m->next ? message_at(core, m->next)->prev : chain->tail;
     if (before != id || behind != id)
         return wrong(err, m, "and its neighbours do not know one another");
-    if (m->group && m->state == MESSAGE_VISIBLE && m->next && message_at(core, m->next)->record <= m->record)
+    const queue_t *queue = pool_get(&core->queues, m->queue);
+    if (queue->attributes.is_fifo && m->state == MESSAGE_VISIBLE && m->next &&
+        message_at(core, m->next)->record <= m->record)
         return wrong(err, m, "stands before an older one of its group");
     return true;
 }

@@ -11,6 +11,7 @@
 #include "broker/core/retire.h"
 #include "broker/core/session.h"
 #include "broker/core/subscription.h"
+#include "broker/core/tenant.h"
 #include "proto/attrs.h"
 
 /* -- receipts -------------------------------------------------------------------------------------- */
@@ -87,14 +88,15 @@ static void put_fifo(const message_t *message, const dead_t *dead, attrs_writer_
 void item_attributes(core_t *core, const message_t *message, core_item_t *item)
 {
     const dead_t *dead = message_dead(core, message);
-    if ((!dead || dead->is_redriven) && !message->group)
+    const queue_t *queue = pool_get(&core->queues, message->queue);
+    if ((!dead || dead->is_redriven) && !queue->attributes.is_fifo)
         return;
     buf_t *out = &core->out->bytes;
     size_t at = out->len;
     attrs_writer_t w = attrs_begin(out);
     if (dead && !dead->is_redriven)
         put_dead(core, message, dead, &w);
-    if (message->group)
+    if (queue->attributes.is_fifo)
         put_fifo(message, dead, &w);
     if (!attrs_end(&w, NULL))
         return;
@@ -125,8 +127,10 @@ void item_deliver(core_t *core, const queue_t *queue, const message_t *message)
 /* -- one turn -------------------------------------------------------------------------------------- */
 uint32_t consume_first(const core_t *core, const queue_t *queue)
 {
+    if (!queue->attributes.is_fifo)
+        return queue->groups.used ? tenants_first(core, queue) : queue->visible.head;
     const group_t *ready = group_at(queue, queue->ready.head);
-    return ready ? group_first(core, ready) : queue->visible.head;
+    return ready ? group_first(core, ready) : 0;
 }
 
 /* Messages received too often leave before they are looked at, as SQS moves them on the next receive. */
@@ -213,11 +217,23 @@ static void turn_choose_groups(core_t *core, turn_t *turn)
     }
 }
 
+/* Each changes who is next: they leave at once, and the record says it for all. */
+static void turn_choose_fair(core_t *core, turn_t *turn)
+{
+    session_t *session = session_at(core, turn->taker->session->id);
+    const record_delivered_t *r = &core->record->delivered;
+    uint32_t id;
+    while ((id = tenants_first(core, turn->queue)) != 0 && turn_add(core, turn, message_at(core, id))) {
+        const record_delivered_entry_t *entry = &r->entries.items[r->entries.count - 1];
+        message_deliver(core, id, session, entry->receives, entry->invisible_until_us, core->now_us);
+    }
+    (void)ledger_write_applied(core, RECORD_DELIVERED);
+}
+
 /* Chooses messages for one frame and lists them in the record; they leave their chain when it is applied, so
  * the walk goes along the chain. */
 static void turn_choose(core_t *core, turn_t *turn)
 {
-    core->record->delivered.entries.count = 0;
     if (turn->queue->attributes.is_fifo) {
         turn_choose_groups(core, turn);
         return;
@@ -226,9 +242,19 @@ static void turn_choose(core_t *core, turn_t *turn)
         id = message_at(core, id)->next;
 }
 
+static void turn_take(core_t *core, turn_t *turn)
+{
+    core->record->delivered.entries.count = 0;
+    if (!turn->queue->attributes.is_fifo && turn->queue->groups.used) {
+        turn_choose_fair(core, turn);
+        return;
+    }
+    turn_choose(core, turn);
+    (void)ledger_write(core, RECORD_DELIVERED);
+}
+
 static void turn_deliver(core_t *core, const queue_t *queue, const taker_t *taker)
 {
-    (void)ledger_write(core, RECORD_DELIVERED);
     const record_delivered_t *r = &core->record->delivered;
     size_t first = core->out->item_count;
     for (uint32_t i = 0; i < r->entries.count; i++)
@@ -285,13 +311,15 @@ static void consume_queue(core_t *core, queue_t *queue)
 {
     uint32_t able;
     taker_t taker = {0};
+    if (!queue->attributes.is_fifo)
+        tenants_calm(core, queue);
     while (consume_first(core, queue) && queue->in_flight < core->limits.in_flight &&
            (able = next_in_turn(core, queue, &taker)) != 0) {
         if (!first_deliverable(core, queue))
             return;
         uint32_t share = (queue->visible.count + able - 1) / able;
         turn_t turn = {queue, &taker, taker_most(core, queue, &taker, share), 0};
-        turn_choose(core, &turn);
+        turn_take(core, &turn);
         turn_deliver(core, queue, &taker);
     }
 }

@@ -5,6 +5,7 @@
 
 #include "broker/core/message.h"
 #include "broker/core/queue.h"
+#include "broker/core/tenant.h"
 
 /* -- finding ------------------------------------------------------------------------------------------ */
 group_t *group_at(const queue_t *queue, uint32_t id)
@@ -63,9 +64,13 @@ static group_t *group_of(const core_t *core, const queue_t *queue, uint32_t mess
 
 /* What returns stands before all that was never delivered, and what is new behind everything: both ways are
  * short. */
-void group_show(core_t *core, queue_t *queue, uint32_t message)
+void group_show(core_t *core, queue_t *queue, uint32_t message, bool at_front)
 {
     group_t *group = group_of(core, queue, message);
+    if (!queue->attributes.is_fifo) {
+        tenant_show(core, queue, message, at_front);
+        return;
+    }
     uint64_t record = message_at(core, message)->record;
     uint32_t before = 0;
     if (group->visible.tail && message_at(core, group->visible.tail)->record > record)
@@ -77,6 +82,10 @@ void group_show(core_t *core, queue_t *queue, uint32_t message)
 
 void group_hide(core_t *core, queue_t *queue, uint32_t message)
 {
+    if (!queue->attributes.is_fifo) {
+        tenant_hide(core, queue, message);
+        return;
+    }
     message_unlink(core, &group_of(core, queue, message)->visible, message);
     queue->visible.count--;
 }
@@ -84,7 +93,12 @@ void group_hide(core_t *core, queue_t *queue, uint32_t message)
 /* Few: no more than one delivery brings of a group. */
 void group_hold(const core_t *core, queue_t *queue, uint32_t message)
 {
+    if (!queue->attributes.is_fifo) {
+        tenant_hold(core, queue, message);
+        return;
+    }
     ids_t *held = &group_of(core, queue, message)->held;
+    queue->blocked += held->count == 0;
     uint64_t record = message_at(core, message)->record;
     ids_add(held, message);
     uint32_t at = held->count - 1;
@@ -95,7 +109,13 @@ void group_hold(const core_t *core, queue_t *queue, uint32_t message)
 
 void group_unhold(const core_t *core, queue_t *queue, uint32_t message)
 {
-    (void)ids_drop(&group_of(core, queue, message)->held, message);
+    if (!queue->attributes.is_fifo) {
+        tenant_unhold(core, queue, message);
+        return;
+    }
+    ids_t *held = &group_of(core, queue, message)->held;
+    if (ids_drop(held, message))
+        queue->blocked -= held->count == 0;
 }
 
 /* -- what may be delivered ----------------------------------------------------------------------------- */
@@ -117,7 +137,7 @@ uint32_t group_next(const core_t *core, const group_t *group, uint32_t message)
 }
 
 /* -- the line of ready groups --------------------------------------------------------------------------- */
-static void ready_join(queue_t *queue, group_t *group)
+void group_line_join(queue_t *queue, group_t *group)
 {
     chain_t *ready = &queue->ready;
     group->prev = ready->tail;
@@ -130,7 +150,7 @@ static void ready_join(queue_t *queue, group_t *group)
     ready->count++;
 }
 
-static void ready_leave(queue_t *queue, group_t *group)
+void group_line_leave(queue_t *queue, group_t *group)
 {
     chain_t *ready = &queue->ready;
     if (group->prev)
@@ -147,16 +167,26 @@ static void ready_leave(queue_t *queue, group_t *group)
 void group_refresh(core_t *core, queue_t *queue, uint32_t id)
 {
     group_t *group = group_at(queue, id);
+    if (!queue->attributes.is_fifo) {
+        tenant_refresh(core, queue, group);
+        return;
+    }
     bool is_ready = group_first(core, group) != 0;
     if (is_ready != group->is_ready) {
         group->is_ready = is_ready;
         if (is_ready)
-            ready_join(queue, group);
+            group_line_join(queue, group);
         else
-            ready_leave(queue, group);
+            group_line_leave(queue, group);
     }
     if (is_ready)
         queue_touch(core, queue);
+}
+
+void group_heard(core_t *core, queue_t *queue, uint32_t group)
+{
+    if (!queue->attributes.is_fifo)
+        tenant_heard(core, queue, group_at(queue, group));
 }
 
 /* -- walking -------------------------------------------------------------------------------------------- */
@@ -170,25 +200,30 @@ static uint32_t first_from(const queue_t *queue, uint32_t group)
 
 uint32_t visible_first(const core_t *core UNUSED, const queue_t *queue)
 {
-    return queue->attributes.is_fifo ? first_from(queue, 0) : queue->visible.head;
+    return queue->visible.head ? queue->visible.head : first_from(queue, 0);
 }
 
 uint32_t visible_next(const core_t *core, const queue_t *queue, uint32_t message)
 {
     const message_t *m = message_at(core, message);
-    return m->next || !m->group ? m->next : first_from(queue, m->group);
+    return m->next ? m->next : first_from(queue, m->group);
+}
+
+static void older(const core_t *core, const chain_t *chain, int64_t *oldest_us)
+{
+    uint32_t id = chain->head;
+    while (id && message_at(core, id)->receives >= MESSAGE_RECEIVES_TO_BACK)
+        id = message_at(core, id)->next;
+    if (id && (!*oldest_us || message_at(core, id)->sent_us < *oldest_us))
+        *oldest_us = message_at(core, id)->sent_us;
 }
 
 int64_t visible_oldest_us(const core_t *core, const queue_t *queue)
 {
     int64_t oldest_us = 0;
-    if (!queue->attributes.is_fifo)
-        return queue->visible.head ? message_at(core, queue->visible.head)->sent_us : 0;
-    for (uint32_t id = pool_next(&queue->groups, 0); id; id = pool_next(&queue->groups, id)) {
-        uint32_t first = group_at(queue, id)->visible.head;
-        if (first && (!oldest_us || message_at(core, first)->sent_us < oldest_us))
-            oldest_us = message_at(core, first)->sent_us;
-    }
+    older(core, &queue->visible, &oldest_us);
+    for (uint32_t id = pool_next(&queue->groups, 0); id; id = pool_next(&queue->groups, id))
+        older(core, &group_at(queue, id)->visible, &oldest_us);
     return oldest_us;
 }
 
@@ -244,11 +279,11 @@ void group_dedup_add(queue_t *queue, bytes_t group, bytes_t id, uint64_t record,
 uint64_t groups_digest(const core_t *core, const queue_t *queue)
 {
     uint64_t digest = dedup_digest(&queue->dedup, core->now_us - GROUP_DEDUP_WINDOW_US), unordered = 0;
-    for (uint32_t id = queue->ready.head; id; id = group_at(queue, id)->next)
+    for (uint32_t id = queue->attributes.is_fifo ? queue->ready.head : 0; id; id = group_at(queue, id)->next)
         digest = map_mix(digest, map_hash_bytes(bytes_cstr(group_at(queue, id)->name)));
     for (uint32_t id = pool_next(&queue->groups, 0); id; id = pool_next(&queue->groups, id)) {
         const group_t *group = group_at(queue, id);
-        uint64_t one = map_mix(map_hash_bytes(bytes_cstr(group->name)), group->messages);
+        uint64_t one = map_mix(map_hash_bytes(bytes_cstr(group->name)), map_mix(group->messages, group->in_flight));
         for (uint32_t m = group->visible.head; m; m = message_at(core, m)->next)
             one = map_mix(one, message_at(core, m)->record);
         for (uint32_t i = 0; i < group->held.count; i++)

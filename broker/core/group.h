@@ -1,5 +1,6 @@
-/* group.h: the message groups of a FIFO queue.
+/* group.h: the message groups of a queue.
  *
+ * On a standard queue a group is a tenant (tenant.h); what follows is about FIFO queues.
  * Source: SQS, "FIFO delivery logic". Messages of a group are delivered in the order of their records. What
  * was received and is not settled yet holds back whatever stands behind it in its group, and nothing else
  * does: a message that was never received and is still delayed lets later ones pass. So the deliverable
@@ -19,12 +20,17 @@ uint32_t group_need(queue_t *queue, bytes_t name);
 void groups_free(queue_t *queue);
 
 /* For message.c, which tells of every change of a message's state and then calls group_refresh. */
-void group_show(core_t *core, queue_t *queue, uint32_t message);
+void group_show(core_t *core, queue_t *queue, uint32_t message, bool at_front);
 void group_hide(core_t *core, queue_t *queue, uint32_t message);
 void group_hold(const core_t *core, queue_t *queue, uint32_t message);
 void group_unhold(const core_t *core, queue_t *queue, uint32_t message);
 /* Puts the group into the line of those that have something to deliver, or takes it out. */
 void group_refresh(core_t *core, queue_t *queue, uint32_t group);
+/* A new message came for it. */
+void group_heard(core_t *core, queue_t *queue, uint32_t group);
+/* The queue's line of groups, queue->ready. */
+void group_line_join(queue_t *queue, group_t *group);
+void group_line_leave(queue_t *queue, group_t *group);
 /* One message less; forgets the group with its last. */
 void group_leave(queue_t *queue, uint32_t group);
 
@@ -33,10 +39,11 @@ uint32_t group_first(const core_t *core, const group_t *group);
 /* The deliverable one behind it; 0 for none. */
 uint32_t group_next(const core_t *core, const group_t *group, uint32_t message);
 
-/* Every visible message of a queue of either kind; of a FIFO queue group by group. */
+/* Every visible message of a queue of either kind: those without a group, then group by group. */
 uint32_t visible_first(const core_t *core, const queue_t *queue);
 uint32_t visible_next(const core_t *core, const queue_t *queue, uint32_t message);
-/* When the oldest visible message was sent; 0 for none. Walks the groups of a FIFO queue: for people. */
+/* When the oldest visible message was sent that stands first, alone or in its group, and was not received so often
+ * that SQS takes it out of the count; 0 for none. Walks the groups: for people. */
 int64_t visible_oldest_us(const core_t *core, const queue_t *queue);
 
 /* True for 1 to 128 of ASCII's letters, digits and punctuation; else InvalidParameterValue, naming it `what`. */

@@ -92,12 +92,12 @@ static uint64_t queue_digest(const core_t *core, const queue_t *queue)
     uint64_t unordered = 0; /* the order within groups is in their digest */
     for (uint32_t id = visible_first(core, queue); id; id = visible_next(core, queue, id)) {
         uint64_t one = message_digest(core, message_at(core, id));
-        if (queue->attributes.is_fifo)
+        if (message_at(core, id)->group)
             unordered += one;
         else
             digest = map_mix(digest, one);
     }
-    return queue->attributes.is_fifo ? map_mix(digest, map_mix(groups_digest(core, queue), unordered)) : digest;
+    return map_mix(digest, map_mix(groups_digest(core, queue), unordered));
 }
 
 static uint64_t session_digest(const session_t *session)

@@ -8,7 +8,6 @@
 
 #define CHUNK_BITS 12u
 #define CHUNK_MESSAGES (1u << CHUNK_BITS)
-#define UNFINISHED_RECEIVES_TO_BACK 3 /* SQS: after so many, a returned message goes behind the others */
 
 _Static_assert(sizeof(message_t) == 64, "a queued message is one cache line");
 
@@ -189,7 +188,7 @@ static void message_enter(core_t *core, uint32_t id, queue_t *queue, const next_
     case MESSAGE_VISIBLE:
         heap_set(&core->messages.due, id);
         if (m->group) {
-            group_show(core, queue, id);
+            group_show(core, queue, id, next->at_front);
             return;
         }
         message_link(core, &queue->visible, id, next->at_front ? queue->visible.head : 0);
@@ -242,8 +241,10 @@ static uint32_t message_make(core_t *core, const message_t *template)
     map_add(&core->messages.by_identity, map_hash_pair(m->queue, m->record), id);
     queue_t *queue = pool_get(&core->queues, m->queue);
     queue->bytes += m->bytes;
-    if (m->group)
+    if (m->group) {
         group_at(queue, m->group)->messages++;
+        group_heard(core, queue, m->group);
+    }
     return id;
 }
 
@@ -281,7 +282,7 @@ void message_release(core_t *core, uint32_t id, int64_t visible_us, int64_t now_
     if (visible_us > now_us)
         message_become(core, id, &(next_state_t){MESSAGE_DELAYED, visible_us, NULL, false});
     else
-        message_show(core, id, message_at(core, id)->receives < UNFINISHED_RECEIVES_TO_BACK);
+        message_show(core, id, message_at(core, id)->receives < MESSAGE_RECEIVES_TO_BACK);
 }
 
 void message_extend(core_t *core, uint32_t id, int64_t until_us)

@@ -8,6 +8,9 @@
 
 #include "broker/core/state.h"
 
+#define MESSAGE_RECEIVES_TO_BACK                                                                                       \
+    3 /* SQS: returned after so many, it goes behind the others, and has no age for people */
+
 void messages_init(core_t *core);
 void messages_free(core_t *core);
 

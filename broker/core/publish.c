@@ -243,9 +243,8 @@ static bool fifo_check(const queue_t *queue, const wire_send_entry_t *entry, err
 
 static bool standard_check(const queue_t *queue, const wire_send_entry_t *entry, error_t *err)
 {
-    if (entry->group.len > GROUP_ID_MAX_BYTES)
-        return error_set(err, STATUS_INVALID_ARGUMENT, "InvalidParameterValue",
-                         "MessageGroupId must not exceed %d bytes.", GROUP_ID_MAX_BYTES);
+    if (entry->group.len && !group_id_check(entry->group, "MessageGroupId", err))
+        return false;
     return !entry->dedup.len ||
            error_set(err, STATUS_INVALID_ARGUMENT, "InvalidParameterValue",
                      "MessageDeduplicationId belongs to FIFO queues; \"%s\" is none.", queue->name);
@@ -406,7 +405,7 @@ static bool route_apply(core_t *core, const record_t *record, uint32_t nth, erro
         .record = record->seq,
         .sent_us = record->ingest_us,
         .queue = (uint16_t)queue->id,
-        .group = is_fifo ? group_need(queue, route->group) : 0,
+        .group = route->group.len ? group_need(queue, route->group) : 0,
         .bytes = bytes & MESSAGE_BYTES_MASK,
         .route = nth & MESSAGE_NO_ROUTE,
         .rule = rule <= UINT16_MAX ? (uint16_t)rule : 0,
@@ -447,7 +446,7 @@ bool publish_apply_send(core_t *core, const record_t *record, error_t *err)
         .record = record->seq,
         .sent_us = record->ingest_us,
         .queue = (uint16_t)queue->id,
-        .group = is_fifo ? group_need(queue, r->group) : 0,
+        .group = r->group.len ? group_need(queue, r->group) : 0,
         .bytes = (r->attrs.len + r->body.len) & MESSAGE_BYTES_MASK,
         .route = MESSAGE_NO_ROUTE,
     };

@@ -11,6 +11,7 @@
 #include "broker/core/redrive.h"
 #include "broker/core/subscription.h"
 #include "broker/core/task.h"
+#include "broker/core/tenant.h"
 
 static bool queue_is_named(const void *ctx, uint32_t id, const void *key)
 {
@@ -115,6 +116,7 @@ static void queue_insert(core_t *core, const record_queue_t *r, const queue_attr
     queue->incarnation = r->queue;
     queue->name = memory_text(r->name);
     queue_take_attributes(queue, r, attributes);
+    tenants_init(queue);
     queue->id = pool_add(&core->queues, queue);
     map_add(&core->queues_by_name, map_hash_bytes(r->name), queue->id);
     map_add(&core->queues_by_incarnation, map_hash_pair(r->queue, 0), queue->id);
@@ -129,6 +131,7 @@ static void queue_free(queue_t *queue)
     ids_free(&queue->tasks);
     ids_free(&queue->subs);
     groups_free(queue);
+    tenants_free(queue);
     dedup_free(&queue->dedup);
     free(queue);
 }

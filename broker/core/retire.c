@@ -55,11 +55,13 @@ static void moved_group(const queue_t *from, const queue_t *to, const message_t 
                         retire_names_t *names)
 {
     const group_t *group = group_at(from, m->group);
-    if (!group || !to || !to->attributes.is_fifo)
+    if (!group || !to)
         return;
     (void)bytes_to_cstr(bytes_cstr(group->name), names->group, sizeof names->group);
-    (void)snprintf(names->dedup, sizeof names->dedup, "%llu", (unsigned long long)out->origin);
     out->group = bytes_cstr(names->group);
+    if (!to->attributes.is_fifo)
+        return;
+    (void)snprintf(names->dedup, sizeof names->dedup, "%llu", (unsigned long long)out->origin);
     out->dedup = bytes_cstr(names->dedup);
 }
 
@@ -163,8 +165,8 @@ bool retire_apply(core_t *core, const record_t *record, error_t *err)
     moved.receives = 0;
     moved.queue = (uint16_t)to->id;
     moved.dead = dead_make(core, r, from, record->ingest_us);
-    moved.group = to->attributes.is_fifo ? group_need(to, r->group) : 0;
-    if (moved.group)
+    moved.group = r->group.len ? group_need(to, r->group) : 0;
+    if (to->attributes.is_fifo)
         group_dedup_add(to, r->group, r->dedup, record->seq, record->ingest_us);
     (void)message_add(core, &moved, 0, record->ingest_us);
     return true;

@@ -65,9 +65,10 @@ static record_route_t *route_add(core_t *core, const route_request_t *request, c
     }
     record_route_t *route = &r->routes.items[r->routes.count++];
     int64_t delay_us = to->queue->attributes.delay_us;
+    bool has_group = to->queue->attributes.is_fifo || group_id_check(to->group, "", NULL);
     *route = (record_route_t){
         .queue = to->queue->incarnation,
-        .group = to->group,
+        .group = has_group ? to->group : BYTES_NONE, /* what names no tenant is none */
         .dedup = dedup,
         .visible_us = delay_us ? core->now_us + delay_us : 0,
     };

@@ -121,7 +121,7 @@ static bool is_held(const core_t *core, const settle_t *s)
 static bool is_too_late(const core_t *core, const settle_t *s)
 {
     const message_t *m = s->id ? message_at(core, s->id) : NULL;
-    return m && m->group && m->state == MESSAGE_VISIBLE && m->receives == s->receipt.receives;
+    return m && s->queue->attributes.is_fifo && m->state == MESSAGE_VISIBLE && m->receives == s->receipt.receives;
 }
 
 static wire_status_entry_t too_late(void)

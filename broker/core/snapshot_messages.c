@@ -100,7 +100,7 @@ static uint32_t visible_after(const core_t *core, const queue_t *queue, uint32_t
 {
     const message_t *m = id ? message_at(core, id) : NULL;
     if (!queue->attributes.is_fifo)
-        return m ? m->next : queue->visible.head;
+        return m ? visible_next(core, queue, id) : visible_first(core, queue);
     if (m && m->next)
         return m->next;
     const group_t *group = group_at(queue, group_after(queue, m ? m->group : 0));
@@ -136,7 +136,7 @@ static bool numbers_fit(const core_t *core, const snapshot_message_t *item)
 static bool relations_fit(const core_t *core, const snapshot_message_t *item, const queue_t *queue,
                           const session_t *holder)
 {
-    return queue && queue->attributes.is_fifo == (item->group.len > 0) &&
+    return queue && (item->group.len || !queue->attributes.is_fifo) &&
            (item->state == MESSAGE_IN_FLIGHT) == (holder != NULL) && !message_find(core, queue->id, item->record);
 }
 
@@ -153,7 +153,7 @@ bool snapshot_load_message(snapshot_load_t *load, const snapshot_message_t *item
         .timer_us = item->timer_us,
         .first_received_ms = (uint32_t)item->first_received_ms,
         .received_ms = (uint32_t)item->received_ms,
-        .group = queue->attributes.is_fifo ? group_need(queue, item->group) : 0,
+        .group = item->group.len ? group_need(queue, item->group) : 0,
         .queue = (uint16_t)queue->id,
         .bytes = (uint32_t)item->bytes & MESSAGE_BYTES_MASK,
         .state = item->state & 7u,

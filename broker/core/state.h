@@ -81,15 +81,27 @@ typedef struct {
     pool_t dead;
 } messages_t;
 
-/* -- groups of a FIFO queue ----------------------------------------------------------------------- */
+/* -- groups: of a FIFO queue, where they keep an order; of another one they are its tenants ----------- */
+typedef struct {
+    uint64_t busy_ms; /* consumers' time spent on it, halved with each TENANT_RECENT_US that passes */
+    int64_t since_us; /* from when the present share counts; 0: nothing was spent yet */
+} busy_t;
+
 typedef struct {
     uint32_t id; /* in its queue */
     char *name;
     uint32_t messages;   /* in all states */
-    chain_t visible;     /* by record */
-    ids_t held;          /* received and not settled: in flight, or released for later; by record */
-    uint32_t prev, next; /* in the queue's line of ready ones */
-    bool is_ready;       /* something may be delivered */
+    chain_t visible;     /* FIFO: by record */
+    ids_t held;          /* FIFO: received and not settled: in flight, or released for later; by record */
+    uint32_t prev, next; /* in the queue's line */
+    bool is_ready;       /* FIFO: something may be delivered */
+    /* tenants only; is_noisy, sent_us and busy are not durable */
+    bool is_noisy;
+    uint32_t in_flight;
+    uint32_t heap_at;
+    uint64_t first_key; /* of its first visible message: order among tenants */
+    int64_t sent_us;    /* newest message that came */
+    busy_t busy;
 } group_t;
 
 /* -- queues -------------------------------------------------------------------------------------- */
@@ -125,9 +137,12 @@ typedef struct {
     queue_attributes_t attributes;
     buf_t given;     /* attributes as they were set: one msgpack map */
     chain_t visible; /* of a FIFO queue only the count: its groups have the chains */
-    pool_t groups;   /* of a FIFO queue */
+    pool_t groups;
     map_t groups_by_name;
-    chain_t ready; /* groups with something to deliver */
+    chain_t ready;       /* FIFO: groups with something to deliver; else noisy tenants, the longest silent first */
+    heap_t quiet, noisy; /* tenants with something to deliver */
+    busy_t busy;
+    uint32_t blocked; /* FIFO: groups with something received and not settled */
     dedup_t dedup;
     uint32_t in_flight, delayed;
     uint64_t bytes;

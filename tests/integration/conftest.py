@@ -1,29 +1,4 @@
 """Fixtures of the integration tests."""
-import pytest
-from lib.mangabus_broker import Broker
+from lib.broker_fixtures import broker, client, make_broker
 
-
-@pytest.fixture
-def make_broker(start, state_dir):
-    """make_broker(topology=…, env=…) gives a Broker that is not started yet."""
-    made = []
-
-    def make(**options):
-        made.append(Broker(start, state_dir, **options))
-        return made[-1]
-
-    yield make
-    for broker in made:
-        broker.close()
-
-
-@pytest.fixture
-def broker(make_broker):
-    """A running broker with the small topology of lib.mangabus_broker."""
-    return make_broker().start()
-
-
-@pytest.fixture
-def client(broker):
-    """A session at that broker."""
-    return broker.client()
+__all__ = ["broker", "client", "make_broker"]

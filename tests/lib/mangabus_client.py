@@ -21,8 +21,10 @@ STATUS = ("OK CANCELLED UNKNOWN INVALID_ARGUMENT DEADLINE_EXCEEDED NOT_FOUND ALR
 # Types: u unsigned, i integer, t true or false, s text, x binary, m map, b body; a list has its entry's fields.
 PUBLISH_ENTRY = "dedup:s attrs:m body:b"
 SEND_ENTRY = "group:s dedup:s delay_ms:i attrs:m body:b"
-RESULT_ENTRY = "status:u record:u duplicate:t aws:s message:s"
-DELIVERY = "receipt:x record:u ingest_us:i receives:u first_receive_us:i source:s group:s attrs:m body:b"
+RESULT_ENTRY = ("status:u record:u duplicate:t aws:s message:s md5_body:s md5_attributes:s "
+                "md5_system_attributes:s")
+DELIVERY = ("receipt:x record:u ingest_us:i receives:u first_receive_us:i source:s group:s attrs:m body:b sent_us:i "
+            "message:u md5_body:s md5_attributes:s")
 SETTLE_ENTRY = "receipt:x action:u delay_ms:i reason:s"
 STATUS_ENTRY = "status:u aws:s message:s"
 SERVE_ENTRY = "method:s capacity:u"
@@ -36,9 +38,9 @@ VERBS = {
                    "delivery_window:u delivery_window_bytes:u call_window:u reply_window_bytes:u head:u"),
     "PUBLISH": (3, "bus:s producer_seq:u replay_name:s to:s entries", PUBLISH_ENTRY),
     "PUBLISHED": (4, "results", RESULT_ENTRY),
-    "SEND": (5, "queue:s producer_seq:u entries", SEND_ENTRY),
+    "SEND": (5, "queue:s producer_seq:u entries digests:t", SEND_ENTRY),
     "SENT": (6, "results", RESULT_ENTRY),
-    "RECEIVE": (7, "queue:s max:u wait_ms:u visibility_ms:i attempt:s attributes:m"),
+    "RECEIVE": (7, "queue:s max:u wait_ms:u visibility_ms:i attempt:s attributes:m queue_wait:t digests:t"),
     "RECEIVED": (8, "deliveries", DELIVERY),
     "SUBSCRIBE": (9, "sub:u kind:u target:s name:s pattern:s from:u visibility_ms:i messages:u bytes:u live_only:t "
                      "since_us:i"),

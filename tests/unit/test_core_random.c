@@ -55,7 +55,7 @@ typedef struct {
     uint64_t records, acked, moved, dropped, released, restarts, crashes, resumed, duplicates, snapshots;
     uint64_t received, received_none;
     uint64_t fifo_sent, fifo_duplicates, fifo_checks;
-    uint64_t purges_refused;
+    uint64_t purges_refused, redriven;
 } tally_t;
 
 typedef struct {
@@ -321,6 +321,7 @@ static void tally_journal(sim_t *sim)
     for (uint64_t seq = 1; seq <= sim->rig.records; seq++) {
         const record_t *r = rig_record(&sim->rig, seq);
         t->moved += r->kind == RECORD_MOVE && r->move.to;
+        t->redriven += r->kind == RECORD_MOVE && r->move.task;
         t->dropped += r->kind == RECORD_MOVE && !r->move.to;
         for (uint32_t i = 0; r->kind == RECORD_SETTLED && i < r->settled.entries.count; i++) {
             t->acked += r->settled.entries.items[i].action == WIRE_ACK;
@@ -418,6 +419,24 @@ static void do_send_fifo(sim_t *sim, const client_t *client)
     free(send);
 }
 
+/* Half of them for some tenant, the first of which sends most. */
+static void do_send_standard(sim_t *sim, const client_t *client)
+{
+    static const char *const tenants[] = {"", "", "", "loud", "loud", "quiet", "calm"};
+    wire_send_t *send = calloc(1, sizeof *send);
+    assert_non_null(send);
+    send->queue = bytes_cstr(queues[random_below(&sim->random, 4)]);
+    send->entries.count = 1;
+    send->entries.items[0] =
+        (wire_send_entry_t){.group = bytes_cstr(tenants[random_below(&sim->random, ARRAY_LEN(tenants))]),
+                            .delay_ms = -1,
+                            .body = BYTES_LIT("\xa4text")};
+    rig_send(&sim->rig, client->peer, WIRE_SEND, 8, send);
+    assert_int_equal(rig_expect(&sim->rig, client->peer, WIRE_SENT)->sent.results.items[0].status, 0);
+    collect(sim);
+    free(send);
+}
+
 static void do_send(sim_t *sim)
 {
     client_t *client = some_client(sim);
@@ -427,8 +446,7 @@ static void do_send(sim_t *sim)
         do_send_fifo(sim, client);
         return;
     }
-    (void)rig_send_message(&sim->rig, client->peer, queues[random_below(&sim->random, 4)], "text");
-    collect(sim);
+    do_send_standard(sim, client);
 }
 
 static void check_dedup(sim_t *sim, uint64_t key, const wire_result_entry_t *result)
@@ -577,18 +595,37 @@ static void do_settle(sim_t *sim)
     free(settle);
 }
 
-static void do_purge(sim_t *sim)
+static void purge_one(sim_t *sim, const client_t *client, uint64_t queue)
 {
-    client_t *client = some_client(sim);
-    if (!client || random_below(&sim->random, 40))
-        return;
-    uint64_t queue = random_below(&sim->random, ARRAY_LEN(queues));
     rig_send(&sim->rig, client->peer, WIRE_QUEUE, 6,
              &(wire_queue_t){.op = BYTES_LIT("purge"), .name = bytes_cstr(queues[queue])});
     bool is_early = sim->purged_us[queue] && sim->rig.now_us < sim->purged_us[queue] + 60 * S;
     (void)rig_expect(&sim->rig, client->peer, is_early ? WIRE_ERROR : WIRE_RESULT);
     sim->purged_us[queue] = is_early ? sim->purged_us[queue] : sim->rig.now_us;
     sim->tally->purges_refused += is_early;
+    collect(sim);
+}
+
+static void do_purge(sim_t *sim)
+{
+    client_t *client = some_client(sim);
+    uint64_t queue = random_below(&sim->random, ARRAY_LEN(queues));
+    if (!client || random_below(&sim->random, 20))
+        return;
+    purge_one(sim, client, queue);
+    if (random_below(&sim->random, 2))
+        purge_one(sim, client, queue);
+}
+
+/* Refused while another one runs. */
+static void do_redrive(sim_t *sim)
+{
+    client_t *client = some_client(sim);
+    if (!client || random_below(&sim->random, 4))
+        return;
+    rig_send(&sim->rig, client->peer, WIRE_QUEUE, 7,
+             &(wire_queue_t){.op = BYTES_LIT("redrive"),
+                             .name = bytes_cstr(random_below(&sim->random, 2) ? "dead" : "dead.fifo")});
     collect(sim);
 }
 
@@ -702,7 +739,7 @@ static void one_step(sim_t *sim)
     else if (dice < 155)
         do_settle(sim);
     else if (dice < 157)
-        do_purge(sim);
+        random_below(&sim->random, 2) ? do_purge(sim) : do_redrive(sim);
     else if (dice < 165)
         watch_more(sim, random_below(&sim->random, 20));
     else
@@ -757,7 +794,7 @@ static void random_lives_keep_every_promise(void **state)
     assert_true(t.records > 40000 && t.acked > 4000 && t.moved > 1000 && t.dropped > 500 && t.released > 1000);
     assert_true(t.snapshots > 100 && t.restarts > 100 && t.crashes > 20 && t.resumed > 1000 && t.duplicates > 500);
     assert_true(t.fifo_sent > 3000 && t.fifo_duplicates > 150 && t.fifo_checks > 1000);
-    assert_true(t.received > 1000 && t.received_none > 100);
+    assert_true(t.received > 1000 && t.received_none > 100 && t.redriven > 100 && t.purges_refused > 5);
 }
 
 int main(void)

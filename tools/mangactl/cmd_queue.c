@@ -1,4 +1,4 @@
-/* cmd_queue.c: looks at queues: which there are, what is in them; changes nothing. */
+/* cmd_queue.c: looks at queues: which there are, what is in them; changes nothing (cmd_queue_change.c does). */
 #include "kit/clock.h"
 #include "proto/msgpack.h"
 #include "tools/mangactl/event_line.h"

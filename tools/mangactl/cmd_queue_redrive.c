@@ -1,0 +1,159 @@
+/* cmd_queue_redrive.c: brings dead letters back, or elsewhere, by move tasks; lists and cancels these. */
+#include "proto/msgpack.h"
+#include "tools/mangactl/table.h"
+#include "tools/mangactl/verbs.h"
+
+#define RATE_MAX 500 /* SQS's, and the broker's */
+
+/* -- saying ---------------------------------------------------------------------------------------- */
+static void print_task(ctl_t *ctl, bytes_t task, bool is_dry)
+{
+    bytes_t handle = ctl_map_text(task, "task", ""), to = ctl_map_text(task, "to", "");
+    fprintf(ctl->out, "%llu messages %s from %.*s to %.*s%s%.*s\n", (unsigned long long)ctl_map_number(task, "wanted"),
+            is_dry ? "would move" : "move", BYTES_FMT(ctl_map_text(task, "source", "?")),
+            BYTES_FMT(to.len ? to : BYTES_LIT("where they came from")), handle.len ? ", task " : "", BYTES_FMT(handle));
+}
+
+static int ask_task(ctl_t *ctl, const char *op, const char *name, bytes_t options, bool is_dry)
+{
+    buf_t result = {0};
+    int code;
+    if (ctl_ask(ctl, WIRE_QUEUE, op, name, options, BYTES_NONE, &result, &code)) {
+        if (ctl->json)
+            code = ctl_print_json(ctl, buf_bytes(&result), JSON_COMPACT);
+        else
+            print_task(ctl, buf_bytes(&result), is_dry);
+    }
+    buf_free(&result);
+    return code;
+}
+
+/* -- beginning ------------------------------------------------------------------------------------- */
+static int redrive(ctl_t *ctl, const args_t *args, const char *to)
+{
+    bool is_dry = args_given(args, "dry-run");
+    buf_t options = {0};
+    mp_put_map(&options, 3);
+    mp_put_cstr(&options, "to");
+    mp_put_cstr(&options, to);
+    mp_put_cstr(&options, "rate");
+    mp_put_u64(&options, (uint64_t)args_number(args, "rate", RATE_MAX));
+    mp_put_cstr(&options, "dry_run");
+    mp_put_bool(&options, is_dry);
+    int code = ask_task(ctl, "redrive", args->positional[0], buf_bytes(&options), is_dry);
+    buf_free(&options);
+    return code;
+}
+
+static int run_redrive(ctl_t *ctl, const args_t *args)
+{
+    return redrive(ctl, args, "");
+}
+
+static int run_move(ctl_t *ctl, const args_t *args)
+{
+    return redrive(ctl, args, args->positional[1]);
+}
+
+static const arg_option_t REDRIVE_OPTIONS[] = {
+    {"rate", ARG_COUNT, "N", "at most so many messages a second, 1 to 500 (500)"},
+    {"dry-run", ARG_FLAG, NULL, "check, and say how many would move"},
+};
+
+static const char *const REDRIVE_EXAMPLES[] = {
+    "mangactl queue redrive MangaAssist-EventBridge-DLQ --dry-run",
+    "mangactl queue redrive MangaAssist-EventBridge-DLQ --rate 50",
+    NULL,
+};
+
+const command_t command_queue_redrive = {
+    .name = "queue redrive",
+    .arguments = "DLQ",
+    .summary = "bring dead letters back to the queues they came from",
+    .about = "Begins a move task in the broker, which goes on by itself, over a restart too: mangactl queue tasks DLQ\n"
+             "shows how far it is, mangactl queue cancel ends it. What moved is a new message where it comes to.",
+    .options = CTL_OPTIONS(REDRIVE_OPTIONS),
+    .least = 1,
+    .most = 1,
+    .examples = REDRIVE_EXAMPLES,
+    .run = run_redrive,
+};
+
+static const char *const MOVE_EXAMPLES[] = {
+    "mangactl queue move MangaAssist-EventBridge-DLQ manga-deferred-queue --dry-run",
+    NULL,
+};
+
+const command_t command_queue_move = {
+    .name = "queue move",
+    .arguments = "DLQ QUEUE",
+    .summary = "move dead letters to a queue of your choice",
+    .about = "As queue redrive, but all to one queue.",
+    .options = CTL_OPTIONS(REDRIVE_OPTIONS),
+    .least = 2,
+    .most = 2,
+    .examples = MOVE_EXAMPLES,
+    .run = run_move,
+};
+
+/* -- looking and ending ----------------------------------------------------------------------------- */
+static int print_tasks(ctl_t *ctl, bytes_t list)
+{
+    static const char *const titles[] = {"<task", "<state", "moved", "of", "<to", "<why", NULL};
+    table_t table;
+    mp_reader_t reader = mp_reader(list);
+    uint32_t count = 0;
+    bytes_t task;
+    table_begin(&table, titles);
+    if (!mp_get_array(&reader, &count))
+        count = 0;
+    for (uint32_t i = 0; i < count && mp_get_raw(&reader, &task); i++) {
+        table_add_bytes(&table, ctl_map_text(task, "task", ""));
+        table_add_bytes(&table, ctl_map_text(task, "state", "?"));
+        table_add(&table, "%llu", (unsigned long long)ctl_map_number(task, "moved"));
+        table_add(&table, "%llu", (unsigned long long)ctl_map_number(task, "wanted"));
+        table_add_bytes(&table, ctl_map_text(task, "to", ""));
+        table_add_bytes(&table, ctl_map_text(task, "why", ""));
+    }
+    table_end(&table, ctl->out, ctl_bold(ctl), ctl_plain(ctl));
+    return CTL_OK;
+}
+
+static int run_tasks(ctl_t *ctl, const args_t *args)
+{
+    buf_t result = {0};
+    int code;
+    if (ctl_ask(ctl, WIRE_QUEUE, "tasks", args->positional[0], BYTES_NONE, BYTES_NONE, &result, &code))
+        code = ctl->json ? ctl_print_json(ctl, buf_bytes(&result), JSON_COMPACT) : print_tasks(ctl, buf_bytes(&result));
+    buf_free(&result);
+    return code;
+}
+
+static const char *const TASKS_EXAMPLES[] = {"mangactl queue tasks MangaAssist-EventBridge-DLQ", NULL};
+
+const command_t command_queue_tasks = {
+    .name = "queue tasks",
+    .arguments = "DLQ",
+    .summary = "list the newest ten move tasks of a dead-letter queue",
+    .least = 1,
+    .most = 1,
+    .examples = TASKS_EXAMPLES,
+    .run = run_tasks,
+};
+
+static int run_cancel(ctl_t *ctl, const args_t *args)
+{
+    return ask_task(ctl, "cancel", args->positional[0], BYTES_NONE, false);
+}
+
+static const char *const CANCEL_EXAMPLES[] = {"mangactl queue cancel 4711", NULL};
+
+const command_t command_queue_cancel = {
+    .name = "queue cancel",
+    .arguments = "TASK",
+    .summary = "end a running move task; what it moved stays moved",
+    .least = 1,
+    .most = 1,
+    .examples = CANCEL_EXAMPLES,
+    .run = run_cancel,
+};
