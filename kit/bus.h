@@ -207,6 +207,35 @@ void bus_chunk(bus_t *bus, bus_request_t *request, bytes_t chunk);
 void bus_reply(bus_t *bus, bus_request_t *request, bytes_t body);
 void bus_fail(bus_t *bus, bus_request_t *request, const error_t *err);
 
+/* -- permits ------------------------------------------------------------------------------------- */
+/* One draw from a named bucket (docs/protocol.md, permits). Who needs a token now and then keeps a purse instead,
+ * kit/purse.h. */
+typedef struct {
+    const error_t *err;     /* NULL: answered, be it with 0 tokens */
+    uint32_t tokens;        /* at most what was asked for */
+    uint64_t permit;        /* for bus_permit_return */
+    int64_t until_us;       /* monotonic: worth nothing from then on; may be over already */
+    int64_t retry_after_ms; /* of a refusal, or with 0 tokens */
+} bus_permit_t;
+
+typedef void (*bus_permit_fn)(void *ctx, const bus_permit_t *permit);
+
+typedef struct {
+    const char *bucket;
+    uint32_t tokens;   /* at least 1; the bucket's burst is the most that come */
+    uint32_t priority; /* 0 live, 1 normal, 2 batch */
+    int64_t wait_ms;   /* for tokens to come, and for the broker */
+    bus_permit_fn fn;  /* exactly once, unless cancelled */
+    void *ctx;
+} bus_draw_t;
+
+/* Number of the draw, for bus_permit_cancel; 0 when refused here. A lost connection ends it (UNAVAILABLE). */
+MUST_USE uint64_t bus_permit(bus_t *bus, const bus_draw_t *draw, error_t *err);
+/* fn is not called any more; what is granted all the same goes back. */
+void bus_permit_cancel(bus_t *bus, uint64_t number);
+/* Gives back what was not used. Without a connection it is kept, and expires. */
+void bus_permit_return(bus_t *bus, const char *bucket, uint64_t permit, uint32_t unused);
+
 /* -- administration ------------------------------------------------------------------------------ */
 /* QUEUE, RULE, TOPOLOGY, BROKER; see docs/protocol.md for operations. */
 typedef void (*bus_admin_fn)(void *ctx, const error_t *err, bytes_t result);

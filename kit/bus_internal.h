@@ -9,6 +9,7 @@
  *     bus_settle.c    what became of deliveries, and extending those that are held
  *     bus_call.c      calls made here
  *     bus_serve.c     calls answered here
+ *     bus_permit.c    permits drawn
  *     bus_admin.c     questions about the broker
  *     bus_map.c       numbers to entries; what is asked and not yet answered
  *
@@ -94,6 +95,7 @@ typedef struct bus_held bus_held_t;
 typedef struct bus_caller bus_caller_t;
 typedef struct bus_work bus_work_t;
 typedef struct bus_query bus_query_t;
+typedef struct bus_drawing bus_drawing_t;
 
 typedef struct bus_ask { /* a frame that will be answered */
     bus_node_t node;     /* key: seq */
@@ -104,6 +106,7 @@ typedef struct bus_ask { /* a frame that will be answered */
     size_t count, bytes;
     uint64_t number; /* SUBSCRIBE, UNSUBSCRIBE: sub; CALL: number */
     bus_query_t *query;
+    bus_drawing_t *drawing;
 } bus_ask_t;
 TAILQ_HEAD(bus_asks, bus_ask);
 
@@ -223,6 +226,20 @@ struct bus_query {
 };
 TAILQ_HEAD(bus_queries, bus_query);
 
+struct bus_drawing { /* a PERMIT that has no answer yet */
+    TAILQ_ENTRY(bus_drawing) link;
+    bus_t *bus;
+    bus_ask_t *ask; /* NULL while it waits for a session */
+    uint64_t number;
+    char *bucket;
+    uint32_t tokens, priority;
+    int64_t wait_ms, sent_us; /* monotonic */
+    loop_timer_t *timer;
+    bus_permit_fn fn; /* NULL: cancelled */
+    void *ctx;
+};
+TAILQ_HEAD(bus_drawings, bus_drawing);
+
 typedef struct bus_frame { /* what the socket did not take yet */
     TAILQ_ENTRY(bus_frame) link;
     size_t len;
@@ -302,6 +319,8 @@ struct bus {
     loop_timer_t *rejoin;
 
     struct bus_queries queries;
+    struct bus_drawings drawings;
+    uint64_t drawing_number;
 
     /* drain */
     bool draining;
@@ -396,6 +415,12 @@ void bus_serve_credit(bus_t *bus, const wire_reply_credit_t *credit);
 void bus_serve_drain(bus_t *bus);
 void bus_serve_forget_old(bus_t *bus);
 void bus_serve_end(bus_t *bus);
+
+void bus_permit_flush(bus_t *bus);
+void bus_permit_answered(bus_t *bus, bus_ask_t *ask, const wire_permitted_t *answer);
+void bus_permit_refused(bus_t *bus, bus_ask_t *ask, const error_t *err);
+void bus_permit_lost(bus_t *bus);
+void bus_permit_end(bus_t *bus, const error_t *err);
 
 void bus_admin_flush(bus_t *bus);
 void bus_admin_answered(bus_t *bus, bus_ask_t *ask, bytes_t result);
