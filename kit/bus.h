@@ -94,9 +94,15 @@ typedef struct {
 MUST_USE bool bus_send(bus_t *bus, const bus_message_t *message, bus_result_fn fn, void *ctx, error_t *err);
 
 /* -- consume and listen -------------------------------------------------------------------------- */
-/* A delivery from a queue is the handler's until it is settled, which it must be, once, now or later. While
- * it is held, its visibility is extended by itself. After a lost session that could not be resumed, settling
- * is quietly without effect: the message comes again. */
+#define BUS_HOLD_MAX_MS                                                                                                \
+    (INT64_C(12) * 3600 * 1000) /* SQS: the longest that a message stays invisible after one receive */
+
+/* A delivery from a queue is the handler's until it is settled, which it must be, once, now or later. While it is held,
+ * its visibility is extended by itself, before half of it has passed, in batches: so the queue's visibility need only
+ * be longer than the loop is ever kept busy, and a process that dies loses what it held after that time (or at once,
+ * when its session ends). That ends when it is settled, after hold_max_ms, or when the broker says that the message is
+ * no longer this consumer's. After a lost session that could not be resumed, settling is quietly without effect: the
+ * message comes again. */
 typedef struct bus_delivery {
     uint64_t record;
     int64_t ingest_us;
@@ -116,6 +122,8 @@ typedef struct {
     uint64_t messages;     /* at once in hand; 0: 16 */
     uint64_t bytes;        /* 0: 4 MiB */
     int64_t visibility_ms; /* -1: the queue's own */
+    int64_t hold_max_ms; /* a handler may hold a message for so long; 0: BUS_HOLD_MAX_MS, which is the most; -1: nothing
+                            is extended */
     bus_delivery_fn fn;
     void *ctx;
 } bus_consume_t;

@@ -40,6 +40,7 @@
 #define BUS_FRAME_OVERHEAD_BYTES 256 /* of a frame */
 #define BUS_FRAME_MIN_BYTES 8192     /* a broker that names less gets frames it will refuse */
 #define BUS_VISIBILITY_MS 30000      /* when the broker did not say; SQS's default */
+#define BUS_HOLD_MARGIN_MS 60000     /* the broker counts from the receive, which was a little earlier */
 #define BUS_REMEMBER_MS 15000        /* how long an answer that was sent is kept for a caller that asks again */
 #define BUS_REMEMBER_MAX_BYTES ((size_t)8 << 20)
 #define BUS_REJOIN_MS 1000 /* after a restart of the broker: for callers to ask again before pieces are sent */
@@ -116,8 +117,9 @@ struct bus_held { /* a delivery of a queue; `delivery` comes first: the handler 
     bus_sub_t *sub;
     bytes_t receipt;
     size_t bytes;
-    int64_t extended_us; /* monotonic: taken, or last extended */
-    bool stale;          /* of a lost session: settling is without effect */
+    int64_t taken_us, extended_us; /* monotonic */
+    bool stale;                    /* of a lost session: settling is without effect */
+    bool let_go;                   /* not extended any more */
 };
 TAILQ_HEAD(bus_helds, bus_held);
 
@@ -132,6 +134,7 @@ struct bus_sub {
     uint64_t owed_messages, owed_bytes;
     int64_t visibility_ms; /* as asked */
     int64_t invisible_ms;  /* as it is */
+    int64_t hold_max_ms;   /* -1: nothing is extended */
     int64_t since_us;
     uint64_t next; /* bus: first record not seen yet; 0 before SUBSCRIBED */
     bool live_only;
