@@ -2,6 +2,7 @@
 #include <czmq.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "broker/front.h"
 #include "gen/version.h"
@@ -38,6 +39,16 @@ static int print_section(void)
     return 0;
 }
 
+/* Every connection is a file. The soft limit is often 1,024 for the sake of select(2), which nothing here uses. */
+static void raise_file_limit(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+        return;
+    files.rlim_cur = files.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &files); /* mangactl doctor tells of one that is low */
+}
+
 static int run(void)
 {
     options_t options = {0};
@@ -47,6 +58,7 @@ static int run(void)
         options_free(&options);
         return FRONT_CONFIG;
     }
+    raise_file_limit();
     int status = front_run(&options);
     options_free(&options);
     return status;

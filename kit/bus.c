@@ -75,6 +75,7 @@ static void on_flush(void *ctx)
         bus_publish_flush(bus);
         bus_settle_flush(bus);
         bus_call_flush(bus);
+        bus_permit_flush(bus);
         bus_admin_flush(bus);
     }
     bus_listen_credit(bus);
@@ -193,6 +194,7 @@ static void init_lists(bus_t *bus)
     TAILQ_INIT(&bus->works);
     TAILQ_INIT(&bus->recent);
     TAILQ_INIT(&bus->queries);
+    TAILQ_INIT(&bus->drawings);
 }
 
 static bool init_memory(bus_t *bus, error_t *err)
@@ -237,6 +239,7 @@ static void end_work(bus_t *bus)
     bus_publish_end(bus, &err);
     bus_call_end(bus, &err);
     bus_admin_end(bus, &err);
+    bus_permit_end(bus, &err);
     bus_listen_end(bus);
     bus_settle_lost(bus);
     bus_settle_forget(bus);

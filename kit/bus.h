@@ -94,9 +94,15 @@ typedef struct {
 MUST_USE bool bus_send(bus_t *bus, const bus_message_t *message, bus_result_fn fn, void *ctx, error_t *err);
 
 /* -- consume and listen -------------------------------------------------------------------------- */
-/* A delivery from a queue is the handler's until it is settled, which it must be, once, now or later. While
- * it is held, its visibility is extended by itself. After a lost session that could not be resumed, settling
- * is quietly without effect: the message comes again. */
+#define BUS_HOLD_MAX_MS                                                                                                \
+    (INT64_C(12) * 3600 * 1000) /* SQS: the longest that a message stays invisible after one receive */
+
+/* A delivery from a queue is the handler's until it is settled, which it must be, once, now or later. While it is held,
+ * its visibility is extended by itself, before half of it has passed, in batches: so the queue's visibility need only
+ * be longer than the loop is ever kept busy, and a process that dies loses what it held after that time (or at once,
+ * when its session ends). That ends when it is settled, after hold_max_ms, or when the broker says that the message is
+ * no longer this consumer's. After a lost session that could not be resumed, settling is quietly without effect: the
+ * message comes again. */
 typedef struct bus_delivery {
     uint64_t record;
     int64_t ingest_us;
@@ -116,6 +122,8 @@ typedef struct {
     uint64_t messages;     /* at once in hand; 0: 16 */
     uint64_t bytes;        /* 0: 4 MiB */
     int64_t visibility_ms; /* -1: the queue's own */
+    int64_t hold_max_ms; /* a handler may hold a message for so long; 0: BUS_HOLD_MAX_MS, which is the most; -1: nothing
+                            is extended */
     bus_delivery_fn fn;
     void *ctx;
 } bus_consume_t;
@@ -206,6 +214,35 @@ void bus_request_on_cancel(bus_request_t *request, void (*fn)(void *ctx, bus_req
 void bus_chunk(bus_t *bus, bus_request_t *request, bytes_t chunk);
 void bus_reply(bus_t *bus, bus_request_t *request, bytes_t body);
 void bus_fail(bus_t *bus, bus_request_t *request, const error_t *err);
+
+/* -- permits ------------------------------------------------------------------------------------- */
+/* One draw from a named bucket (docs/protocol.md, permits). Who needs a token now and then keeps a purse instead,
+ * kit/purse.h. */
+typedef struct {
+    const error_t *err;     /* NULL: answered, be it with 0 tokens */
+    uint32_t tokens;        /* at most what was asked for */
+    uint64_t permit;        /* for bus_permit_return */
+    int64_t until_us;       /* monotonic: worth nothing from then on; may be over already */
+    int64_t retry_after_ms; /* of a refusal, or with 0 tokens */
+} bus_permit_t;
+
+typedef void (*bus_permit_fn)(void *ctx, const bus_permit_t *permit);
+
+typedef struct {
+    const char *bucket;
+    uint32_t tokens;   /* at least 1; the bucket's burst is the most that come */
+    uint32_t priority; /* 0 live, 1 normal, 2 batch */
+    int64_t wait_ms;   /* for tokens to come, and for the broker */
+    bus_permit_fn fn;  /* exactly once, unless cancelled */
+    void *ctx;
+} bus_draw_t;
+
+/* Number of the draw, for bus_permit_cancel; 0 when refused here. A lost connection ends it (UNAVAILABLE). */
+MUST_USE uint64_t bus_permit(bus_t *bus, const bus_draw_t *draw, error_t *err);
+/* fn is not called any more; what is granted all the same goes back. */
+void bus_permit_cancel(bus_t *bus, uint64_t number);
+/* Gives back what was not used. Without a connection it is kept, and expires. */
+void bus_permit_return(bus_t *bus, const char *bucket, uint64_t permit, uint32_t unused);
 
 /* -- administration ------------------------------------------------------------------------------ */
 /* QUEUE, RULE, TOPOLOGY, BROKER; see docs/protocol.md for operations. */

@@ -27,6 +27,8 @@ static void refuse_ask(bus_t *bus, bus_ask_t *ask, const error_t *err)
         bus_call_refused(bus, ask->number, err); /* frees the ask */
     } else if (is_query(ask->verb)) {
         bus_admin_refused(bus, ask, err);
+    } else if (ask->verb == WIRE_PERMIT) {
+        bus_permit_refused(bus, ask, err);
     } else if (ask->verb == WIRE_SUBSCRIBE) {
         uint64_t number = ask->number;
         bus_ask_free(bus, ask);
@@ -92,6 +94,13 @@ static void on_result(bus_t *bus)
         bus_admin_answered(bus, ask, bus->in->result.body);
 }
 
+static void on_permitted(bus_t *bus)
+{
+    bus_ask_t *ask = answered(bus, WIRE_PERMIT);
+    if (ask)
+        bus_permit_answered(bus, ask, &bus->in->permitted);
+}
+
 static void on_ping(bus_t *bus)
 {
     wire_pong_t pong = {.number = bus->in->ping.number};
@@ -144,6 +153,9 @@ static void dispatch_up(bus_t *bus)
         break;
     case WIRE_RESULT:
         on_result(bus);
+        break;
+    case WIRE_PERMITTED:
+        on_permitted(bus);
         break;
     case WIRE_PING:
         on_ping(bus);

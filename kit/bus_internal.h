@@ -9,6 +9,7 @@
  *     bus_settle.c    what became of deliveries, and extending those that are held
  *     bus_call.c      calls made here
  *     bus_serve.c     calls answered here
+ *     bus_permit.c    permits drawn
  *     bus_admin.c     questions about the broker
  *     bus_map.c       numbers to entries; what is asked and not yet answered
  *
@@ -39,6 +40,7 @@
 #define BUS_FRAME_OVERHEAD_BYTES 256 /* of a frame */
 #define BUS_FRAME_MIN_BYTES 8192     /* a broker that names less gets frames it will refuse */
 #define BUS_VISIBILITY_MS 30000      /* when the broker did not say; SQS's default */
+#define BUS_HOLD_MARGIN_MS 60000     /* the broker counts from the receive, which was a little earlier */
 #define BUS_REMEMBER_MS 15000        /* how long an answer that was sent is kept for a caller that asks again */
 #define BUS_REMEMBER_MAX_BYTES ((size_t)8 << 20)
 #define BUS_REJOIN_MS 1000 /* after a restart of the broker: for callers to ask again before pieces are sent */
@@ -94,6 +96,7 @@ typedef struct bus_held bus_held_t;
 typedef struct bus_caller bus_caller_t;
 typedef struct bus_work bus_work_t;
 typedef struct bus_query bus_query_t;
+typedef struct bus_drawing bus_drawing_t;
 
 typedef struct bus_ask { /* a frame that will be answered */
     bus_node_t node;     /* key: seq */
@@ -104,6 +107,7 @@ typedef struct bus_ask { /* a frame that will be answered */
     size_t count, bytes;
     uint64_t number; /* SUBSCRIBE, UNSUBSCRIBE: sub; CALL: number */
     bus_query_t *query;
+    bus_drawing_t *drawing;
 } bus_ask_t;
 TAILQ_HEAD(bus_asks, bus_ask);
 
@@ -113,8 +117,9 @@ struct bus_held { /* a delivery of a queue; `delivery` comes first: the handler 
     bus_sub_t *sub;
     bytes_t receipt;
     size_t bytes;
-    int64_t extended_us; /* monotonic: taken, or last extended */
-    bool stale;          /* of a lost session: settling is without effect */
+    int64_t taken_us, extended_us; /* monotonic */
+    bool stale;                    /* of a lost session: settling is without effect */
+    bool let_go;                   /* not extended any more */
 };
 TAILQ_HEAD(bus_helds, bus_held);
 
@@ -129,6 +134,7 @@ struct bus_sub {
     uint64_t owed_messages, owed_bytes;
     int64_t visibility_ms; /* as asked */
     int64_t invisible_ms;  /* as it is */
+    int64_t hold_max_ms;   /* -1: nothing is extended */
     int64_t since_us;
     uint64_t next; /* bus: first record not seen yet; 0 before SUBSCRIBED */
     bool live_only;
@@ -223,6 +229,20 @@ struct bus_query {
 };
 TAILQ_HEAD(bus_queries, bus_query);
 
+struct bus_drawing { /* a PERMIT that has no answer yet */
+    TAILQ_ENTRY(bus_drawing) link;
+    bus_t *bus;
+    bus_ask_t *ask; /* NULL while it waits for a session */
+    uint64_t number;
+    char *bucket;
+    uint32_t tokens, priority;
+    int64_t wait_ms, sent_us; /* monotonic */
+    loop_timer_t *timer;
+    bus_permit_fn fn; /* NULL: cancelled */
+    void *ctx;
+};
+TAILQ_HEAD(bus_drawings, bus_drawing);
+
 typedef struct bus_frame { /* what the socket did not take yet */
     TAILQ_ENTRY(bus_frame) link;
     size_t len;
@@ -302,6 +322,8 @@ struct bus {
     loop_timer_t *rejoin;
 
     struct bus_queries queries;
+    struct bus_drawings drawings;
+    uint64_t drawing_number;
 
     /* drain */
     bool draining;
@@ -396,6 +418,12 @@ void bus_serve_credit(bus_t *bus, const wire_reply_credit_t *credit);
 void bus_serve_drain(bus_t *bus);
 void bus_serve_forget_old(bus_t *bus);
 void bus_serve_end(bus_t *bus);
+
+void bus_permit_flush(bus_t *bus);
+void bus_permit_answered(bus_t *bus, bus_ask_t *ask, const wire_permitted_t *answer);
+void bus_permit_refused(bus_t *bus, bus_ask_t *ask, const error_t *err);
+void bus_permit_lost(bus_t *bus);
+void bus_permit_end(bus_t *bus, const error_t *err);
 
 void bus_admin_flush(bus_t *bus);
 void bus_admin_answered(bus_t *bus, bus_ask_t *ask, bytes_t result);

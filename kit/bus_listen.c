@@ -58,6 +58,14 @@ static void sub_add(bus_t *bus, bus_sub_t *sub)
     bus_flush_soon(bus);
 }
 
+static int64_t hold_max_ms(const bus_consume_t *consume)
+{
+    if (consume->hold_max_ms < 0)
+        return -1;
+    return consume->hold_max_ms > 0 && consume->hold_max_ms < BUS_HOLD_MAX_MS ? consume->hold_max_ms
+                                                                              : BUS_HOLD_MAX_MS - BUS_HOLD_MARGIN_MS;
+}
+
 bool bus_consume(bus_t *bus, const bus_consume_t *consume, error_t *err)
 {
     if (!bus_name_check("queue", bytes_cstr(consume->queue), err))
@@ -67,6 +75,7 @@ bool bus_consume(bus_t *bus, const bus_consume_t *consume, error_t *err)
                       .messages = consume->messages ? consume->messages : CONSUME_MESSAGES,
                       .bytes = consume->bytes ? consume->bytes : CREDIT_BYTES,
                       .visibility_ms = consume->visibility_ms > 0 ? consume->visibility_ms : -1,
+                      .hold_max_ms = hold_max_ms(consume),
                       .fn = consume->fn,
                       .ctx = consume->ctx};
     bus_sub_t *sub = sub_new(bus, &from, err);
@@ -220,7 +229,8 @@ void bus_listen_subscribed(bus_t *bus, const wire_subscribed_t *answer)
         sub->invisible_ms = BUS_VISIBILITY_MS;
     if (sub->invisible_ms < VISIBILITY_MIN_MS)
         sub->invisible_ms = VISIBILITY_MIN_MS;
-    loop_timer_every(sub->extend, sub->invisible_ms / 3);
+    if (sub->hold_max_ms >= 0)
+        loop_timer_every(sub->extend, sub->invisible_ms / 3);
 }
 
 /* Asked again with the next session: a queue may be created meanwhile. */
@@ -289,7 +299,8 @@ static bus_held_t *hold(bus_sub_t *sub, const wire_delivery_t *from)
     if (!held)
         return NULL;
     uint8_t *at = (uint8_t *)(held + 1);
-    *held = (bus_held_t){.delivery = view(from), .sub = sub, .bytes = cost(from), .extended_us = clock_mono_us()};
+    *held = (bus_held_t){.delivery = view(from), .sub = sub, .bytes = cost(from), .taken_us = clock_mono_us()};
+    held->extended_us = held->taken_us;
     held->delivery.source = bus_copy(&at, from->source);
     held->delivery.group = bus_copy(&at, from->group);
     held->delivery.attrs = bus_copy(&at, from->attrs);

@@ -62,12 +62,28 @@ static void free_settles(struct bus_settles *settles)
     }
 }
 
+/* The message is no longer this consumer's, or has been held for as long as can be: asking again would not help. Quiet
+ * for what was settled meanwhile. */
+static void extension_refused(bus_t *bus, const bus_settle_t *entry, const wire_status_entry_t *result)
+{
+    for (const bus_sub_t *sub = TAILQ_FIRST(&bus->subs); sub; sub = TAILQ_NEXT(sub, link))
+        for (bus_held_t *held = TAILQ_FIRST(&sub->held); held; held = TAILQ_NEXT(held, link)) {
+            if (held->delivery.record != entry->record || !bytes_eq(held->receipt, entry->receipt) || held->let_go)
+                continue;
+            held->let_go = true;
+            log_warn("a message that is worked on comes again", LOG_S("queue", sub->target),
+                     LOG_I("record", entry->record), LOG_B("error", result->message));
+        }
+}
+
 void bus_settle_answered(bus_t *bus, bus_ask_t *ask, const wire_settled_t *answer)
 {
     const bus_settle_t *entry = TAILQ_FIRST(&ask->settles);
     for (uint32_t i = 0; i < answer->results.count && entry; i++, entry = TAILQ_NEXT(entry, link)) {
         const wire_status_entry_t *result = &answer->results.items[i];
-        if (result->status != STATUS_OK && entry->action != WIRE_EXTEND)
+        if (result->status != STATUS_OK && entry->action == WIRE_EXTEND)
+            extension_refused(bus, entry, result);
+        else if (result->status != STATUS_OK)
             log_warn("a settled message comes again", LOG_I("record", entry->record),
                      LOG_S("status", status_name((status_t)result->status)), LOG_B("error", result->message));
     }
@@ -151,16 +167,34 @@ void bus_reject(bus_t *bus, bus_delivery_t *delivery, const char *reason)
 }
 
 /* -- extending ---------------------------------------------------------------------------------------- */
-/* Runs every third of the visibility; what was taken or extended in the last sixth can wait for the next run. */
+/* For how long to extend; 0 when it has been held for as long as it may. */
+static int64_t extension_ms(const bus_sub_t *sub, const bus_held_t *held, int64_t now_us)
+{
+    int64_t left_ms = sub->hold_max_ms - (now_us - held->taken_us) / US_PER_MS;
+    return left_ms < sub->invisible_ms ? (left_ms > 0 ? left_ms : 0) : sub->invisible_ms;
+}
+
+static void extend(bus_sub_t *sub, bus_held_t *held, int64_t now_us)
+{
+    int64_t more_ms = extension_ms(sub, held, now_us);
+    if (more_ms == 0) {
+        held->let_go = true;
+        log_warn("a message has been held for as long as it may be, and comes again", LOG_S("queue", sub->target),
+                 LOG_I("record", held->delivery.record), LOG_I("held_ms", (now_us - held->taken_us) / US_PER_MS));
+        return;
+    }
+    held->extended_us = now_us;
+    bus_settle_add(sub->bus, held->receipt, held->delivery.record, WIRE_EXTEND, more_ms, NULL);
+}
+
+/* Runs every third of the visibility; what was taken or extended in the last sixth can wait for the next run: so each
+ * is extended before half of its visibility has passed. */
 void bus_settle_extend(void *ctx)
 {
     bus_sub_t *sub = ctx;
     int64_t now_us = clock_mono_us();
     bus_held_t *held;
-    for (held = TAILQ_FIRST(&sub->held); held; held = TAILQ_NEXT(held, link)) {
-        if (held->stale || now_us - held->extended_us < sub->invisible_ms * US_PER_MS / 6)
-            continue;
-        held->extended_us = now_us;
-        bus_settle_add(sub->bus, held->receipt, held->delivery.record, WIRE_EXTEND, sub->invisible_ms, NULL);
-    }
+    for (held = TAILQ_FIRST(&sub->held); held; held = TAILQ_NEXT(held, link))
+        if (!held->stale && !held->let_go && now_us - held->extended_us >= sub->invisible_ms * US_PER_MS / 6)
+            extend(sub, held, now_us);
 }

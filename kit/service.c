@@ -155,6 +155,7 @@ static bool consume_queues(service_t *service, error_t *err)
         bus_consume_t consume = {.queue = queue->queue,
                                  .messages = queue->messages,
                                  .visibility_ms = queue->visibility_ms > 0 ? queue->visibility_ms : -1,
+                                 .hold_max_ms = queue->hold_max_ms,
                                  .fn = queue->fn,
                                  .ctx = service->app};
         if (!bus_consume(service->bus, &consume, err))

@@ -29,6 +29,7 @@ typedef struct {
     const char *queue;
     uint64_t messages;     /* at once in hand; 0: 16 */
     int64_t visibility_ms; /* 0 or -1: the queue's own */
+    int64_t hold_max_ms;   /* a handler may hold a message for so long; 0: 12 h; -1: its visibility is not extended */
     bus_delivery_fn fn;    /* ctx: the app */
 } service_queue_t;
 

@@ -144,7 +144,7 @@ static permit_request_t *request_make(core_t *core, session_t *session, const bu
     request->bucket = bucket->id;
     request->line = line->id;
     request->seq = msg->seq;
-    request->tokens = (uint32_t)p->tokens;
+    request->tokens = p->tokens < bucket->burst ? (uint32_t)p->tokens : bucket->burst; /* there are never more */
     request->asked_us = core->now_us;
     request->timer_us = core->now_us + (int64_t)p->wait_ms * US_PER_MS;
     request->id = pool_add(&core->permits.requests, request);
@@ -371,12 +371,11 @@ static void bucket_serve(core_t *core, bucket_t *bucket)
 }
 
 /* -- PERMIT -------------------------------------------------------------------------------------------------- */
-static bool numbers_check(const bucket_t *bucket, const wire_permit_t *p, error_t *err)
+static bool numbers_check(const wire_permit_t *p, error_t *err)
 {
-    if (p->tokens > bucket->burst || (p->tokens == 0 && p->unused == 0))
+    if (p->tokens == 0 && p->unused == 0)
         return error_set(err, STATUS_INVALID_ARGUMENT, "InvalidParameterValue",
-                         "PERMIT.tokens must be from 1 to the bucket's %u; 0 only where `unused` gives some back.",
-                         bucket->burst);
+                         "PERMIT.tokens must be at least 1; 0 only where `unused` gives some back.");
     if (p->priority >= PERMIT_CLASSES)
         return error_set(err, STATUS_INVALID_ARGUMENT, "InvalidParameterValue",
                          "PERMIT.priority must be 0 (live), 1 (normal) or 2 (batch).");
@@ -409,7 +408,7 @@ static bool permit_check(const core_t *core, const session_t *session, const wir
     if (!*bucket)
         return error_set(err, STATUS_NOT_FOUND, "ResourceNotFoundException", "There is no permit bucket \"%.*s\".",
                          BYTES_FMT(p->bucket));
-    return numbers_check(*bucket, p, err) && room_check(core, session, *bucket, p, err);
+    return numbers_check(p, err) && room_check(core, session, *bucket, p, err);
 }
 
 /* Every request joins its line and is served from there: nobody overtakes. */

@@ -13,6 +13,8 @@ static erp_options_t erp_options(const app_settings_t *settings, app_t *app)
                     .url = settings->erp_url,
                     .rate_per_s = (uint32_t)settings->erp_rate,
                     .burst = (uint32_t)settings->erp_burst,
+                    .bucket = settings->erp_permits,
+                    .bus = app->bus,
                     .in_flight_max = (uint32_t)settings->erp_in_flight,
                     .timeout_ms = settings->erp_timeout_ms,
                     .open_ms = settings->breaker_open_ms},

@@ -12,7 +12,7 @@
 #define OP_LAST_MARGIN_MS 10   /* before the deadline: what is not there by then is not there */
 
 typedef struct {
-    char *erp_url, *erp_user, *erp_password, *erp_token, *soap;
+    char *erp_url, *erp_user, *erp_password, *erp_token, *soap, *erp_permits;
     char *orders_url, *payments_url;
     char *payments_ca, *payments_cert, *payments_key;
     int64_t erp_rate, erp_burst, erp_in_flight, erp_timeout_ms, erp_gather_ms, erp_gather_busy_ms, breaker_open_ms;

@@ -7,15 +7,20 @@
 #include "kit/breaker.h"
 #include "kit/clock.h"
 #include "kit/log.h"
+#include "kit/purse.h"
 #include "kit/token_bucket.h"
 
 #define NS_PER_US 1000
 #define US_PER_MS 1000
 #define BUSY_PAUSE_NS INT64_C(1000000000) /* after "too many requests" */
 #define LABEL_BYTES 96
+#define PERMIT_AHEAD_US 5000 /* a permit is drawn so long before it is needed */
+#define PRIORITY_LIVE 0
+#define PRIORITY_OTHER 1
 
 typedef struct {
     backend_job_t *first, *last; /* oldest first */
+    uint32_t count;
 } list_t;
 
 struct backend_job {
@@ -39,6 +44,7 @@ struct backend {
     list_t live, other, running;
     size_t waiting, in_flight;
     token_bucket_t pace;
+    purse_t *purse; /* NULL: no permits are needed */
     breaker_t breaker;
     loop_timer_t *timer;
     bool is_pumping, is_other_turn;
@@ -56,6 +62,7 @@ static void list_push(list_t *list, backend_job_t *job)
     else
         list->first = job;
     list->last = job;
+    list->count++;
 }
 
 static void list_remove(backend_job_t *job)
@@ -68,6 +75,7 @@ static void list_remove(backend_job_t *job)
         job->next->previous = job->previous;
     else
         job->list->last = job->previous;
+    job->list->count--;
     job->list = NULL;
 }
 
@@ -294,8 +302,6 @@ static void drop_late(list_t *list, int64_t now_us)
 /* The next to leave: live before others; among others, the source and the queue take turns. */
 static backend_job_t *choose(backend_t *backend, int64_t now_us)
 {
-    drop_late(&backend->live, now_us);
-    drop_late(&backend->other, now_us);
     if (backend->live.first || source_take(backend, true, now_us))
         return backend->live.first;
     backend->is_other_turn = !backend->is_other_turn;
@@ -309,13 +315,37 @@ static int64_t earlier(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* When there may be something to do without an event: the pace, a pause, or a source whose books have gathered. */
+static bool has_permit(const backend_t *backend)
+{
+    return !backend->purse || !purse_is_there(backend->purse) || purse_has(backend->purse);
+}
+
+/* What waits, and what the source can make by the time a permit has come. */
+static uint32_t needed(const backend_t *backend, bool is_live, int64_t now_us)
+{
+    const list_t *list = is_live ? &backend->live : &backend->other;
+    return list->count + (source_due_us(backend, is_live) - PERMIT_AHEAD_US <= now_us);
+}
+
+static void permits_need(backend_t *backend, int64_t now_us)
+{
+    bool is_full = backend->in_flight >= backend->options.in_flight_max;
+    if (!backend->purse)
+        return;
+    purse_need(backend->purse, PRIORITY_LIVE, is_full ? 0 : needed(backend, true, now_us));
+    purse_need(backend->purse, PRIORITY_OTHER, is_full ? 0 : needed(backend, false, now_us));
+}
+
+/* When there may be something to do without an event: the pace, a pause, a source whose books have gathered, or a
+ * deadline of what waits for permits. */
 static void timer_arm(backend_t *backend, int64_t now_us)
 {
     int64_t due_us = earlier(source_due_us(backend, true), source_due_us(backend, false));
     if (backend->waiting)
         due_us = now_us;
     int64_t free_us = now_us + token_bucket_wait_ns(&backend->pace, 1, now_us * NS_PER_US) / NS_PER_US + 1;
+    if (!has_permit(backend) && due_us <= now_us)
+        free_us = now_us + BACKEND_PERMIT_LOOK_MS * US_PER_MS;
     if (due_us == INT64_MAX || backend->in_flight >= backend->options.in_flight_max)
         loop_timer_off(backend->timer);
     else
@@ -325,7 +355,15 @@ static void timer_arm(backend_t *backend, int64_t now_us)
 static bool has_room(const backend_t *backend, int64_t now_us)
 {
     return backend->in_flight < backend->options.in_flight_max &&
-           token_bucket_wait_ns(&backend->pace, 1, now_us * NS_PER_US) == 0;
+           token_bucket_wait_ns(&backend->pace, 1, now_us * NS_PER_US) == 0 && has_permit(backend);
+}
+
+/* has_room has looked before. */
+static bool pace_take(backend_t *backend, int64_t now_us)
+{
+    if (backend->purse && purse_is_there(backend->purse) && !purse_take(backend->purse))
+        return false;
+    return token_bucket_take(&backend->pace, 1, now_us * NS_PER_US);
 }
 
 static bool send_one(backend_t *backend, int64_t now_us)
@@ -337,8 +375,10 @@ static bool send_one(backend_t *backend, int64_t now_us)
         refuse_all(backend, now_us);
         return false;
     }
-    if (!token_bucket_take(&backend->pace, 1, now_us * NS_PER_US))
-        return false; /* cannot be: has_room has just looked */
+    if (!pace_take(backend, now_us)) { /* a permit ran out in this very moment */
+        breaker_report(&backend->breaker, &job->permit, BREAKER_IGNORED, now_us, chance());
+        return false;
+    }
     job_send(backend, job, now_us);
     return true;
 }
@@ -349,9 +389,12 @@ static void pump(backend_t *backend)
         return; /* a callback of this very pump */
     backend->is_pumping = true;
     int64_t now_us = clock_mono_us();
+    drop_late(&backend->live, now_us);
+    drop_late(&backend->other, now_us);
     while (send_one(backend, now_us))
         now_us = clock_mono_us();
     backend->is_pumping = false;
+    permits_need(backend, now_us);
     timer_arm(backend, now_us);
 }
 
@@ -360,10 +403,18 @@ static void on_timer(void *ctx)
     pump(ctx);
 }
 
+static void on_permits(void *ctx)
+{
+    pump(ctx);
+}
+
 void backend_wake(backend_t *backend)
 {
-    if (!backend->is_pumping)
-        timer_arm(backend, clock_mono_us());
+    int64_t now_us = clock_mono_us();
+    if (backend->is_pumping)
+        return;
+    permits_need(backend, now_us);
+    timer_arm(backend, now_us);
 }
 
 /* -- asking -------------------------------------------------------------------------------------------------------- */
@@ -435,6 +486,17 @@ static void metrics_make(backend_t *backend, metrics_t *metrics)
     metrics_on_collect(metrics, collect, backend);
 }
 
+static bool purse_open(backend_t *backend, error_t *err)
+{
+    const backend_options_t *o = &backend->options;
+    const purse_options_t options = {
+        .bucket = o->bucket, .most = BACKEND_PERMITS_MOST, .on_change = on_permits, .ctx = backend};
+    if (!o->bus || !o->bucket || !*o->bucket)
+        return true;
+    backend->purse = purse_new(backend->loop, o->bus, &options, err);
+    return backend->purse != NULL;
+}
+
 backend_t *backend_new(loop_t *loop, http_client_t *http, metrics_t *metrics, const backend_options_t *options,
                        error_t *err)
 {
@@ -447,7 +509,8 @@ backend_t *backend_new(loop_t *loop, http_client_t *http, metrics_t *metrics, co
     backend->url = strdup(options->url);
     backend->timer = loop_timer_new(loop, on_timer, backend);
     const breaker_options_t breaker = {.open_us = options->open_ms * US_PER_MS};
-    if (backend->url && backend->timer && breaker_init(&backend->breaker, &breaker, clock_mono_us()) &&
+    if (backend->url && backend->timer && purse_open(backend, err) &&
+        breaker_init(&backend->breaker, &breaker, clock_mono_us()) &&
         token_bucket_init(&backend->pace, options->rate_per_s, options->burst, clock_mono_ns())) {
         metrics_make(backend, metrics);
         return backend;
@@ -477,6 +540,7 @@ void backend_free(backend_t **backend)
     }
     list_free(&(*backend)->live);
     list_free(&(*backend)->other);
+    purse_free(&(*backend)->purse);
     loop_timer_end(&(*backend)->timer);
     free((*backend)->url);
     free(*backend);

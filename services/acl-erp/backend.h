@@ -1,22 +1,25 @@
 /* backend.h: one old system behind HTTP: paced, bounded, guarded by a breaker, live questions before batch work.
  *
  * Calls wait in two queues until the pace, the number in flight and the breaker let them go. An open breaker ends what
- * waits at once (UNAVAILABLE, with retry_after_ms); so does a deadline that leaves no time for an answer. The pace is
- * this process's own: several processes share one backend's ceiling only once they draw permits from the broker, so
- * until then MANGABUS_ERP_RATE is to be divided among them by hand.
+ * waits at once (UNAVAILABLE, with retry_after_ms); so does a deadline that leaves no time for an answer. There are two
+ * paces: this process's own, and where a bucket is named the permits of that bucket, which all instances draw from. A
+ * broker that has no such bucket leaves the own pace alone, and the log says so.
  *
  * A source is asked for a call at the moment when one may leave: so a batch is filled as late as it can be.
  * Callbacks run on the loop's thread. */
 #ifndef ACL_ERP_BACKEND_H
 #define ACL_ERP_BACKEND_H
 
+#include "kit/bus.h"
 #include "kit/http_client.h"
 #include "kit/loop.h"
 #include "kit/metrics.h"
 #include "proto/status.h"
 
-#define BACKEND_WAITING_MAX 5000 /* calls in the queues */
-#define BACKEND_LEAST_LEFT_MS 20 /* with less time than this no call is made */
+#define BACKEND_WAITING_MAX 5000  /* calls in the queues */
+#define BACKEND_LEAST_LEFT_MS 20  /* with less time than this no call is made */
+#define BACKEND_PERMIT_LOOK_MS 25 /* how often it is looked for deadlines while permits are waited for */
+#define BACKEND_PERMITS_MOST 4    /* in hand or asked for at once */
 #define BACKEND_HEADERS_MAX 4
 #define BACKEND_BODY_MAX_BYTES ((size_t)4 << 20)
 
@@ -69,6 +72,8 @@ typedef struct {
     const char *url;                            /* http://host:7490 */
     const char *ca_file, *cert_file, *key_file; /* NULL or "": none */
     uint32_t rate_per_s, burst;
+    const char *bucket; /* of permits; NULL or "": none. With `bus`, which must not end before the backend is idle */
+    bus_t *bus;
     uint32_t in_flight_max;
     int64_t timeout_ms; /* of one call; the deadline may be nearer */
     int64_t open_ms;    /* how long the breaker stays open at first */

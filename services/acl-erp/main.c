@@ -23,8 +23,11 @@ static const config_row_t rows[] = {
     SECRET("MANGABUS_ERP_PASSWORD", erp_password, "to that user; it travels as a digest"),
     SECRET("MANGABUS_ERP_TOKEN", erp_token, "the ERP's own AuthToken, sent when there is no user"),
     TEXT("MANGABUS_ERP_SOAP", soap, "1.1", "version of SOAP: 1.1 or 1.2"),
+    TEXT("MANGABUS_ERP_PERMITS", erp_permits, "erp",
+         "permit bucket of the topology that all instances draw from; empty: none, each keeps its own pace"),
     ROW("MANGABUS_ERP_RATE", CONFIG_I64, erp_rate, "46", 1, 1000,
-        "calls a second of this process; with the burst below the ERP's 50, divided among processes"),
+        "calls a second of this process, with the burst below the ERP's 50; permits keep all processes together below "
+        "it"),
     ROW("MANGABUS_ERP_BURST", CONFIG_I64, erp_burst, "4", 1, 1000, "calls that may leave at once"),
     ROW("MANGABUS_ERP_IN_FLIGHT", CONFIG_I64, erp_in_flight, "32", 1, 1000, "calls on their way at once"),
     ROW("MANGABUS_ERP_TIMEOUT", CONFIG_MS, erp_timeout_ms, "2500ms", 10, 60000,

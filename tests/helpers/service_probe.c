@@ -15,9 +15,12 @@ typedef struct {
     settings_t *settings;
     loop_timer_t *timer;
     bus_request_t *slow; /* being answered */
+    loop_timer_t *hold;
+    bus_delivery_t *held; /* being worked on */
 } probe_t;
 
 #define SLOW_MS 300
+#define HOLD_MS 3000 /* longer than the visibility of the test's queue */
 
 static const config_row_t rows[] = {
     {"MANGABUS_PROBE_GREETING", CONFIG_STR, offsetof(settings_t, greeting), "hello", 0, 0, 0, "what it says"},
@@ -52,13 +55,26 @@ static void answer_slow(void *app)
 /* The body says what becomes of it. */
 static void on_message(void *app, bus_delivery_t *delivery)
 {
-    const probe_t *probe = app;
+    probe_t *probe = app;
     mp_reader_t reader = mp_reader(delivery->body);
     bytes_t word;
-    if (mp_get_str(&reader, &word) && bytes_eq_cstr(word, "good"))
+    bool is_text = mp_get_str(&reader, &word);
+    if (is_text && bytes_eq_cstr(word, "slow") && !probe->held) {
+        log_info("slow message begun", LOG_I("record", delivery->record), LOG_I("count", delivery->receives));
+        probe->held = delivery;
+        loop_timer_in(probe->hold, HOLD_MS);
+    } else if (is_text && bytes_eq_cstr(word, "good"))
         bus_ack(service_bus(probe->service), delivery);
     else
         bus_reject(service_bus(probe->service), delivery, "it is not good");
+}
+
+static void finish_slow_message(void *app)
+{
+    probe_t *probe = app;
+    bus_ack(service_bus(probe->service), probe->held);
+    probe->held = NULL;
+    log_info("slow message done");
 }
 
 /* -- life ---------------------------------------------------------------------------------------------- */
@@ -74,6 +90,7 @@ static void *start(service_t *service, void *settings, error_t *err)
         return NULL;
     *probe = (probe_t){.service = service, .settings = s};
     probe->timer = loop_timer_new(service_loop(service), answer_slow, probe);
+    probe->hold = loop_timer_new(service_loop(service), finish_slow_message, probe);
     return probe;
 }
 
@@ -81,6 +98,7 @@ static void stop(void *app)
 {
     probe_t *probe = app;
     loop_timer_end(&probe->timer);
+    loop_timer_end(&probe->hold);
     free(probe);
 }
 

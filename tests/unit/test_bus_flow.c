@@ -236,6 +236,92 @@ static void what_is_held_is_extended(void **state)
     assert_false(peer_has(&f->peer, WIRE_SETTLE));
 }
 
+static void consume_for(fixture_t *f, int64_t visibility_ms, int64_t hold_max_ms)
+{
+    const bus_consume_t options = {.queue = "q",
+                                   .messages = 4,
+                                   .bytes = 1000,
+                                   .visibility_ms = -1,
+                                   .hold_max_ms = hold_max_ms,
+                                   .fn = on_message,
+                                   .ctx = f};
+    assert_true(bus_consume(f->bus, &options, NULL));
+    accept_sub(f, peer_take(&f->peer, WIRE_SUBSCRIBE), 0, visibility_ms);
+}
+
+static void several_that_are_held_are_extended_in_one_frame(void **state)
+{
+    fixture_t *f = *state;
+    begin(f);
+    consume(f, 4, 90);
+    deliver(f, true, 1, 3);
+    assert_int_equal(peer_take(&f->peer, WIRE_SETTLE)->settle.entries.count, 3);
+}
+
+/* The last extension reaches as far as the handler may hold it, and no further. */
+static void a_message_is_held_no_longer_than_it_may_be(void **state)
+{
+    fixture_t *f = *state;
+    begin(f);
+    consume_for(f, 300, 200);
+    deliver(f, true, 1, 1);
+    const wire_settle_entry_t *entry = &peer_take(&f->peer, WIRE_SETTLE)->settle.entries.items[0];
+    assert_int_equal(entry->action, WIRE_EXTEND);
+    assert_true(entry->delay_ms <= 150);
+    peer_for(&f->peer, 200);
+    peer_forget(&f->peer);
+    peer_for(&f->peer, 250);
+    assert_false(peer_has(&f->peer, WIRE_SETTLE));
+    bus_ack(f->bus, f->held[0]); /* which may be too late, and is for the broker to say */
+    assert_int_equal(peer_take(&f->peer, WIRE_SETTLE)->settle.entries.items[0].action, WIRE_ACK);
+}
+
+static void nothing_is_extended_where_that_is_not_wanted(void **state)
+{
+    fixture_t *f = *state;
+    begin(f);
+    consume_for(f, 60, -1);
+    deliver(f, true, 1, 1);
+    peer_for(&f->peer, 150);
+    assert_false(peer_has(&f->peer, WIRE_SETTLE));
+}
+
+static void a_refused_extension_is_not_asked_for_again(void **state)
+{
+    fixture_t *f = *state;
+    wire_settled_t *answer = calloc(1, sizeof *answer);
+    assert_non_null(answer);
+    begin(f);
+    consume(f, 4, 90);
+    deliver(f, true, 1, 1);
+    answer->results.count = 1;
+    answer->results.items[0] = (wire_status_entry_t){.status = STATUS_FAILED_PRECONDITION,
+                                                     .aws = BYTES_LIT("MessageNotInflight"),
+                                                     .message = BYTES_LIT("it is somebody else's")};
+    peer_say(&f->peer, WIRE_SETTLED, peer_take(&f->peer, WIRE_SETTLE)->seq, answer);
+    peer_for(&f->peer, 20);
+    peer_forget(&f->peer);
+    peer_for(&f->peer, 150);
+    assert_false(peer_has(&f->peer, WIRE_SETTLE));
+    free(answer);
+}
+
+static void a_lost_session_ends_extending(void **state)
+{
+    fixture_t *f = *state;
+    begin(f);
+    consume(f, 4, 60);
+    deliver(f, true, 1, 1);
+    (void)peer_take(&f->peer, WIRE_SETTLE);
+    peer_error(&f->peer, 0, STATUS_UNAUTHENTICATED, "NO_SESSION", "who are you");
+    wire_welcome_t welcome = peer_welcome("u");
+    peer_greet(&f->peer, &welcome); /* not resumed */
+    peer_forget(&f->peer);
+    accept_sub(f, peer_take(&f->peer, WIRE_SUBSCRIBE), 0, 60);
+    peer_for(&f->peer, 150);
+    assert_false(peer_has(&f->peer, WIRE_SETTLE));
+}
+
 static void credit_is_given_back_in_pieces(void **state)
 {
     fixture_t *f = *state;
@@ -414,6 +500,11 @@ int main(void)
         TEST(a_message_is_released_for_no_longer_than_the_broker_takes),
         TEST(a_subscription_asks_for_its_credit),
         TEST(what_is_held_is_extended),
+        TEST(several_that_are_held_are_extended_in_one_frame),
+        TEST(a_message_is_held_no_longer_than_it_may_be),
+        TEST(nothing_is_extended_where_that_is_not_wanted),
+        TEST(a_refused_extension_is_not_asked_for_again),
+        TEST(a_lost_session_ends_extending),
         TEST(credit_is_given_back_in_pieces),
         TEST(a_resumed_session_keeps_its_deliveries),
         TEST(settling_for_a_session_that_is_over_has_no_effect),

@@ -82,7 +82,7 @@ static void expect_refusal(rig_t *rig, uint64_t peer, const char *name)
 static void a_full_bucket_gives_its_burst_and_then_the_pace(void **state)
 {
     rig_t *rig = *state;
-    assert_int_equal(draw(rig, A, 3).tokens, 3);
+    assert_int_equal(draw(rig, A, UINT64_MAX).tokens, 3);
     wire_permitted_t none = draw(rig, A, 1);
     assert_int_equal(none.tokens, 0);
     assert_int_equal(none.permit, 0);
@@ -297,8 +297,6 @@ static void permits_that_are_kept_never_pass_the_pace(void **state)
 static void wrong_requests_are_refused_by_name(void **state)
 {
     rig_t *rig = *state;
-    ask(rig, A, 1, 4, 0, 0);
-    expect_refusal(rig, A, "InvalidParameterValue");
     ask(rig, A, 1, 0, 0, 0);
     expect_refusal(rig, A, "InvalidParameterValue");
     ask(rig, A, 1, 1, 3, 0);
