@@ -56,7 +56,7 @@ struct run {
     buf_t due; /* packed request for the stock of `keeping` */
     int64_t due_id;
     uint32_t due_books;
-    TAILQ_HEAD(, stock_job) jobs;
+    TAILQ_HEAD(stock_jobs, stock_job) jobs;
     uint32_t job_count;
 
     run_started_fn waiter;

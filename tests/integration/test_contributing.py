@@ -205,7 +205,7 @@ class Steps:
 def test_every_step_of_the_page_is_done_as_it_stands(tree):
     steps = Steps(tree)
     steps.run("git init -q . && git add -A")  # make lint asks git for the files
-    steps.run("make -j2 all test-binaries && build/tests/helpers/schema_export proto/schema")
+    steps.run("make format && make -j2 all test-binaries && build/tests/helpers/schema_export proto/schema")
     assert len(list((tree / "proto/schema").glob("*ReviewWithdrawn.json"))) == 1
     steps.run("build/tests/test_contract && build/tests/test_schema_json")
     assert "ReviewWithdrawn" in steps.run("build/bin/mangactl schema ls")
