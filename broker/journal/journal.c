@@ -329,7 +329,8 @@ static bool recover(journal_t *journal, journal_apply_fn apply, void *ctx, journ
 {
     recovered_t recovered;
     bool good = recover_read(&recovered, &journal->folder, apply, ctx, err) &&
-                recover_repair(&recovered, &journal->folder, err);
+                recover_repair(&recovered, &journal->folder, err) &&
+                copy_prepare(&journal->folder, journal->segment_bytes, err);
     if (recovery)
         *recovery = recovered.report;
     if (good)

@@ -13,6 +13,7 @@
 #define BATCH_MAGIC UINT32_C(0x5442424D) /* "MBBT" */
 #define BATCH_CRC_AT 4
 #define BATCH_CONTENT_AT 8
+#define COPY_MAGIC "MANGACPY"
 #define NAME_DIGITS 16
 
 static void put32(uint8_t *at, uint32_t v)
@@ -41,6 +42,7 @@ static uint64_t get64(const uint8_t *at)
     return le64toh(v);
 }
 
+/* Of a segment's header, and of the copy file's, which is built alike. */
 static uint32_t segment_crc(const uint8_t *header)
 {
     return crc32c(0, header + SEGMENT_CONTENT_AT, SEGMENT_HEADER_BYTES - SEGMENT_CONTENT_AT);
@@ -127,6 +129,33 @@ bool batch_header_decode(const uint8_t *in, uint64_t generation, uint64_t salt, 
 bool batch_records_hold(const uint8_t *batch, const batch_header_t *header)
 {
     return crc32c(0, batch + BATCH_HEADER_BYTES, header->length - BATCH_HEADER_BYTES) == header->records_crc;
+}
+
+void copy_header_encode(const copy_header_t *header, uint8_t *out)
+{
+    memset(out, 0, SEGMENT_HEADER_BYTES);
+    memcpy(out, COPY_MAGIC, SEGMENT_MAGIC_BYTES);
+    put32(out + SEGMENT_FORMAT_AT, JOURNAL_FORMAT);
+    put64(out + 16, header->segment);
+    put64(out + 24, header->generation);
+    put64(out + 32, header->at);
+    put64(out + 40, header->bytes);
+    put32(out + 48, header->content_crc);
+    put32(out + SEGMENT_CRC_AT, segment_crc(out));
+}
+
+bool copy_header_decode(const uint8_t *in, copy_header_t *out)
+{
+    if (memcmp(in, COPY_MAGIC, SEGMENT_MAGIC_BYTES) != 0 || get32(in + SEGMENT_FORMAT_AT) != JOURNAL_FORMAT ||
+        get32(in + SEGMENT_CRC_AT) != segment_crc(in))
+        return false;
+    *out = (copy_header_t){.segment = get64(in + 16),
+                           .generation = get64(in + 24),
+                           .at = get64(in + 32),
+                           .bytes = get64(in + 40),
+                           .content_crc = get32(in + 48)};
+    return out->bytes > 0 && out->bytes <= SEGMENT_MAX_BYTES && out->at >= SEGMENT_BLOCK_BYTES &&
+           out->at <= SEGMENT_MAX_BYTES;
 }
 
 void segment_name(uint64_t number, char out[FILE_NAME_BYTES])

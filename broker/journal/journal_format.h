@@ -34,6 +34,15 @@ typedef struct {
     uint32_t records_crc;
 } batch_header_t;
 
+/* What the copy file's content is a copy of: see journal_copy.h. */
+typedef struct {
+    uint64_t segment; /* its number */
+    uint64_t generation;
+    uint64_t at;    /* offset in the segment */
+    uint64_t bytes; /* of the content */
+    uint32_t content_crc;
+} copy_header_t;
+
 /* `out` has SEGMENT_HEADER_BYTES. */
 void segment_header_encode(const segment_header_t *header, uint8_t *out);
 
@@ -49,6 +58,11 @@ MUST_USE bool batch_header_decode(const uint8_t *in, uint64_t generation, uint64
 /* True when the records behind the header at `batch` are what was written. */
 MUST_USE bool batch_records_hold(const uint8_t *batch, const batch_header_t *header);
 
+/* `out` has SEGMENT_HEADER_BYTES. */
+void copy_header_encode(const copy_header_t *header, uint8_t *out);
+/* False when it is none; the content is not looked at. */
+MUST_USE bool copy_header_decode(const uint8_t *in, copy_header_t *out);
+
 static inline uint64_t batch_padded(uint64_t length)
 {
     return (length + BATCH_ALIGN_BYTES - 1) & ~(uint64_t)(BATCH_ALIGN_BYTES - 1);
@@ -57,6 +71,7 @@ static inline uint64_t batch_padded(uint64_t length)
 /* -- names in the folder ------------------------------------------------------------------------ */
 #define LOCK_NAME "lock"
 #define FILLING_NAME "filling.tmp" /* a spare that is not whole yet; worthless after a stop */
+#define COPY_NAME "tail.copy"      /* what a start was writing anew */
 
 void segment_name(uint64_t number, char out[FILE_NAME_BYTES]); /* 0000000000000001.journal */
 void spare_name(uint64_t id, char out[FILE_NAME_BYTES]);       /* 0000000000000001.spare */

@@ -176,12 +176,9 @@ static void note_write(file_t *file, const void *data, uint64_t bytes, uint64_t 
     memcpy(w->data, data, bytes);
 }
 
-/* A sector that is written anew with what it holds already is spared: recovery mends the newest batches in place,
- * which no disk may turn against it (docs/guarantees.md says so). */
+/* Also where the disk held the same already, and safely: what is being written may be lost. */
 static void trash(fault_disk_t *disk, file_t *file, const pending_write_t *w, uint64_t from, uint64_t bytes)
 {
-    if (w->at + from + bytes <= file->safe_bytes && memcmp(file->safe + w->at + from, w->data + from, bytes) == 0)
-        return;
     put_safe(file, w, from, bytes);
     for (uint64_t i = 0; i < bytes; i++)
         file->safe[w->at + from + i] = (uint8_t)random_u64(&disk->random);
