@@ -49,11 +49,17 @@ void segment_header_encode(const segment_header_t *header, uint8_t *out);
 /* DATA_LOSS when it is none, FAILED_PRECONDITION when a newer program wrote it. */
 MUST_USE bool segment_header_decode(const uint8_t *in, segment_header_t *out, error_t *err);
 
+/* The fields as they stand, whether they can be or not: for what is to be saved of a damaged one. */
+void segment_header_guess(const uint8_t *in, segment_header_t *out);
+
 /* Fills in the header, checksums included, of the `header->length` bytes at `batch`. */
 void batch_seal(uint8_t *batch, batch_header_t *header, uint64_t salt);
 
 /* True when a whole batch header of this generation is at `in` (BATCH_HEADER_BYTES). */
 MUST_USE bool batch_header_decode(const uint8_t *in, uint64_t generation, uint64_t salt, batch_header_t *out);
+
+/* The same without the header's own checksum: for a segment whose salt is lost. `generation` 0 for any. */
+MUST_USE bool batch_header_guess(const uint8_t *in, uint64_t generation, batch_header_t *out);
 
 /* True when the records behind the header at `batch` are what was written. */
 MUST_USE bool batch_records_hold(const uint8_t *batch, const batch_header_t *header);

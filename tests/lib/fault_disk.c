@@ -10,6 +10,7 @@
 #define FDS_MAX 64
 #define NAMES_MAX 256
 #define PATH_BYTES 128
+#define DIRS_MAX 64
 #define SECTOR_BYTES 512
 #define PAGE_BYTES 4096
 
@@ -54,6 +55,8 @@ struct fault_disk {
     change_t changes[NAMES_MAX];
     size_t change_count;
     handle_t handles[FDS_MAX];
+    char dirs[DIRS_MAX][PATH_BYTES]; /* always safe */
+    size_t dir_count;
     uint64_t operations, limit;
     fault_kind_t fault;
     uint64_t fault_at;
@@ -357,6 +360,19 @@ static int disk_rename(void *ctx, const char *from, const char *to)
     return 0;
 }
 
+static int disk_link(void *ctx, const char *from, const char *to)
+{
+    fault_disk_t *disk = ctx;
+    int failure = operate(disk);
+    if (failure)
+        return failure;
+    const name_t *name = names_find(&disk->seen, from);
+    if (!name || names_find(&disk->seen, to))
+        return name ? -EEXIST : -ENOENT;
+    change(disk, "", to, name->file);
+    return 0;
+}
+
 static int disk_remove(void *ctx, const char *path)
 {
     fault_disk_t *disk = ctx;
@@ -383,9 +399,17 @@ static int disk_sync_dir(void *ctx, const char *path)
 
 static int disk_make_dir(void *ctx, const char *path, uint32_t mode)
 {
-    (void)path;
+    fault_disk_t *disk = ctx;
     (void)mode;
-    return operate(ctx);
+    int failure = operate(disk);
+    if (failure)
+        return failure;
+    for (size_t i = 0; i < disk->dir_count; i++)
+        if (strcmp(disk->dirs[i], path) == 0)
+            return -EEXIST;
+    must(disk->dir_count < DIRS_MAX);
+    (void)snprintf(disk->dirs[disk->dir_count++], PATH_BYTES, "%s", path);
+    return 0;
 }
 
 static int disk_lock(void *ctx, int fd)
@@ -437,6 +461,7 @@ fault_disk_t *fault_disk_new(uint64_t seed)
                               .truncate = disk_truncate,
                               .size = disk_size,
                               .rename = disk_rename,
+                              .link = disk_link,
                               .remove = disk_remove,
                               .sync_dir = disk_sync_dir,
                               .make_dir = disk_make_dir,
