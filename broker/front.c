@@ -368,6 +368,10 @@ static bool recover(front_t *f, error_t *err)
     if (!open_journal(f, err)) {
         if (strcmp(err->aws, "JOURNAL_LOCKED") == 0)
             f->exit_code = FRONT_LOCKED;
+        if (err->code == STATUS_DATA_LOSS)
+            log_error("the journal is damaged, and nothing of it was changed: `mangactl journal verify` tells where, "
+                      "`mangactl journal repair` saves what can be saved, and then the broker starts",
+                      LOG_S("journal", f->journal_dir));
         return false;
     }
     f->exit_code = FRONT_CONFIG;

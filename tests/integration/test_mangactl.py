@@ -393,18 +393,6 @@ def test_schemas_are_shown_without_a_broker():
     assert mangactl("schema", "show", "nosuch").returncode == 1
 
 
-def test_the_journal_of_a_stopped_broker_is_read(house, ctl):
-    record = publish(ctl, 1)
-    folder = house.folder / "journal"
-    assert mangactl("journal", "verify", folder).returncode == 75  # in use
-    house.process.stop()
-    assert json.loads(mangactl("journal", "verify", folder, "--json").stdout)["records"] > record
-    first = mangactl("journal", "dump", folder, "--from", record, "--count", 1).stdout.splitlines()
-    assert [json.loads(line)["kind"] for line in first] == ["PUBLISH"]
-    assert json.loads(first[0])["body"]["detail"] == {"n": 1}
-    assert mangactl("journal", "verify", "/nonexistent").returncode == 74
-
-
 def test_keys_are_made_once_and_let_their_owner_in(make_broker, tmp_path):
     keys = tmp_path / "keys"
     words = ["keygen", "--dir", keys, "--server", "mangactl", "chat-router"]

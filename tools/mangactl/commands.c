@@ -5,11 +5,30 @@
 #define NEAR_ENOUGH 2
 
 static const command_t *const COMMANDS[] = {
-    &command_ask,        &command_publish,      &command_send,        &command_call,           &command_tail,
-    &command_capture,    &command_capture_show, &command_replay,      &command_queue_ls,       &command_queue_info,
-    &command_queue_peek, &command_rule_ls,      &command_rule_test,   &command_topology_show,  &command_topology_export,
-    &command_status,     &command_schema_ls,    &command_schema_show, &command_journal_verify, &command_journal_dump,
-    &command_keygen,     &command_doctor,       &command_completion,
+    &command_ask,
+    &command_publish,
+    &command_send,
+    &command_call,
+    &command_tail,
+    &command_capture,
+    &command_capture_show,
+    &command_replay,
+    &command_queue_ls,
+    &command_queue_info,
+    &command_queue_peek,
+    &command_rule_ls,
+    &command_rule_test,
+    &command_topology_show,
+    &command_topology_export,
+    &command_status,
+    &command_schema_ls,
+    &command_schema_show,
+    &command_journal_verify,
+    &command_journal_dump,
+    &command_journal_repair,
+    &command_keygen,
+    &command_doctor,
+    &command_completion,
 };
 
 static const arg_option_t COMMON[] = {
