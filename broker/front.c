@@ -411,6 +411,8 @@ int front_run(const options_t *options)
     } else if (!f.has_failed) {
         log_error("cannot start", LOG_S("error", err.message));
     }
+    if (f.has_failed)
+        f.exit_code = FRONT_DISK; /* whatever the step would have ended with in which it happened */
     close_all(&f);
     if (f.exit_code == FRONT_OK)
         log_info("stopped");
