@@ -368,6 +368,10 @@ static bool recover(front_t *f, error_t *err)
     if (!open_journal(f, err)) {
         if (strcmp(err->aws, "JOURNAL_LOCKED") == 0)
             f->exit_code = FRONT_LOCKED;
+        if (err->code == STATUS_DATA_LOSS)
+            log_error("the journal is damaged, and nothing of it was changed: `mangactl journal verify` tells where, "
+                      "`mangactl journal repair` saves what can be saved, and then the broker starts",
+                      LOG_S("journal", f->journal_dir));
         return false;
     }
     f->exit_code = FRONT_CONFIG;
@@ -407,6 +411,8 @@ int front_run(const options_t *options)
     } else if (!f.has_failed) {
         log_error("cannot start", LOG_S("error", err.message));
     }
+    if (f.has_failed)
+        f.exit_code = FRONT_DISK; /* whatever the step would have ended with in which it happened */
     close_all(&f);
     if (f.exit_code == FRONT_OK)
         log_info("stopped");

@@ -143,6 +143,10 @@ void core_start(core_t *core, int64_t now_us, uint64_t next_seq, core_effects_t 
     message_promote(core, now_us);
     sessions_start(core);
     permits_start(core);
+    if (core->lost_records)
+        effects_log(core->out, LOG_WARNING,
+                    "the journal was repaired: %llu records are lost, and %llu that spoke of them were passed over",
+                    (unsigned long long)core->lost_records, (unsigned long long)core->misfits);
     note_write(core, "start");
     core->out = NULL;
 }

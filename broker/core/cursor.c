@@ -158,7 +158,8 @@ void cursor_go_on(core_t *core, sub_t *sub)
 
 static void cursor_read(core_t *core, sub_t *sub, const record_t *record)
 {
-    if (sub->next > record->seq)
+    /* One that a repair had to give up is not passed in silence: what comes next is behind a gap. */
+    if (sub->next > record->seq || (sub->next && ledger_notes_loss(record)))
         return;
     if (sub->next && sub->next < record->seq)
         cursor_gap(core, sub, record->seq);

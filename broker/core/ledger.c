@@ -13,6 +13,7 @@
 #include "broker/core/settle.h"
 #include "broker/core/task.h"
 #include "broker/core/topology.h"
+#include "proto/msgpack.h"
 
 /* Answers wait for all records but these: a lost DELIVERED costs a redelivery, a lost SESSION a new session,
  * and a remark nothing. */
@@ -58,10 +59,31 @@ bool ledger_misfit(error_t *err, const record_t *record, const char *what, uint6
                      (unsigned long long)record->seq, record_kind_name(record->kind), what, (unsigned long long)number);
 }
 
-bool ledger_apply(core_t *core, const record_t *record, error_t *err)
+bool ledger_forgives(core_t *core, const record_t *record)
 {
-    message_promote(core, record->ingest_us);
-    core->next_seq = record->seq + 1;
+    bool forgives = record->seq <= core->lost_until;
+    core->misfits += forgives;
+    return forgives;
+}
+
+bool ledger_notes_loss(const record_t *record)
+{
+    return record->kind == RECORD_NOTE && bytes_eq_cstr(record->note.event, "lost");
+}
+
+/* The first of a run says up to where later records may speak of what is lost. */
+static void note_apply(core_t *core, const record_t *record)
+{
+    uint64_t until;
+    if (!ledger_notes_loss(record))
+        return;
+    core->lost_records++;
+    if (mp_map_u64(record->note.fields, "until", &until) && until > core->lost_until)
+        core->lost_until = until;
+}
+
+static bool kind_apply(core_t *core, const record_t *record, error_t *err)
+{
     switch (record->kind) {
     case RECORD_PUBLISH:
         return publish_apply(core, record, err);
@@ -87,13 +109,22 @@ bool ledger_apply(core_t *core, const record_t *record, error_t *err)
         return permit_apply(core, record, err);
     case RECORD_MOVE_TASK:
         return task_apply(core, record, err);
+    case RECORD_NOTE:
+        note_apply(core, record);
+        return true;
     case RECORD_SCHEDULE:
     case RECORD_CALL:
     case RECORD_REPLY:
-    case RECORD_NOTE:
     case RECORD_REPLAY:
         return true; /* nothing that the core keeps yet, or nothing that is state */
     }
     return error_set(err, STATUS_DATA_LOSS, NULL, "Record %llu is of kind %u, which this version does not know.",
                      (unsigned long long)record->seq, (unsigned)record->kind);
+}
+
+bool ledger_apply(core_t *core, const record_t *record, error_t *err)
+{
+    message_promote(core, record->ingest_us);
+    core->next_seq = record->seq + 1;
+    return kind_apply(core, record, err) || ledger_forgives(core, record);
 }

@@ -19,6 +19,13 @@ uint64_t ledger_after(const core_t *core);
 /* Applies core_apply's records and ledger_write's. False (DATA_LOSS) when it does not fit the state. */
 MUST_USE bool ledger_apply(core_t *core, const record_t *record, error_t *err);
 
+/* True for records of before a repair of the journal, which may speak of records that it lost (journal_repair.h):
+ * what does not fit is then passed over, and counted. */
+bool ledger_forgives(core_t *core, const record_t *record);
+
+/* True for the note that stands in the place of a lost record. */
+bool ledger_notes_loss(const record_t *record);
+
 /* For apply functions. Returns false. */
 bool ledger_misfit(error_t *err, const record_t *record, const char *what, uint64_t number);
 

@@ -116,6 +116,7 @@ uint64_t core_digest(const core_t *core)
     digest = map_mix(digest, permits_digest(core));
     digest = map_mix(digest, tasks_digest(core));
     digest = map_mix(digest, dedup_digest(&core->deleted, core->now_us - QUEUE_DELETED_WINDOW_US));
+    digest = map_mix(digest, map_mix(core->lost_until, core->lost_records));
     uint64_t unordered = 0;
     for (uint32_t id = pool_next(&core->queues, 0); id; id = pool_next(&core->queues, id))
         unordered += queue_digest(core, pool_get(&core->queues, id));

@@ -426,7 +426,7 @@ bool publish_apply(core_t *core, const record_t *record, error_t *err)
         dedup_add(&bus->dedup, r->dedup, record->seq, record->ingest_us, record->ingest_us - bus->dedup_window_us);
     producer_remember(core, r->producer, r->producer_seq, record->seq);
     for (uint32_t i = 0; i < r->routes.count; i++)
-        if (!route_apply(core, record, i, err))
+        if (!route_apply(core, record, i, err) && !ledger_forgives(core, record))
             return false;
     return true;
 }

@@ -167,6 +167,10 @@ bool queue_apply(core_t *core, const record_t *record, error_t *err)
         return error_prefix(err, "Record %llu (QUEUE)", (unsigned long long)record->seq);
     if ((r->op == QUEUE_CREATED) == (queue != NULL))
         return ledger_misfit(err, record, "queue", r->queue);
+    /* One of the same name that was not deleted: its end is lost. */
+    queue_t *before = r->op == QUEUE_CREATED ? queue_find(core, r->name) : NULL;
+    if (before && ledger_forgives(core, record))
+        queue_remove(core, before);
     if (r->op == QUEUE_CREATED && core->queues.used >= MESSAGE_IDS_MAX)
         return ledger_misfit(err, record, "one queue too many,", r->queue);
     switch (r->op) {

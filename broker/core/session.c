@@ -374,22 +374,32 @@ static void session_return_held(core_t *core, const session_t *s, int64_t now_us
         message_release(core, s->held.tail, 0, now_us);
 }
 
-bool session_apply(core_t *core, const record_t *record, error_t *err)
+static void session_drop(core_t *core, session_t *s, int64_t now_us)
 {
-    const record_session_t *r = &record->session;
-    session_t *s = session_by_number(core, r->session);
-    if ((s != NULL) != r->ended || (!s && (session_by_name(core, r->name) || r->resume.len != CORE_RESUME_BYTES)))
-        return ledger_misfit(err, record, "session", r->session);
-    if (!s) {
-        session_make(core, r);
-        return true;
-    }
-    session_return_held(core, s, record->ingest_us);
+    session_return_held(core, s, now_us);
     heap_drop(&core->sessions.timers, s->id);
     map_drop(&core->sessions.by_name, map_hash_bytes(bytes_cstr(s->name)), s->id);
     map_drop(&core->sessions.by_number, map_hash_pair(s->number, 0), s->id);
     pool_drop(&core->sessions.all, s->id);
     session_free(s);
+}
+
+bool session_apply(core_t *core, const record_t *record, error_t *err)
+{
+    const record_session_t *r = &record->session;
+    session_t *s = session_by_number(core, r->session);
+    session_t *before = s ? NULL : session_by_name(core, r->name);
+    /* One of the same name that has not ended: its end is lost. */
+    if (before && !r->ended && ledger_forgives(core, record)) {
+        session_drop(core, before, record->ingest_us);
+        before = NULL;
+    }
+    if ((s != NULL) != r->ended || (!s && (before || r->resume.len != CORE_RESUME_BYTES)))
+        return ledger_misfit(err, record, "session", r->session);
+    if (s)
+        session_drop(core, s, record->ingest_us);
+    else
+        session_make(core, r);
     return true;
 }
 

@@ -229,32 +229,49 @@ static uint32_t entry_message(const core_t *core, uint64_t incarnation, uint64_t
     return queue ? message_find(core, queue->id, seq) : 0;
 }
 
+static bool delivered_entry_apply(core_t *core, const record_t *record, const record_delivered_entry_t *entry,
+                                  error_t *err)
+{
+    uint32_t id = entry_message(core, entry->queue, entry->record);
+    session_t *session = session_by_number(core, entry->session);
+    if (!id)
+        return ledger_misfit(err, record, "message", entry->record);
+    /* In flight still: what returned it to its queue is lost. */
+    if (message_at(core, id)->state == MESSAGE_IN_FLIGHT && ledger_forgives(core, record))
+        message_release(core, id, record->ingest_us, record->ingest_us);
+    if (message_at(core, id)->state != MESSAGE_VISIBLE)
+        return ledger_misfit(err, record, "message", entry->record);
+    if (!session)
+        return ledger_misfit(err, record, "session", entry->session);
+    message_deliver(core, id, session, entry->receives, entry->invisible_until_us, record->ingest_us);
+    return true;
+}
+
 bool settle_apply_delivered(core_t *core, const record_t *record, error_t *err)
 {
-    for (uint32_t i = 0; i < record->delivered.entries.count; i++) {
-        const record_delivered_entry_t *entry = &record->delivered.entries.items[i];
-        uint32_t id = entry_message(core, entry->queue, entry->record);
-        session_t *session = session_by_number(core, entry->session);
-        if (!id || message_at(core, id)->state != MESSAGE_VISIBLE)
-            return ledger_misfit(err, record, "message", entry->record);
-        if (!session)
-            return ledger_misfit(err, record, "session", entry->session);
-        message_deliver(core, id, session, entry->receives, entry->invisible_until_us, record->ingest_us);
-    }
+    for (uint32_t i = 0; i < record->delivered.entries.count; i++)
+        if (!delivered_entry_apply(core, record, &record->delivered.entries.items[i], err) &&
+            !ledger_forgives(core, record))
+            return false;
+    return true;
+}
+
+static bool entry_apply(core_t *core, const record_t *record, const record_settled_entry_t *entry, error_t *err)
+{
+    uint32_t id = entry_message(core, entry->queue, entry->record);
+    if (!id)
+        return ledger_misfit(err, record, "message", entry->record);
+    bool held = message_at(core, id)->state == MESSAGE_IN_FLIGHT;
+    if (entry->action != WIRE_ACK && (!held || (entry->action != WIRE_RELEASE && entry->action != WIRE_EXTEND)))
+        return ledger_misfit(err, record, "action", entry->action);
+    settled_entry_apply(core, id, entry, record->ingest_us);
     return true;
 }
 
 bool settle_apply(core_t *core, const record_t *record, error_t *err)
 {
-    for (uint32_t i = 0; i < record->settled.entries.count; i++) {
-        const record_settled_entry_t *entry = &record->settled.entries.items[i];
-        uint32_t id = entry_message(core, entry->queue, entry->record);
-        if (!id)
-            return ledger_misfit(err, record, "message", entry->record);
-        bool held = message_at(core, id)->state == MESSAGE_IN_FLIGHT;
-        if (entry->action != WIRE_ACK && (!held || (entry->action != WIRE_RELEASE && entry->action != WIRE_EXTEND)))
-            return ledger_misfit(err, record, "action", entry->action);
-        settled_entry_apply(core, id, entry, record->ingest_us);
-    }
+    for (uint32_t i = 0; i < record->settled.entries.count; i++)
+        if (!entry_apply(core, record, &record->settled.entries.items[i], err) && !ledger_forgives(core, record))
+            return false;
     return true;
 }

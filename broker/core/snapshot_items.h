@@ -31,7 +31,9 @@
     F(I64, now_us, "that record's ingest time")                                                                        \
     F(U64, newest_queue, "highest incarnation given out")                                                              \
     F(U64, newest_session, "highest number of a session given out")                                                    \
-    F(U64, newest_producer, "highest number of a producer given out")
+    F(U64, newest_producer, "highest number of a producer given out")                                                  \
+    F(U64, lost_until, "up to this record some may speak of what a repair had to give up; 0 for none")                 \
+    F(U64, lost_records, "such records")
 
 #define SNAPSHOT_ROWS_NAME(F, L) F(STR, text, "name of a rule's target or of a queue, or a reason")
 

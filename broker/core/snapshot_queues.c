@@ -13,7 +13,9 @@ uint64_t snapshot_save_core(snapshot_save_t *save, uint64_t at UNUSED)
                                     .now_us = core->now_us,
                                     .newest_queue = core->newest_queue,
                                     .newest_session = core->sessions.newest,
-                                    .newest_producer = core->producers.newest});
+                                    .newest_producer = core->producers.newest,
+                                    .lost_until = core->lost_until,
+                                    .lost_records = core->lost_records});
     return SNAPSHOT_NO_MORE;
 }
 
@@ -29,6 +31,8 @@ bool snapshot_load_core(snapshot_load_t *load, const snapshot_core_t *item, erro
     core->newest_queue = item->newest_queue;
     core->sessions.newest = item->newest_session;
     core->producers.newest = item->newest_producer;
+    core->lost_until = item->lost_until;
+    core->lost_records = item->lost_records;
     return true;
 }
 

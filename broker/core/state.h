@@ -480,6 +480,8 @@ struct core {
     uint64_t next_seq;
     uint64_t must_sync; /* newest record that answers must wait for */
     bool is_stopping;
+    /* Of a journal that was repaired: records up to `lost_until` may speak of what is lost (ledger_forgives). */
+    uint64_t lost_until, lost_records, misfits;
     core_stats_t stats;
 
     messages_t messages;

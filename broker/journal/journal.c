@@ -1,5 +1,6 @@
 /* journal.c: opening, appending, committing and closing. */
 #include "broker/journal/journal_state.h"
+#include "broker/journal/journal_survey.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -283,7 +284,7 @@ static bool check_options(const journal_options_t *options, error_t *err)
     return true;
 }
 
-static bool lock_folder(const folder_t *folder, int flags, int *fd, error_t *err)
+bool journal_lock(const folder_t *folder, int flags, int *fd, error_t *err)
 {
     if (!file_open(folder, LOCK_NAME, flags, fd, err))
         return false;
@@ -329,7 +330,8 @@ static bool recover(journal_t *journal, journal_apply_fn apply, void *ctx, journ
 {
     recovered_t recovered;
     bool good = recover_read(&recovered, &journal->folder, apply, ctx, err) &&
-                recover_repair(&recovered, &journal->folder, err);
+                recover_repair(&recovered, &journal->folder, err) &&
+                copy_prepare(&journal->folder, journal->segment_bytes, err);
     if (recovery)
         *recovery = recovered.report;
     if (good)
@@ -394,7 +396,7 @@ journal_t *journal_open(const journal_options_t *options, journal_apply_fn apply
     journal_t *journal = journal_new(options, &folder, err);
     if (!journal)
         return NULL;
-    if (lock_folder(&journal->folder, O_RDWR | O_CREAT, &journal->lock_fd, err) &&
+    if (journal_lock(&journal->folder, O_RDWR | O_CREAT, &journal->lock_fd, err) &&
         recover(journal, apply, ctx, recovery, err) && start(journal, err))
         return journal;
     journal_free(journal);
@@ -431,7 +433,7 @@ bool journal_walk(const char *dir, const journal_io_t *io, journal_apply_fn appl
     int fd = -1;
     if (!folder_init(&folder, dir, io, err))
         return false;
-    bool good = lock_folder(&folder, O_RDONLY, &fd, err);
+    bool good = journal_lock(&folder, O_RDONLY, &fd, err);
     if (good) {
         good = recover_read(&recovered, &folder, apply, ctx, err);
         if (found)

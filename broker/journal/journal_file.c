@@ -79,6 +79,15 @@ bool file_open(const folder_t *folder, const char *name, int flags, int *fd, err
     return true;
 }
 
+bool file_open_if_there(const folder_t *folder, const char *name, int flags, int *fd, error_t *err)
+{
+    char path[FILE_PATH_BYTES];
+    folder_file(folder, name, path);
+    int result = folder->io->open(folder->io->ctx, path, flags, FILE_MODE);
+    *fd = result < 0 ? -1 : result;
+    return result >= 0 || result == -ENOENT ? true : failed(err, "open", path, result);
+}
+
 void file_close(const folder_t *folder, int *fd)
 {
     if (*fd >= 0)
@@ -162,6 +171,22 @@ static bool window_hold(window_t *window, size_t bytes, error_t *err)
     return true;
 }
 
+/* Piece by piece: what is covered is not even looked at in the file itself. */
+static bool window_read(window_t *window, uint64_t offset, size_t bytes, error_t *err)
+{
+    uint64_t cover_end = window->cover_at + window->cover_bytes, end = offset + bytes;
+    for (uint64_t at = offset; at < end;) {
+        bool covered = at >= window->cover_at && at < cover_end;
+        uint64_t stop = covered ? cover_end : at < window->cover_at ? window->cover_at : end;
+        stop = stop < end ? stop : end;
+        if (!file_read(window->folder, covered ? window->cover_fd : window->fd, window->data + (at - offset), stop - at,
+                       covered ? window->cover_from + (at - window->cover_at) : at, err))
+            return false;
+        at = stop;
+    }
+    return true;
+}
+
 const uint8_t *window_view(window_t *window, uint64_t offset, size_t bytes, error_t *err)
 {
     if (offset >= window->at && offset - window->at + bytes <= window->len)
@@ -172,7 +197,7 @@ const uint8_t *window_view(window_t *window, uint64_t offset, size_t bytes, erro
     size_t want = bytes > WINDOW_BYTES ? bytes : WINDOW_BYTES;
     want = want < left ? want : (size_t)left;
     window->len = 0;
-    if (!window_hold(window, want, err) || !file_read(window->folder, window->fd, window->data, want, offset, err))
+    if (!window_hold(window, want, err) || !window_read(window, offset, want, err))
         return NULL;
     window->at = offset;
     window->len = want;

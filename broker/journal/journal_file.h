@@ -26,6 +26,8 @@ MUST_USE bool folder_sync(const folder_t *folder, error_t *err);
 void folder_file(const folder_t *folder, const char *name, char out[FILE_PATH_BYTES]);
 
 MUST_USE bool file_open(const folder_t *folder, const char *name, int flags, int *fd, error_t *err);
+/* The same; *fd is -1, and no error, when there is no such file. */
+MUST_USE bool file_open_if_there(const folder_t *folder, const char *name, int flags, int *fd, error_t *err);
 void file_close(const folder_t *folder, int *fd); /* sets it to -1; one below 0 is left alone */
 MUST_USE bool file_size(const folder_t *folder, const char *name, int fd, uint64_t *bytes, error_t *err);
 /* All `bytes`, or an error: also when the file ends before. */
@@ -46,6 +48,9 @@ typedef struct {
     size_t cap;
     uint64_t at; /* of data[0] in the file */
     size_t len;
+    /* These bytes of the file are read elsewhere: from `cover_from` on in another file. None with cover_bytes 0. */
+    int cover_fd;
+    uint64_t cover_at, cover_bytes, cover_from;
 } window_t;
 
 /* The `bytes` (at most BATCH_LIMIT_BYTES) at `offset`; they live until the next call. NULL with *err untouched

@@ -13,6 +13,7 @@
 #define BATCH_MAGIC UINT32_C(0x5442424D) /* "MBBT" */
 #define BATCH_CRC_AT 4
 #define BATCH_CONTENT_AT 8
+#define COPY_MAGIC "MANGACPY"
 #define NAME_DIGITS 16
 
 static void put32(uint8_t *at, uint32_t v)
@@ -41,6 +42,7 @@ static uint64_t get64(const uint8_t *at)
     return le64toh(v);
 }
 
+/* Of a segment's header, and of the copy file's, which is built alike. */
 static uint32_t segment_crc(const uint8_t *header)
 {
     return crc32c(0, header + SEGMENT_CONTENT_AT, SEGMENT_HEADER_BYTES - SEGMENT_CONTENT_AT);
@@ -64,6 +66,16 @@ static bool counts(uint64_t number)
     return number >= 1 && number <= INT64_MAX;
 }
 
+void segment_header_guess(const uint8_t *in, segment_header_t *out)
+{
+    *out = (segment_header_t){.number = get64(in + 16),
+                              .generation = get64(in + 24),
+                              .first_seq = get64(in + 32),
+                              .first_batch = get64(in + 40),
+                              .salt = get64(in + 48),
+                              .bytes = get64(in + 56)};
+}
+
 bool segment_header_decode(const uint8_t *in, segment_header_t *out, error_t *err)
 {
     if (memcmp(in, SEGMENT_MAGIC, SEGMENT_MAGIC_BYTES) != 0)
@@ -75,12 +87,7 @@ bool segment_header_decode(const uint8_t *in, segment_header_t *out, error_t *er
                          "its format is %u, this program reads up to %u: start a newer one", format, JOURNAL_FORMAT);
     if (format != JOURNAL_FORMAT || get32(in + SEGMENT_CRC_AT) != segment_crc(in))
         return error_set(err, STATUS_DATA_LOSS, "JOURNAL_CORRUPT", "the segment header at offset 0 is damaged");
-    *out = (segment_header_t){.number = get64(in + 16),
-                              .generation = get64(in + 24),
-                              .first_seq = get64(in + 32),
-                              .first_batch = get64(in + 40),
-                              .salt = get64(in + 48),
-                              .bytes = get64(in + 56)};
+    segment_header_guess(in, out);
     /* No file of ours counts from 0, and none gets so far that a number could overflow. */
     if (!counts(out->number) || !counts(out->generation) || !counts(out->first_seq) || !counts(out->first_batch))
         return error_set(err, STATUS_DATA_LOSS, "JOURNAL_CORRUPT", "the segment header at offset 0 cannot be");
@@ -109,12 +116,9 @@ void batch_seal(uint8_t *batch, batch_header_t *header, uint64_t salt)
     put32(batch + BATCH_CRC_AT, batch_crc(batch, salt));
 }
 
-bool batch_header_decode(const uint8_t *in, uint64_t generation, uint64_t salt, batch_header_t *out)
+static bool batch_fields(const uint8_t *in, batch_header_t *out)
 {
-    /* The cheap checks first: a search for batches asks this of every eighth byte. */
-    if (get32(in) != BATCH_MAGIC || get64(in + 8) != generation || get32(in + BATCH_CRC_AT) != batch_crc(in, salt))
-        return false;
-    *out = (batch_header_t){.generation = generation,
+    *out = (batch_header_t){.generation = get64(in + 8),
                             .number = get64(in + 16),
                             .synced = get64(in + 24),
                             .first_seq = get64(in + 32),
@@ -124,9 +128,49 @@ bool batch_header_decode(const uint8_t *in, uint64_t generation, uint64_t salt, 
     return out->length >= BATCH_HEADER_BYTES && out->length <= BATCH_LIMIT_BYTES;
 }
 
+bool batch_header_decode(const uint8_t *in, uint64_t generation, uint64_t salt, batch_header_t *out)
+{
+    /* The cheap checks first: a search for batches asks this of every eighth byte. */
+    if (get32(in) != BATCH_MAGIC || get64(in + 8) != generation || get32(in + BATCH_CRC_AT) != batch_crc(in, salt))
+        return false;
+    return batch_fields(in, out);
+}
+
+bool batch_header_guess(const uint8_t *in, uint64_t generation, batch_header_t *out)
+{
+    return get32(in) == BATCH_MAGIC && (generation == 0 || get64(in + 8) == generation) && batch_fields(in, out);
+}
+
 bool batch_records_hold(const uint8_t *batch, const batch_header_t *header)
 {
     return crc32c(0, batch + BATCH_HEADER_BYTES, header->length - BATCH_HEADER_BYTES) == header->records_crc;
+}
+
+void copy_header_encode(const copy_header_t *header, uint8_t *out)
+{
+    memset(out, 0, SEGMENT_HEADER_BYTES);
+    memcpy(out, COPY_MAGIC, SEGMENT_MAGIC_BYTES);
+    put32(out + SEGMENT_FORMAT_AT, JOURNAL_FORMAT);
+    put64(out + 16, header->segment);
+    put64(out + 24, header->generation);
+    put64(out + 32, header->at);
+    put64(out + 40, header->bytes);
+    put32(out + 48, header->content_crc);
+    put32(out + SEGMENT_CRC_AT, segment_crc(out));
+}
+
+bool copy_header_decode(const uint8_t *in, copy_header_t *out)
+{
+    if (memcmp(in, COPY_MAGIC, SEGMENT_MAGIC_BYTES) != 0 || get32(in + SEGMENT_FORMAT_AT) != JOURNAL_FORMAT ||
+        get32(in + SEGMENT_CRC_AT) != segment_crc(in))
+        return false;
+    *out = (copy_header_t){.segment = get64(in + 16),
+                           .generation = get64(in + 24),
+                           .at = get64(in + 32),
+                           .bytes = get64(in + 40),
+                           .content_crc = get32(in + 48)};
+    return out->bytes > 0 && out->bytes <= SEGMENT_MAX_BYTES && out->at >= SEGMENT_BLOCK_BYTES &&
+           out->at <= SEGMENT_MAX_BYTES;
 }
 
 void segment_name(uint64_t number, char out[FILE_NAME_BYTES])

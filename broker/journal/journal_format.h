@@ -34,11 +34,23 @@ typedef struct {
     uint32_t records_crc;
 } batch_header_t;
 
+/* What the copy file's content is a copy of: see journal_copy.h. */
+typedef struct {
+    uint64_t segment; /* its number */
+    uint64_t generation;
+    uint64_t at;    /* offset in the segment */
+    uint64_t bytes; /* of the content */
+    uint32_t content_crc;
+} copy_header_t;
+
 /* `out` has SEGMENT_HEADER_BYTES. */
 void segment_header_encode(const segment_header_t *header, uint8_t *out);
 
 /* DATA_LOSS when it is none, FAILED_PRECONDITION when a newer program wrote it. */
 MUST_USE bool segment_header_decode(const uint8_t *in, segment_header_t *out, error_t *err);
+
+/* The fields as they stand, whether they can be or not: for what is to be saved of a damaged one. */
+void segment_header_guess(const uint8_t *in, segment_header_t *out);
 
 /* Fills in the header, checksums included, of the `header->length` bytes at `batch`. */
 void batch_seal(uint8_t *batch, batch_header_t *header, uint64_t salt);
@@ -46,8 +58,16 @@ void batch_seal(uint8_t *batch, batch_header_t *header, uint64_t salt);
 /* True when a whole batch header of this generation is at `in` (BATCH_HEADER_BYTES). */
 MUST_USE bool batch_header_decode(const uint8_t *in, uint64_t generation, uint64_t salt, batch_header_t *out);
 
+/* The same without the header's own checksum: for a segment whose salt is lost. `generation` 0 for any. */
+MUST_USE bool batch_header_guess(const uint8_t *in, uint64_t generation, batch_header_t *out);
+
 /* True when the records behind the header at `batch` are what was written. */
 MUST_USE bool batch_records_hold(const uint8_t *batch, const batch_header_t *header);
+
+/* `out` has SEGMENT_HEADER_BYTES. */
+void copy_header_encode(const copy_header_t *header, uint8_t *out);
+/* False when it is none; the content is not looked at. */
+MUST_USE bool copy_header_decode(const uint8_t *in, copy_header_t *out);
 
 static inline uint64_t batch_padded(uint64_t length)
 {
@@ -57,6 +77,7 @@ static inline uint64_t batch_padded(uint64_t length)
 /* -- names in the folder ------------------------------------------------------------------------ */
 #define LOCK_NAME "lock"
 #define FILLING_NAME "filling.tmp" /* a spare that is not whole yet; worthless after a stop */
+#define COPY_NAME "tail.copy"      /* what a start was writing anew */
 
 void segment_name(uint64_t number, char out[FILE_NAME_BYTES]); /* 0000000000000001.journal */
 void spare_name(uint64_t id, char out[FILE_NAME_BYTES]);       /* 0000000000000001.spare */

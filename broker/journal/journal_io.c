@@ -74,6 +74,12 @@ static int io_rename(void *ctx, const char *from, const char *to)
     return or_errno(rename(from, to));
 }
 
+static int io_link(void *ctx, const char *from, const char *to)
+{
+    (void)ctx;
+    return or_errno(link(from, to));
+}
+
 static int io_remove(void *ctx, const char *path)
 {
     (void)ctx;
@@ -142,6 +148,7 @@ const journal_io_t *journal_io_posix(void)
         .truncate = io_truncate,
         .size = io_size,
         .rename = io_rename,
+        .link = io_link,
         .remove = io_remove,
         .sync_dir = io_sync_dir,
         .make_dir = io_make_dir,

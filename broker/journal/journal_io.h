@@ -19,6 +19,7 @@ typedef struct journal_io {
     int (*truncate)(void *ctx, int fd, uint64_t bytes);
     int64_t (*size)(void *ctx, int fd);
     int (*rename)(void *ctx, const char *from, const char *to);
+    int (*link)(void *ctx, const char *from, const char *to); /* a second name; -EEXIST when `to` is taken */
     int (*remove)(void *ctx, const char *path);
     int (*sync_dir)(void *ctx, const char *path);
     int (*make_dir)(void *ctx, const char *path, uint32_t mode);

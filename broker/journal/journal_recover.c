@@ -213,12 +213,13 @@ static bool read_segment(reader_t *r, uint64_t number, error_t *err)
 {
     recovered_t *out = r->out;
     segment_header_t header;
-    r->window.at = r->window.len = 0;
+    r->window.at = r->window.len = r->window.cover_bytes = 0;
     bool good = read_header(r, number, &header, err) && follows(r, &header, err);
     if (good && !segments_add(&out->segments, &header, out->last_ingest_us))
         good = no_memory(err);
     if (!good)
         return false;
+    copy_cover(&out->copy, &header, &r->window);
     out->max_generation = header.generation > out->max_generation ? header.generation : out->max_generation;
     out->unproven_at = SEGMENT_BLOCK_BYTES;
     out->report.segments++;
@@ -286,10 +287,11 @@ bool recover_read(recovered_t *out, const folder_t *folder, journal_apply_fn app
 {
     numbers_t numbers = {0};
     reader_t r = {.out = out, .folder = folder, .apply = apply, .ctx = ctx, .window = {.folder = folder, .fd = -1}};
-    *out = (recovered_t){.next_seq = 1, .next_batch = 1};
+    *out = (recovered_t){.next_seq = 1, .next_batch = 1, .copy = {.fd = -1}};
     r.record = malloc(sizeof *r.record);
     bool good = r.record ? true : no_memory(err);
-    good = good && list_files(folder, &numbers, &out->spares, err) && read_all(&r, &numbers, err);
+    good = good && list_files(folder, &numbers, &out->spares, err) && copy_find(&out->copy, folder, err) &&
+           read_all(&r, &numbers, err);
     file_close(folder, &r.window.fd);
     window_free(&r.window);
     free(r.record);
@@ -310,14 +312,16 @@ static bool zero_range(const folder_t *folder, int fd, uint64_t at, uint64_t end
     return true;
 }
 
-static bool rewrite_range(const folder_t *folder, int fd, uint64_t at, uint64_t end, uint8_t *block, error_t *err)
+/* A proof alone needs no copy: without it nothing is lost. */
+static bool rewrite(const recovered_t *recovered, const folder_t *folder, uint8_t *block, error_t *err)
 {
-    for (; at < end; at += COPY_BYTES) {
-        uint64_t bytes = end - at < COPY_BYTES ? end - at : COPY_BYTES;
-        if (!file_read(folder, fd, block, bytes, at, err) || !file_write(folder, fd, block, bytes, at, err))
-            return false;
-    }
-    return true;
+    const segment_t *last = segments_last(&recovered->segments);
+    uint64_t at = recovered->unproven_at, bytes = last->used - at;
+    if (bytes == 0)
+        return true;
+    if (recovered->filled_batch > recovered->proven_batch || bytes > COPY_BYTES)
+        return copy_rewrite(folder, last, at, last->used, err) && copy_clear(folder, err);
+    return file_read(folder, last->fd, block, bytes, at, err) && file_write(folder, last->fd, block, bytes, at, err);
 }
 
 bool recover_repair(recovered_t *recovered, const folder_t *folder, error_t *err)
@@ -330,10 +334,9 @@ bool recover_repair(recovered_t *recovered, const folder_t *folder, error_t *err
     uint8_t *block = malloc(COPY_BYTES);
     if (!block)
         return no_memory(err);
-    bool good = file_open(folder, name, O_RDWR, &last->fd, err) &&
+    bool good = copy_restore(&recovered->copy, folder, err) && file_open(folder, name, O_RDWR, &last->fd, err) &&
                 zero_range(folder, last->fd, recovered->cut_at, recovered->cut_end, block, err) &&
-                rewrite_range(folder, last->fd, recovered->unproven_at, last->used, block, err) &&
-                file_sync(folder, last->fd, err) && folder_sync(folder, err);
+                rewrite(recovered, folder, block, err) && file_sync(folder, last->fd, err) && folder_sync(folder, err);
     free(block);
     return good;
 }
@@ -341,6 +344,7 @@ bool recover_repair(recovered_t *recovered, const folder_t *folder, error_t *err
 void recovered_free(recovered_t *recovered, const folder_t *folder)
 {
     segments_free(&recovered->segments, folder);
+    copy_close(&recovered->copy, folder);
     free(recovered->spares.items);
-    *recovered = (recovered_t){0};
+    *recovered = (recovered_t){.copy = {.fd = -1}};
 }

@@ -8,7 +8,7 @@
 #ifndef BROKER_JOURNAL_JOURNAL_RECOVER_H
 #define BROKER_JOURNAL_JOURNAL_RECOVER_H
 
-#include "broker/journal/journal_segment.h"
+#include "broker/journal/journal_copy.h"
 
 typedef struct {
     uint64_t *items; /* sorted */
@@ -26,6 +26,7 @@ typedef struct {
     int64_t last_ingest_us;   /* 0 for none */
     uint64_t unproven_at;     /* last segment: where the first batch begins that no later one proves synced */
     uint64_t cut_at, cut_end; /* last segment: remains of unsynced batches; equal when there are none */
+    copy_t copy;              /* what an interrupted start was writing anew: read in place of it */
     journal_recovery_t report;
 } recovered_t;
 
@@ -33,7 +34,8 @@ typedef struct {
 MUST_USE bool recover_read(recovered_t *out, const folder_t *folder, journal_apply_fn apply, void *ctx, error_t *err);
 
 /* Makes what was read the whole truth: zeroes the tail that is cut, writes the unproven batches once more (after a
- * failed sync the page cache may hold what the disk never got), and syncs. Opens the last segment for writing. */
+ * failed sync the page cache may hold what the disk never got), having copied them first (journal_copy.h), and syncs.
+ * Opens the last segment for writing. */
 MUST_USE bool recover_repair(recovered_t *recovered, const folder_t *folder, error_t *err);
 
 void recovered_free(recovered_t *recovered, const folder_t *folder);

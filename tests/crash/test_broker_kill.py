@@ -144,6 +144,33 @@ def everything(client):
         client.credit(sub, messages=len(deliveries), size=1000 * len(deliveries))
 
 
+def everything_published(client, newest):
+    """[(record, identity)] of every event from the first record on, as a live subscription sees them."""
+    sub = client.listen("demo", messages=4096, size=64 << 20, **{"from": 1})
+    seen = []
+    while not seen or seen[-1][0] < newest:
+        deliveries = client.deliveries(sub, 1)
+        seen += [(delivery["record"], identity(delivery)) for delivery in deliveries]
+        client.credit(sub, messages=len(deliveries), size=1000 * len(deliveries))
+    return seen
+
+
+def check_log(client, publishers):
+    """The log has what was acknowledged under the record that the answer named, in the order in which each producer sent
+    it, and no event twice; what is in it besides was sent, and its answer lost."""
+    ledger = {(p.client_name, n): record for p in publishers for n, record in p.ledger.items()}
+    seen = everything_published(client, max(ledger.values()))
+    assert [record for record, _ in seen] == sorted({record for record, _ in seen})
+    where = {key: record for record, key in seen}
+    assert len(where) == len(seen), "an event is in the log twice"
+    wrong = [key for key, record in ledger.items() if where.get(key) != record]
+    assert not wrong, f"{len(wrong)} of {len(ledger)} events are not where the answer said: {wrong[:5]}"
+    for p in publishers:
+        numbers = [n for _, (name, n) in seen if name == p.client_name]
+        assert numbers == list(range(1, len(numbers) + 1)), f"{p.client_name}'s events are out of order"
+        assert len(numbers) <= p.asked
+
+
 def kill_often(start, state_dir, kills):
     topology = copy.deepcopy(TOPOLOGY)
     for queue in topology["Queues"]:  # nothing is to be dead-lettered for having been released often
@@ -159,6 +186,7 @@ def kill_often(start, state_dir, kills):
         broker.restart()
     for thread in (*publishers, consumer):
         thread.finish()
+    check_log(broker.client(), publishers)
     check(broker, publishers, consumer)
     broker.close()
 

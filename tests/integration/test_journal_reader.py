@@ -176,6 +176,6 @@ def test_the_document_describes_every_part_of_the_folder(tmp_path):
     folder = tmp_path / "journal"
     subprocess.run([HELPER, folder, "4"], stdout=subprocess.DEVNULL, timeout=60, check=True)
     for path in folder.iterdir():
-        assert re.fullmatch(r"\d{16}\.(journal|spare)|lock", path.name), path.name
+        assert re.fullmatch(r"\d{16}\.(journal|spare)|tail\.copy|lock", path.name), path.name
         assert path.stat().st_mode & 0o777 == 0o600
     assert folder.stat().st_mode & 0o777 == 0o700

@@ -1,10 +1,12 @@
 """mangactl as its users meet it: every verb, its exit codes, and the examples of its help, which are run as they stand."""
 import json
+import os
 import re
 import shutil
 import signal
 import stat
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -430,18 +432,6 @@ def test_schemas_are_shown_without_a_broker():
     assert mangactl("schema", "show", "nosuch").returncode == 1
 
 
-def test_the_journal_of_a_stopped_broker_is_read(house, ctl):
-    record = publish(ctl, 1)
-    folder = house.folder / "journal"
-    assert mangactl("journal", "verify", folder).returncode == 75  # in use
-    house.process.stop()
-    assert json.loads(mangactl("journal", "verify", folder, "--json").stdout)["records"] > record
-    first = mangactl("journal", "dump", folder, "--from", record, "--count", 1).stdout.splitlines()
-    assert [json.loads(line)["kind"] for line in first] == ["PUBLISH"]
-    assert json.loads(first[0])["body"]["detail"] == {"n": 1}
-    assert mangactl("journal", "verify", "/nonexistent").returncode == 74
-
-
 def test_keys_are_made_once_and_let_their_owner_in(make_broker, tmp_path):
     keys = tmp_path / "keys"
     words = ["keygen", "--dir", keys, "--server", "mangactl", "chat-router"]
@@ -469,8 +459,38 @@ def test_the_doctor_looks_and_tells(ctl, house, services):
     verdicts = {line["check"]: line["verdict"] for line in lines}
     assert verdicts["broker"] == verdicts["version"] == verdicts["clock"] == verdicts["CP932"] == "ok"
     assert any("chat.send is answered" in line["text"] for line in lines)
-    assert mangactl("doctor", MANGABUS_STATE=house.folder).returncode == 69
-    assert mangactl("doctor", "--offline", MANGABUS_STATE=house.folder).returncode == 0
+    assert mangactl("doctor", "--no-disk", MANGABUS_STATE=house.folder).returncode == 69
+    assert mangactl("doctor", "--offline", "--no-disk", MANGABUS_STATE=house.folder).returncode == 0
+
+
+def test_the_doctor_measures_the_journals_disk_and_leaves_nothing_there(house):
+    before = sorted(path.name for path in (house.folder / "journal").iterdir() if path.suffix != ".spare")
+    done = mangactl("doctor", "--offline", "--json", MANGABUS_STATE=house.folder)
+    assert done.returncode == 0, done.stderr
+    checks = {line["check"]: line for line in map(json.loads, done.stdout.splitlines())}
+    assert checks["filesystem"]["filesystem"] in checks["filesystem"]["text"]
+    assert str(house.folder / "journal") in checks["filesystem"]["text"]
+    sync = checks["sync"]
+    for size in ("record", "batch"):
+        assert sync[size]["syncs_per_s"] > 0 and 0 < sync[size]["p50_us"] <= sync[size]["p99_us"]
+    assert sync["write_bytes_per_s"] > 0 and "fdatasync works" in sync["text"]
+    expected = checks["publishing"]["publishes_per_s"]
+    assert 0 < expected["1"] < min(expected["64"], expected["1000"])
+    assert sorted(path.name for path in (house.folder / "journal").iterdir() if path.suffix != ".spare") == before
+    assert "sync" not in mangactl("doctor", "--offline", "--no-disk", MANGABUS_STATE=house.folder).stdout
+    words = mangactl("doctor", "--offline", MANGABUS_STATE=house.folder).stdout
+    assert "outstanding" in words and "is on" in words
+
+
+@pytest.mark.skipif(not os.access("/dev/shm", os.W_OK), reason="there is no /dev/shm")
+def test_the_doctor_says_when_the_journal_is_in_memory():
+    folder = tempfile.mkdtemp(prefix="mb.", dir="/dev/shm")
+    try:
+        lines = mangactl("doctor", "--offline", "--json", MANGABUS_STATE=folder).stdout.splitlines()
+        found = {line["check"]: line for line in map(json.loads, lines)}["filesystem"]
+        assert (found["verdict"], found["filesystem"]) == ("warn", "tmpfs") and "memory" in found["text"]
+    finally:
+        shutil.rmtree(folder)
 
 
 def test_completion_knows_commands_and_options(tmp_path):

@@ -10,6 +10,7 @@
 #define FDS_MAX 64
 #define NAMES_MAX 256
 #define PATH_BYTES 128
+#define DIRS_MAX 64
 #define SECTOR_BYTES 512
 #define PAGE_BYTES 4096
 
@@ -54,6 +55,8 @@ struct fault_disk {
     change_t changes[NAMES_MAX];
     size_t change_count;
     handle_t handles[FDS_MAX];
+    char dirs[DIRS_MAX][PATH_BYTES]; /* always safe */
+    size_t dir_count;
     uint64_t operations, limit;
     fault_kind_t fault;
     uint64_t fault_at;
@@ -176,12 +179,9 @@ static void note_write(file_t *file, const void *data, uint64_t bytes, uint64_t 
     memcpy(w->data, data, bytes);
 }
 
-/* A sector that is written anew with what it holds already is spared: recovery mends the newest batches in place,
- * which no disk may turn against it (docs/guarantees.md says so). */
+/* Also where the disk held the same already, and safely: what is being written may be lost. */
 static void trash(fault_disk_t *disk, file_t *file, const pending_write_t *w, uint64_t from, uint64_t bytes)
 {
-    if (w->at + from + bytes <= file->safe_bytes && memcmp(file->safe + w->at + from, w->data + from, bytes) == 0)
-        return;
     put_safe(file, w, from, bytes);
     for (uint64_t i = 0; i < bytes; i++)
         file->safe[w->at + from + i] = (uint8_t)random_u64(&disk->random);
@@ -360,6 +360,19 @@ static int disk_rename(void *ctx, const char *from, const char *to)
     return 0;
 }
 
+static int disk_link(void *ctx, const char *from, const char *to)
+{
+    fault_disk_t *disk = ctx;
+    int failure = operate(disk);
+    if (failure)
+        return failure;
+    const name_t *name = names_find(&disk->seen, from);
+    if (!name || names_find(&disk->seen, to))
+        return name ? -EEXIST : -ENOENT;
+    change(disk, "", to, name->file);
+    return 0;
+}
+
 static int disk_remove(void *ctx, const char *path)
 {
     fault_disk_t *disk = ctx;
@@ -386,9 +399,17 @@ static int disk_sync_dir(void *ctx, const char *path)
 
 static int disk_make_dir(void *ctx, const char *path, uint32_t mode)
 {
-    (void)path;
+    fault_disk_t *disk = ctx;
     (void)mode;
-    return operate(ctx);
+    int failure = operate(disk);
+    if (failure)
+        return failure;
+    for (size_t i = 0; i < disk->dir_count; i++)
+        if (strcmp(disk->dirs[i], path) == 0)
+            return -EEXIST;
+    must(disk->dir_count < DIRS_MAX);
+    (void)snprintf(disk->dirs[disk->dir_count++], PATH_BYTES, "%s", path);
+    return 0;
 }
 
 static int disk_lock(void *ctx, int fd)
@@ -440,6 +461,7 @@ fault_disk_t *fault_disk_new(uint64_t seed)
                               .truncate = disk_truncate,
                               .size = disk_size,
                               .rename = disk_rename,
+                              .link = disk_link,
                               .remove = disk_remove,
                               .sync_dir = disk_sync_dir,
                               .make_dir = disk_make_dir,

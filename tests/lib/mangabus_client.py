@@ -379,6 +379,15 @@ class Client:
         return self.ask("RECEIVE", timeout_s, queue=queue, max=most, wait_ms=wait_ms, visibility_ms=visibility_ms,
                         **fields)["deliveries"]
 
+    def receive_all(self, queue, count, wait_ms=5000, **fields):
+        """At least `count` deliveries, by RECEIVE, as many at once as that gives."""
+        found = []
+        while len(found) < count:
+            more = self.receive(queue, most=10, wait_ms=wait_ms, **fields)
+            assert more, f"{queue} gave {len(found)} of {count} messages"
+            found += more
+        return found
+
     def credit(self, sub, messages=0, size=0):
         self.tell("CREDIT", sub=sub, messages=messages, bytes=size)
 

@@ -47,6 +47,7 @@ THROUGH(int64_t, pwrite, (void *ctx, int fd, const void *data, uint64_t bytes, u
 THROUGH(int, truncate, (void *ctx, int fd, uint64_t bytes), fd, bytes)
 THROUGH(int64_t, size, (void *ctx, int fd), fd)
 THROUGH(int, rename, (void *ctx, const char *from, const char *to), from, to)
+THROUGH(int, link, (void *ctx, const char *from, const char *to), from, to)
 THROUGH(int, remove, (void *ctx, const char *path), path)
 THROUGH(int, sync_dir, (void *ctx, const char *path), path)
 THROUGH(int, make_dir, (void *ctx, const char *path, uint32_t mode), path, mode)
@@ -57,10 +58,22 @@ THROUGH(int64_t, free_bytes, (void *ctx, const char *path), path)
 
 static void io_with_failure_hidden(node_t *node)
 {
-    node->io = (journal_io_t){node,           open_through,      close_through,     pread_through,
-                              pwrite_through, sync_and_say_good, truncate_through,  size_through,
-                              rename_through, remove_through,    sync_dir_through,  make_dir_through,
-                              lock_through,   list_dir_through,  free_bytes_through};
+    node->io = (journal_io_t){node,
+                              open_through,
+                              close_through,
+                              pread_through,
+                              pwrite_through,
+                              sync_and_say_good,
+                              truncate_through,
+                              size_through,
+                              rename_through,
+                              link_through,
+                              remove_through,
+                              sync_dir_through,
+                              make_dir_through,
+                              lock_through,
+                              list_dir_through,
+                              free_bytes_through};
 }
 
 void node_init(node_t *node, uint64_t seed, model_t *model, trace_t *trace, node_bug_t bug)

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
 
 #include "tests/lib/fault_disk.h"
 #include "tests/lib/journal_case.h"
@@ -81,31 +82,64 @@ static void power_off(journal_case_t *c, fault_disk_t *disk)
     fault_disk_cut_power(disk, true);
 }
 
-static void crash_and_recover(uint64_t seed)
+/* False when something acknowledged was lost, or anything else is wrong: then c->err says what. */
+static bool crash_once(journal_case_t *c, fault_disk_t *disk)
 {
-    fault_disk_t *disk = fault_disk_new(seed);
+    one_life(c, disk, random_below(&c->random, 150));
+    fault_disk_cut_power(disk, random_below(&c->random, 4) == 0);
+    if (!journal_case_open(c) || !journal_case_read_all(c))
+        return false;
+    /* What recovery told the broker is as good as acknowledged: it must be safe already. */
+    power_off(c, disk);
+    bool good = journal_case_open(c);
+    power_off(c, disk);
+    return good;
+}
+
+static bool crash_and_recover(uint64_t seed, const journal_io_t *io, fault_disk_t *disk, error_t *err)
+{
     journal_case_t c;
+    bool good = true;
     case_init(&c, disk, seed);
-    for (int crash = 0; crash < CRASHES; crash++) {
-        one_life(&c, disk, random_below(&c.random, 150));
-        fault_disk_cut_power(disk, random_below(&c.random, 4) == 0);
-        if (!journal_case_open(&c) || !journal_case_read_all(&c))
-            fail_msg("seed %llu, crash %d: %s", (unsigned long long)seed, crash, c.err.message);
-        /* What recovery told the broker is as good as acknowledged: it must be safe already. */
-        power_off(&c, disk);
-        if (!journal_case_open(&c))
-            fail_msg("seed %llu, crash %d, again: %s", (unsigned long long)seed, crash, c.err.message);
-        power_off(&c, disk);
-    }
+    c.options.io = io ? io : c.options.io;
+    for (int crash = 0; good && crash < CRASHES; crash++)
+        good = crash_once(&c, disk);
+    *err = c.err;
     journal_case_free(&c);
     fault_disk_free(disk);
+    return good;
 }
 
 static void a_power_cut_at_any_operation_loses_nothing_acknowledged_and_invents_nothing(void **state)
 {
     (void)state;
+    error_t err;
     for (uint64_t seed = 1; seed <= seeds(); seed++)
-        crash_and_recover(seed);
+        if (!crash_and_recover(seed, NULL, fault_disk_new(seed), &err))
+            fail_msg("seed %llu: %s", (unsigned long long)seed, err.message);
+}
+
+static int open_copies_elsewhere(void *ctx, const char *path, int flags, uint32_t mode)
+{
+    bool copy = strstr(path, "tail.copy") && (flags & O_ACCMODE) == O_RDWR;
+    return fault_disk_io(ctx)->open(ctx, copy ? DIR "/elsewhere" : path, flags, mode);
+}
+
+/* That the test above can fail: a start that rewrites without having copied loses what power ruins in its hands. */
+static void a_start_that_does_not_find_its_copy_is_caught(void **state)
+{
+    (void)state;
+    error_t err;
+    for (uint64_t seed = 1; seed <= 4 * CRASH_SEEDS; seed++) {
+        fault_disk_t *disk = fault_disk_new(seed);
+        journal_io_t io = *fault_disk_io(disk);
+        io.open = open_copies_elsewhere;
+        if (crash_and_recover(seed, &io, disk, &err))
+            continue;
+        assert_true(strstr(err.message, "was acknowledged and is lost") || strstr(err.message, "is damaged"));
+        return;
+    }
+    fail_msg("never caught");
 }
 
 /* -- failing operations -------------------------------------------------------------------------- */
@@ -431,10 +465,42 @@ static void a_batch_behind_the_cut_never_comes_back(void **state)
     fault_disk_free(disk);
 }
 
+/* More than the copy file holds at once: it is rewritten in pieces. Power goes at each operation of that. */
+static void a_long_commit_is_rewritten_in_pieces_and_power_may_go_in_each(void **state)
+{
+    (void)state;
+    bool struck = true;
+    for (uint64_t at = 0; struck; at++) {
+        fault_disk_t *disk = fault_disk_new(at);
+        journal_case_t c;
+        case_init(&c, disk, 14);
+        c.options.segment_bytes = 16 << 20;
+        assert_true(journal_case_open(&c));
+        for (int i = 0; i < 8; i++)
+            append_big(&c);
+        assert_true(journal_commit(c.journal, &c.err));
+        journal_case_note(&c);
+        power_off(&c, disk);
+        fault_disk_arm(disk, FAULT_DEAD, at, EIO);
+        assert_true(journal_case_open(&c) || fault_disk_struck(disk));
+        struck = fault_disk_struck(disk);
+        (void)journal_case_close(&c);
+        fault_disk_cut_power(disk, false);
+        if (!journal_case_open(&c))
+            fail_msg("power went at operation %llu: %s", (unsigned long long)at, c.err.message);
+        assert_int_equal(c.count, 8);
+        assert_true(!struck || at < 2000);
+        journal_case_free(&c);
+        fault_disk_free(disk);
+        at += struck ? random_below(&c.random, 120) : 0;
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_power_cut_at_any_operation_loses_nothing_acknowledged_and_invents_nothing),
+        cmocka_unit_test(a_start_that_does_not_find_its_copy_is_caught),
         cmocka_unit_test(whichever_operation_fails_the_journal_stops_and_what_was_acknowledged_is_there),
         cmocka_unit_test(a_flipped_bit_is_harmless_or_refused_with_file_and_offset),
         cmocka_unit_test(a_refused_journal_is_left_as_it_was),
@@ -443,6 +509,7 @@ int main(void)
         cmocka_unit_test(a_newer_format_is_refused_by_its_number),
         cmocka_unit_test(without_a_proof_a_damaged_last_commit_is_a_tail_and_cut),
         cmocka_unit_test(a_batch_behind_the_cut_never_comes_back),
+        cmocka_unit_test(a_long_commit_is_rewritten_in_pieces_and_power_may_go_in_each),
         cmocka_unit_test(after_an_idle_moment_the_same_damage_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

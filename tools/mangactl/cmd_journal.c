@@ -1,198 +1,253 @@
-/* cmd_journal.c: reads the files of a stopped broker: checks every record, or shows them. */
+/* cmd_journal.c: checks every byte of a broker's journal, and repairs one that a broker refuses. */
+#include <inttypes.h>
 #include <stdlib.h>
 
-#include "broker/journal/journal.h"
+#include "broker/journal/journal_repair.h"
 #include "kit/clock.h"
-#include "proto/envelope.h"
-#include "proto/msgpack.h"
-#include "proto/timefmt.h"
+#include "proto/json.h"
+#include "tools/mangactl/journal_folder.h"
+#include "tools/mangactl/table.h"
 #include "tools/mangactl/verbs.h"
 
 typedef struct {
     ctl_t *ctl;
-    uint64_t from, count;
-    uint64_t seen;
+    table_t table;        /* of files, for people */
+    buf_t files, damages; /* JSON, comma-separated; damages in lines for people */
     uint64_t kinds[RECORD_KIND_MAX + 1];
-} walk_t;
+} finding_t;
 
-/* The folder that was named, or the broker's own. */
-static const char *dir_of(const args_t *args, char out[CTL_PATH_BYTES])
-{
-    if (args->count > 0)
-        return args->positional[0];
-    ctl_state_dir(out, CTL_PATH_BYTES);
-    size_t len = strlen(out);
-    (void)snprintf(out + len, CTL_PATH_BYTES - len, "/journal");
-    return out;
-}
-
-/* A journal that cannot be read, or is in use, says nothing of its content. */
-static int fail(ctl_t *ctl, const error_t *err)
-{
-    int code = ctl_fail(ctl, err);
-    if (strcmp(err->aws, "JOURNAL_LOCKED") == 0)
-        return CTL_TRY_AGAIN;
-    return strcmp(err->aws, "JOURNAL_IO") == 0 ? CTL_DISK : code;
-}
-
-/* -- verify ---------------------------------------------------------------------------------------- */
-static bool count_record(void *ctx, const record_t *record, bytes_t raw, error_t *err)
+static bool note_record(void *ctx, const record_t *record, bytes_t raw, error_t *err)
 {
     (void)raw;
     (void)err;
-    walk_t *walk = ctx;
+    finding_t *finding = ctx;
     if (record->kind <= RECORD_KIND_MAX)
-        walk->kinds[record->kind]++;
+        finding->kinds[record->kind]++;
     return true;
 }
 
-static void print_kinds(ctl_t *ctl, const walk_t *walk)
+static bool note_damage(void *ctx, const damage_t *damage, error_t *err)
 {
+    (void)err;
+    finding_t *finding = ctx;
+    if (finding->ctl->json) {
+        buf_append_cstr(&finding->damages, finding->damages.len ? "," : "");
+        journal_damage_json(damage, &finding->damages);
+        return true;
+    }
+    journal_damage_text(damage, &finding->damages);
+    buf_append_byte(&finding->damages, '\n');
+    return true;
+}
+
+static bool note_file(void *ctx, const surveyed_file_t *file, error_t *err)
+{
+    (void)err;
+    finding_t *finding = ctx;
+    if (finding->ctl->json) {
+        buf_printf(&finding->files,
+                   "%s{\"file\":\"%s\",\"bytes\":%" PRIu64 ",\"used\":%" PRIu64 ",\"first\":%" PRIu64
+                   ",\"records\":%" PRIu64 ",\"batches\":%" PRIu64 ",\"cut_bytes\":%" PRIu64 ",\"damages\":%" PRIu64
+                   "}",
+                   finding->files.len ? "," : "", file->name, file->bytes, file->used, file->first_seq, file->records,
+                   file->batches, file->cut_bytes, file->damages);
+        return true;
+    }
+    table_add(&finding->table, "%s", file->name);
+    table_add(&finding->table, "%llu", (unsigned long long)file->first_seq);
+    table_add(&finding->table, "%llu", (unsigned long long)file->records);
+    table_add(&finding->table, "%llu", (unsigned long long)file->batches);
+    table_add(&finding->table, "%llu", (unsigned long long)file->used);
+    table_add(&finding->table, "%s", file->damages ? "DAMAGED" : "whole");
+    return true;
+}
+
+static void begin(finding_t *finding, ctl_t *ctl)
+{
+    static const char *const titles[] = {"<file", "first record", "records", "commits", "bytes used", "<is", NULL};
+    *finding = (finding_t){.ctl = ctl};
+    table_begin(&finding->table, titles);
+}
+
+static survey_sink_t sink_of(finding_t *finding)
+{
+    return (survey_sink_t){.ctx = finding, .record = note_record, .damage = note_damage, .file = note_file};
+}
+
+static void end(finding_t *finding)
+{
+    table_free(&finding->table);
+    buf_free(&finding->files);
+    buf_free(&finding->damages);
+}
+
+/* -- verify ---------------------------------------------------------------------------------------- */
+static void print_json(finding_t *finding, const survey_report_t *report)
+{
+    ctl_t *ctl = finding->ctl;
+    fprintf(ctl->out,
+            "{\"records\":%" PRIu64 ",\"segments\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"cut_bytes\":%" PRIu64
+            ",\"lost\":%" PRIu64 ",\"files\":[%s],\"damage\":[%s]}\n",
+            report->total.records, report->total.segments, report->total.bytes, report->total.cut_bytes, report->lost,
+            finding->files.data ? buf_cstr(&finding->files) : "",
+            finding->damages.data ? buf_cstr(&finding->damages) : "");
+}
+
+static void print_text(finding_t *finding, const folder_t *folder, const survey_report_t *report, int64_t took_us)
+{
+    ctl_t *ctl = finding->ctl;
+    table_end(&finding->table, ctl->out, ctl_bold(ctl), ctl_plain(ctl));
+    fputs(finding->damages.len ? buf_cstr(&finding->damages) : "", ctl->out);
+    fprintf(ctl->out, "%s: %llu records in %llu segments, %s (%.1f s)\n", folder->path,
+            (unsigned long long)report->total.records, (unsigned long long)report->total.segments,
+            report->damages ? "DAMAGED" : "every checksum right", (double)took_us / 1e6);
     for (uint64_t kind = 1; kind <= RECORD_KIND_MAX; kind++)
-        if (walk->kinds[kind])
-            fprintf(ctl->out, "  %-10s %llu\n", record_kind_name(kind), (unsigned long long)walk->kinds[kind]);
+        if (finding->kinds[kind])
+            fprintf(ctl->out, "  %-10s %llu\n", record_kind_name(kind), (unsigned long long)finding->kinds[kind]);
+    if (report->total.cut_bytes)
+        ctl_note(
+            ctl,
+            "%llu bytes of a commit that was not ended, and of which nobody was told, will be cut at the next start",
+            (unsigned long long)report->total.cut_bytes);
+}
+
+static int verify(ctl_t *ctl, journal_folder_t *journal)
+{
+    finding_t finding;
+    survey_report_t report;
+    error_t err = {0};
+    int64_t began_us = clock_mono_us();
+    begin(&finding, ctl);
+    survey_sink_t sink = sink_of(&finding);
+    int code = CTL_OK;
+    if (!journal_survey(&journal->folder, &sink, &report, &err))
+        code = journal_folder_fail(ctl, &err);
+    else if (ctl->json)
+        print_json(&finding, &report);
+    else
+        print_text(&finding, &journal->folder, &report, clock_mono_us() - began_us);
+    if (code == CTL_OK && report.damages)
+        code = journal_folder_damaged(ctl, journal, &report);
+    end(&finding);
+    return code;
 }
 
 static int run_verify(ctl_t *ctl, const args_t *args)
 {
-    char path[CTL_PATH_BYTES];
-    walk_t walk = {.ctl = ctl};
-    journal_recovery_t found = {0};
+    journal_folder_t journal;
     error_t err = {0};
-    int64_t began_us = clock_mono_us();
-    const char *dir = dir_of(args, path);
-    if (!journal_walk(dir, NULL, count_record, &walk, &found, &err))
-        return fail(ctl, &err);
-    if (ctl->json) {
-        fprintf(ctl->out, "{\"records\":%llu,\"segments\":%llu,\"bytes\":%llu,\"cut_bytes\":%llu}\n",
-                (unsigned long long)found.records, (unsigned long long)found.segments, (unsigned long long)found.bytes,
-                (unsigned long long)found.cut_bytes);
-        return CTL_OK;
-    }
-    fprintf(ctl->out, "%s: %llu records in %llu segments, every checksum right (%.1f s)\n", dir,
-            (unsigned long long)found.records, (unsigned long long)found.segments,
-            (double)(clock_mono_us() - began_us) / 1e6);
-    print_kinds(ctl, &walk);
-    if (found.cut_bytes)
-        ctl_note(ctl, "%llu bytes behind the last synced batch will be cut at the next start",
-                 (unsigned long long)found.cut_bytes);
-    return CTL_OK;
+    int code = journal_folder_open(&journal, args, args_given(args, "running"), &err) ? verify(ctl, &journal)
+                                                                                      : journal_folder_fail(ctl, &err);
+    journal_folder_close(&journal);
+    return code;
 }
 
-static const char *const VERIFY_EXAMPLES[] = {"mangactl journal verify /var/tmp/mangabus-root/journal", NULL};
+static const arg_option_t VERIFY_OPTIONS[] = {
+    {"running", ARG_FLAG, NULL, "also while a broker works in it: judges what was on disk when it began"},
+};
+
+static const char *const VERIFY_EXAMPLES[] = {"mangactl journal verify /var/tmp/mangabus-root/journal",
+                                              "mangactl journal verify --json", NULL};
 
 const command_t command_journal_verify = {
     .name = "journal verify",
     .arguments = "[DIR]",
-    .summary = "check every record of a stopped broker's journal",
+    .summary = "check every record of a broker's journal",
     .about =
-        "Without a folder that of MANGABUS_STATE. Nothing is changed. Exit code 65, file and offset, when a record\n"
-        "that had been synced is damaged.",
+        "Without a folder that of MANGABUS_STATE. Nothing is changed. Exit code 0 when all is whole, 65 when "
+        "something\n"
+        "that had been synced is damaged (file, offset, and which records are concerned), 74 when the disk cannot be\n"
+        "read, 75 while a broker has it open.",
+    .options = CTL_OPTIONS(VERIFY_OPTIONS),
     .least = 0,
     .most = 1,
     .examples = VERIFY_EXAMPLES,
     .run = run_verify,
 };
 
-/* -- dump ------------------------------------------------------------------------------------------ */
-static void put_value(buf_t *out, const field_t *field, const uint8_t *at)
+/* -- repair ---------------------------------------------------------------------------------------- */
+static void print_repair(finding_t *finding, const journal_folder_t *journal, const repair_report_t *report,
+                         bool really)
 {
-    buf_t text = {0};
-    bytes_t bytes = BYTES_NONE;
-    if (field->type != FIELD_U64 && field->type != FIELD_I64 && field->type != FIELD_BOOL && field->type != FIELD_LIST)
-        memcpy(&bytes, at, sizeof bytes);
-    if (field->type == FIELD_U64)
-        buf_printf(out, "%llu", (unsigned long long)*(const uint64_t *)(const void *)at);
-    else if (field->type == FIELD_I64)
-        buf_printf(out, "%lld", (long long)*(const int64_t *)(const void *)at);
-    else if (field->type == FIELD_BOOL)
-        buf_append_cstr(out, *(const bool *)at ? "true" : "false");
-    else if (field->type == FIELD_STR)
-        json_string_append(out, bytes);
-    else if (bytes.len && json_from_msgpack(bytes, JSON_COMPACT, &text, NULL))
-        buf_append_bytes(out, buf_bytes(&text));
-    else if (bytes.len == 0)
-        buf_append_cstr(out, "null");
+    ctl_t *ctl = finding->ctl;
+    if (ctl->json) {
+        buf_t attic = {0};
+        json_string_append(&attic, bytes_cstr(report->attic));
+        fprintf(ctl->out, "{\"repaired\":%s,\"files\":%" PRIu64 ",\"attic\":%s,\"lost\":%" PRIu64 ",\"damage\":[%s]}\n",
+                really && report->files ? "true" : "false", report->files, buf_cstr(&attic), report->survey.lost,
+                finding->damages.data ? buf_cstr(&finding->damages) : "");
+        buf_free(&attic);
+        return;
+    }
+    fputs(finding->damages.len ? buf_cstr(&finding->damages) : "", ctl->out);
+    if (report->files == 0)
+        fprintf(ctl->out, "%s: nothing is damaged\n", journal->folder.path);
     else
-        buf_printf(out, "{\"bytes\":%zu}", bytes.len);
-    buf_free(&text);
+        fprintf(ctl->out, "%s: %llu files %s, %llu records %s lost%s%s\n", journal->folder.path,
+                (unsigned long long)report->files, really ? "were repaired" : "would be repaired",
+                (unsigned long long)report->survey.lost, really ? "are" : "would be",
+                really ? "; the damaged files are in " : "", report->attic);
 }
 
-/* Lists hold entries, and entries hold no lists: one level is enough. */
-static void put_fields(buf_t *out, const fields_layout_t *layout, const uint8_t *values);
-
-static void put_list(buf_t *out, const field_t *field, const uint8_t *values)
+static int repair(ctl_t *ctl, journal_folder_t *journal, bool really, bool dry)
 {
-    const fields_layout_t *entry = field->entry();
-    uint32_t count = *(const uint32_t *)(const void *)(values + field->offset);
-    buf_append_byte(out, '[');
-    for (uint32_t i = 0; i < count; i++) {
-        buf_append_cstr(out, i ? ",{" : "{");
-        put_fields(out, entry, values + field->items_offset + i * entry->struct_bytes);
-        buf_append_byte(out, '}');
-    }
-    buf_append_byte(out, ']');
-}
-
-static void put_fields(buf_t *out, const fields_layout_t *layout, const uint8_t *values)
-{
-    for (size_t i = 0; i < layout->field_count; i++) {
-        const field_t *field = &layout->fields[i];
-        buf_printf(out, "%s\"%s\":", i ? "," : "", field->name);
-        if (field->type == FIELD_LIST)
-            put_list(out, field, values);
-        else
-            put_value(out, field, values + field->offset);
-    }
-}
-
-static bool dump_record(void *ctx, const record_t *record, bytes_t raw, error_t *err)
-{
-    (void)raw;
-    walk_t *walk = ctx;
-    if (record->seq < walk->from)
-        return true;
-    if (walk->count && walk->seen == walk->count)
-        return error_set(err, STATUS_CANCELLED, "ENOUGH", "enough");
-    char time[TIMEFMT_US_BYTES];
-    buf_t line = {0};
-    walk->seen++;
-    timefmt_us(record->ingest_us, time);
-    buf_printf(&line, "{\"record\":%llu,\"ingest_time\":\"%s\",\"kind\":\"%s\",", (unsigned long long)record->seq, time,
-               record_kind_name(record->kind));
-    put_fields(&line, record_layout(record->kind), (const uint8_t *)&record->publish);
-    buf_append_cstr(&line, "}\n");
-    bool ok = !line.failed && fwrite(line.data, 1, line.len, walk->ctl->out) == line.len;
-    buf_free(&line);
-    return ok || error_set(err, STATUS_CANCELLED, "ENOUGH", "the output was closed");
-}
-
-static int run_dump(ctl_t *ctl, const args_t *args)
-{
-    char path[CTL_PATH_BYTES];
-    walk_t walk = {
-        .ctl = ctl, .from = (uint64_t)args_number(args, "from", 0), .count = (uint64_t)args_number(args, "count", 0)};
-    journal_recovery_t found = {0};
+    finding_t finding;
+    repair_report_t report;
     error_t err = {0};
-    if (journal_walk(dir_of(args, path), NULL, dump_record, &walk, &found, &err) || strcmp(err.aws, "ENOUGH") == 0)
-        return CTL_OK;
-    return fail(ctl, &err);
+    uint64_t salt;
+    clock_random(&salt, sizeof salt);
+    begin(&finding, ctl);
+    survey_sink_t sink = {.ctx = &finding, .damage = note_damage};
+    bool good = journal_repair(&journal->folder, salt | 1, really, &sink, &report, &err);
+    int code = good ? CTL_OK : journal_folder_fail(ctl, &err);
+    if (good)
+        print_repair(&finding, journal, &report, really);
+    if (good && report.files && !really && !dry) {
+        ctl_note(ctl, "nothing was changed; with --yes it is done, and the damaged files are kept in %s/" ATTIC_NAME,
+                 journal->folder.path);
+        code = CTL_DATA;
+    }
+    end(&finding);
+    return code;
 }
 
-static const arg_option_t DUMP_OPTIONS[] = {
-    {"from", ARG_COUNT, "RECORD", "begin at this record"},
-    {"count", ARG_COUNT, "N", "at most so many"},
+static int run_repair(ctl_t *ctl, const args_t *args)
+{
+    journal_folder_t journal;
+    error_t err = {0};
+    bool really = args_given(args, "yes"), dry = args_given(args, "dry-run");
+    if (really && dry)
+        return ctl_complain(ctl, CTL_USAGE, "--yes does it, --dry-run does not: say one of them");
+    int code = journal_folder_open(&journal, args, false, &err) ? repair(ctl, &journal, really, dry)
+                                                                : journal_folder_fail(ctl, &err);
+    journal_folder_close(&journal);
+    return code;
+}
+
+static const arg_option_t REPAIR_OPTIONS[] = {
+    {"yes", ARG_FLAG, NULL, "do it; without it, only what would be done is shown"},
+    {"dry-run", ARG_FLAG, NULL, "only show it, and end with 0"},
 };
 
-static const char *const DUMP_EXAMPLES[] = {"mangactl journal dump /var/tmp/mangabus-root/journal --count 10", NULL};
+static const char *const REPAIR_EXAMPLES[] = {"mangactl journal repair /var/tmp/mangabus-root/journal --dry-run",
+                                              "mangactl journal repair --yes", NULL};
 
-const command_t command_journal_dump = {
-    .name = "journal dump",
+const command_t command_journal_repair = {
+    .name = "journal repair",
     .arguments = "[DIR]",
-    .summary = "show the records of a stopped broker's journal, each a line of JSON",
-    .options = CTL_OPTIONS(DUMP_OPTIONS),
+    .summary = "make a stopped broker's journal open again after damage",
+    .about = "For a journal that a broker refuses. Records that hold by themselves are saved, also out of damaged "
+             "batches; each\n"
+             "lost one becomes a note under its sequence. Each damaged file stays as it is, in attic/ beside the "
+             "others, and a\n"
+             "repaired copy takes its name; no byte is overwritten. Then the broker starts. Records that speak of lost "
+             "ones\n"
+             "are passed over, so a message whose settling is lost comes back. Exit code 65 when there is damage and "
+             "--yes was\n"
+             "not said.",
+    .options = CTL_OPTIONS(REPAIR_OPTIONS),
     .least = 0,
     .most = 1,
-    .examples = DUMP_EXAMPLES,
-    .run = run_dump,
+    .examples = REPAIR_EXAMPLES,
+    .run = run_repair,
 };

@@ -33,6 +33,7 @@ static const command_t *const COMMANDS[] = {
     &command_schema_show,
     &command_journal_verify,
     &command_journal_dump,
+    &command_journal_repair,
     &command_keygen,
     &command_doctor,
     &command_completion,

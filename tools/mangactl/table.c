@@ -107,8 +107,14 @@ void table_end(table_t *table, FILE *out, const char *bold, const char *plain)
         print_cell(out, table->cells[i], widths[c], is_left(table, c), last);
         if (last)
             fputc('\n', out);
-        free(table->cells[i]);
     }
+    table_free(table);
+}
+
+void table_free(table_t *table)
+{
+    for (size_t i = 0; i < table->count; i++)
+        free(table->cells[i]);
     free(table->cells);
     *table = (table_t){0};
 }

@@ -22,6 +22,8 @@ void table_add(table_t *table, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void table_add_bytes(table_t *table, bytes_t text);
 /* Prints and frees. `bold` and `plain` surround the titles (escape sequences, or ""). */
 void table_end(table_t *table, FILE *out, const char *bold, const char *plain);
+/* Instead of table_end: prints nothing. */
+void table_free(table_t *table);
 
 /* Columns that the text takes on a terminal. Control characters count as one. */
 size_t table_width(bytes_t text);

@@ -17,7 +17,7 @@ extern const command_t command_rule_ls, command_rule_test;
 extern const command_t command_topology_show, command_topology_export;
 extern const command_t command_status;
 extern const command_t command_schema_ls, command_schema_show;
-extern const command_t command_journal_verify, command_journal_dump;
+extern const command_t command_journal_verify, command_journal_dump, command_journal_repair;
 extern const command_t command_keygen;
 extern const command_t command_doctor;
 extern const command_t command_completion;

@@ -1,0 +1,553 @@
+/* journal_survey.c: segment by segment, batch by batch, and on behind what does not hold. */
+#include "broker/journal/journal_survey.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "broker/journal/journal_salvage.h"
+
+typedef struct {
+    uint64_t number;
+    uint64_t file_bytes;
+    segment_header_t header;         /* first_batch 0: not known */
+    uint64_t least_batch, least_seq; /* then: of the first batch that holds */
+    bool missing;
+    bool lost;       /* nothing can be read by it */
+    bool saltless;   /* the salt is lost: batches are believed for their place and their records */
+    const char *why; /* the header does not hold because */
+} entry_t;
+
+typedef struct {
+    const folder_t *folder;
+    const survey_sink_t *sink;
+    survey_report_t *report;
+    copy_t copy;
+    entry_t *entries;
+    size_t count;
+    window_t window;
+    record_t *record;
+    salvage_t salvage;
+    uint64_t next_batch, next_seq; /* as they must come */
+    bool known;                    /* these two are */
+    int64_t last_us;               /* ingest time of the newest record */
+    const entry_t *entry;          /* being read */
+    const entry_t *limit;          /* the next one that says with which batch it begins; NULL for none */
+    bool before_absent;            /* the next one is not there: it takes the blame for what is missing at the end */
+    surveyed_file_t file;
+} surveyor_t;
+
+static bool no_memory(error_t *err)
+{
+    return error_set(err, STATUS_RESOURCE_EXHAUSTED, NULL, "no memory to read the journal");
+}
+
+static bool pass_on(const error_t *from, error_t *err)
+{
+    if (from->code != STATUS_OK && err)
+        *err = *from;
+    return from->code == STATUS_OK;
+}
+
+/* -- looking at batches ---------------------------------------------------------------------------- */
+
+static bool header_at(surveyor_t *s, uint64_t at, batch_header_t *header, error_t *err)
+{
+    const segment_header_t *segment = &s->entry->header;
+    const uint8_t *bytes = window_view(&s->window, at, BATCH_HEADER_BYTES, err);
+    if (!bytes)
+        return false;
+    return s->entry->saltless ? batch_header_guess(bytes, segment->generation, header)
+                              : batch_header_decode(bytes, segment->generation, segment->salt, header);
+}
+
+/* The next header that holds at or behind `at`; false when there is none, or *err is set. A saltless segment is not
+ * searched: what a message holds could pass for a batch. */
+static bool search(surveyor_t *s, uint64_t *at, batch_header_t *header, error_t *err)
+{
+    for (; !s->entry->saltless && *at + BATCH_HEADER_BYTES <= s->window.file_bytes; *at += BATCH_ALIGN_BYTES) {
+        if (header_at(s, *at, header, err))
+            return true;
+        if (err->code != STATUS_OK)
+            return false;
+    }
+    return false;
+}
+
+static bool records_fit(const surveyor_t *s, const uint8_t *batch, const batch_header_t *header)
+{
+    uint32_t done = BATCH_HEADER_BYTES, length;
+    uint64_t seq;
+    int64_t ingest_us, last_us = s->last_us;
+    for (uint32_t i = 0; i < header->count; i++) {
+        bytes_t rest = bytes_from(batch + done, header->length - done);
+        if (!record_peek(rest, &length, &seq, &ingest_us) || length > rest.len || seq != s->next_seq + i ||
+            ingest_us < last_us || !record_verify(rest, NULL))
+            return false;
+        last_us = ingest_us;
+        done += length;
+    }
+    return done == header->length;
+}
+
+/* The batch that must come next, if it is at `at` and holds; else NULL. */
+static const uint8_t *good_batch(surveyor_t *s, uint64_t at, batch_header_t *header, error_t *err)
+{
+    if (!header_at(s, at, header, err) || header->number != s->next_batch || header->first_seq != s->next_seq)
+        return NULL;
+    const uint8_t *batch = window_view(&s->window, at, header->length, err);
+    return batch && batch_records_hold(batch, header) && records_fit(s, batch, header) ? batch : NULL;
+}
+
+/* -- headers ---------------------------------------------------------------------------------------- */
+
+/* By its first batch, which names the generation, and proves the salt or one that differs in a bit. */
+static bool rebuild_by_batch(surveyor_t *s, entry_t *entry, const segment_header_t *guess)
+{
+    batch_header_t first, proof;
+    error_t ignored = {0};
+    const uint8_t *bytes = window_view(&s->window, SEGMENT_BLOCK_BYTES, BATCH_HEADER_BYTES, &ignored);
+    if (!bytes || !batch_header_guess(bytes, 0, &first))
+        return false;
+    const uint8_t *batch = window_view(&s->window, SEGMENT_BLOCK_BYTES, first.length, &ignored);
+    if (!batch || !batch_records_hold(batch, &first))
+        return false;
+    entry->header = (segment_header_t){.number = entry->number,
+                                       .generation = first.generation,
+                                       .first_seq = first.first_seq,
+                                       .first_batch = first.number,
+                                       .salt = guess->salt,
+                                       .bytes = entry->file_bytes};
+    entry->saltless = !batch_header_decode(batch, first.generation, guess->salt, &proof);
+    for (int bit = 0; bit < 64 && entry->saltless; bit++) {
+        uint64_t salt = guess->salt ^ UINT64_C(1) << bit;
+        if (!batch_header_decode(batch, first.generation, salt, &proof))
+            continue;
+        entry->header.salt = salt;
+        entry->saltless = false;
+    }
+    return true;
+}
+
+/* By what is left of it, if any batch proves that to be right. */
+static bool rebuild_by_guess(surveyor_t *s, entry_t *entry, const segment_header_t *guess)
+{
+    uint64_t at = SEGMENT_BLOCK_BYTES;
+    batch_header_t found;
+    error_t ignored = {0};
+    entry->header = *guess;
+    entry->header.number = entry->number;
+    entry->header.bytes = entry->file_bytes;
+    entry->header.first_batch = entry->header.first_seq = 0;
+    s->entry = entry;
+    if (!search(s, &at, &found, &ignored))
+        return false;
+    entry->least_batch = found.number;
+    entry->least_seq = found.first_seq;
+    return true;
+}
+
+static bool look_at_header(surveyor_t *s, entry_t *entry, error_t *err)
+{
+    error_t why = {0};
+    segment_header_t guess = {0};
+    const uint8_t *bytes = window_view(&s->window, 0, SEGMENT_BLOCK_BYTES, &why);
+    if (!bytes && why.code != STATUS_OK)
+        return pass_on(&why, err);
+    entry->lost = !bytes;
+    entry->why = bytes ? NULL : "the file ends inside its header";
+    if (!bytes)
+        return true;
+    if (segment_header_decode(bytes, &entry->header, &why)) {
+        bool own = entry->header.number == entry->number;
+        entry->why = own ? NULL : "the header is that of another segment";
+        entry->lost = !own;
+        return true;
+    }
+    if (why.code != STATUS_DATA_LOSS)
+        return pass_on(&why, err);
+    entry->why = "the segment header is damaged";
+    segment_header_guess(bytes, &guess);
+    entry->lost = !rebuild_by_batch(s, entry, &guess) && !rebuild_by_guess(s, entry, &guess);
+    return true;
+}
+
+/* Opens a segment's file; *there is false when it is gone (a running broker gave it back). */
+static bool open_entry(surveyor_t *s, const entry_t *entry, bool *there, error_t *err)
+{
+    segment_name(entry->number, s->file.name);
+    file_close(s->folder, &s->window.fd);
+    s->window.at = s->window.len = s->window.cover_bytes = 0;
+    if (!file_open_if_there(s->folder, s->file.name, O_RDONLY, &s->window.fd, err))
+        return false;
+    *there = s->window.fd >= 0;
+    return !*there || file_size(s->folder, s->file.name, s->window.fd, &s->window.file_bytes, err);
+}
+
+static bool read_header(surveyor_t *s, entry_t *entry, error_t *err)
+{
+    bool there = false;
+    if (entry->missing)
+        return true;
+    if (!open_entry(s, entry, &there, err))
+        return false;
+    entry->missing = !there;
+    entry->file_bytes = there ? s->window.file_bytes : 0;
+    if (!there || look_at_header(s, entry, err))
+        return true;
+    return error_prefix(err, "%s/%s", s->folder->path, s->file.name);
+}
+
+/* -- damage ------------------------------------------------------------------------------------------ */
+
+static bool tell_record(surveyor_t *s, bytes_t raw, error_t *err)
+{
+    uint32_t length;
+    uint64_t seq;
+    bool good = record_peek(raw, &length, &seq, &s->last_us);
+    s->file.records++;
+    s->report->total.records++;
+    if (!s->sink->record || !good)
+        return true;
+    if (record_decode(raw, s->record, err)) /* whole, and yet not to be understood: a newer program wrote it */
+        return s->sink->record(s->sink->ctx, s->record, raw, err);
+    return error_prefix(err, "%s/%s", s->folder->path, s->file.name);
+}
+
+/* Batches and records up to those given are not what they were, at these bytes of the file. */
+static bool tell_damage(surveyor_t *s, uint64_t at, uint64_t end, uint64_t next_batch, uint64_t next_seq,
+                        const char *what, error_t *err)
+{
+    damage_t damage = {.at = at,
+                       .end = end,
+                       .first_batch = s->next_batch,
+                       .next_batch = next_batch > s->next_batch ? next_batch : s->next_batch,
+                       .first_seq = s->next_seq,
+                       .next_seq = next_seq > s->next_seq ? next_seq : s->next_seq,
+                       .what = what};
+    bool good = salvage_read(&s->salvage, &s->window, at, end, damage.first_seq, damage.next_seq, err);
+    memcpy(damage.file, s->file.name, sizeof damage.file);
+    damage.saved = s->salvage.records;
+    damage.saved_count = s->salvage.count;
+    for (size_t i = 0; good && i < damage.saved_count; i++)
+        good = tell_record(s, damage.saved[i], err);
+    s->file.damages++;
+    s->report->damages++;
+    s->report->lost += damage.next_seq - damage.first_seq - damage.saved_count;
+    s->next_batch = damage.next_batch;
+    s->next_seq = damage.next_seq;
+    return good && (!s->sink->damage || s->sink->damage(s->sink->ctx, &damage, err));
+}
+
+/* -- one segment -------------------------------------------------------------------------------------- */
+
+static bool tell_batch(surveyor_t *s, const uint8_t *batch, const batch_header_t *header, error_t *err)
+{
+    if (s->sink->batch && !s->sink->batch(s->sink->ctx, header, batch, err))
+        return false;
+    uint32_t done = BATCH_HEADER_BYTES, length;
+    for (uint32_t i = 0; i < header->count; i++) {
+        uint64_t seq;
+        int64_t ingest_us;
+        if (!record_peek(bytes_from(batch + done, header->length - done), &length, &seq, &ingest_us) ||
+            !tell_record(s, bytes_from(batch + done, length), err))
+            return false;
+        done += length;
+    }
+    s->file.batches++;
+    s->report->total.bytes += header->length;
+    s->next_batch++;
+    s->next_seq += header->count;
+    return true;
+}
+
+/* The highest batch that anything in the newest segment says was on disk. Asked before the batches are read: what a
+ * running broker adds meanwhile proves nothing against what was read before. */
+static bool proven_batch(surveyor_t *s, uint64_t *proven, error_t *err)
+{
+    batch_header_t header;
+    error_t why = {0};
+    *proven = 0;
+    for (uint64_t at = SEGMENT_BLOCK_BYTES; search(s, &at, &header, &why); at += BATCH_ALIGN_BYTES)
+        *proven = header.synced > *proven && header.number > header.synced ? header.synced : *proven;
+    return pass_on(&why, err);
+}
+
+/* Behind `at` nothing was synced: how far do remains go? */
+static bool measure_tail(surveyor_t *s, uint64_t at, error_t *err)
+{
+    batch_header_t header;
+    error_t why = {0};
+    uint64_t end = at;
+    for (uint64_t look = at; search(s, &look, &header, &why); look += BATCH_ALIGN_BYTES) {
+        uint64_t stop = look + batch_padded(header.length);
+        end = stop < s->window.file_bytes ? stop : s->window.file_bytes;
+    }
+    s->file.cut_bytes = end - at;
+    s->report->total.cut_bytes = end - at;
+    return pass_on(&why, err);
+}
+
+/* The next batch that may be believed behind a bad one. */
+static bool find_next(surveyor_t *s, uint64_t *at, batch_header_t *header, error_t *err)
+{
+    while (search(s, at, header, err)) {
+        bool before_limit = !s->limit || header->number < s->limit->header.first_batch;
+        if (header->number > s->next_batch && header->first_seq >= s->next_seq && before_limit)
+            return true;
+        *at += BATCH_ALIGN_BYTES;
+    }
+    return false;
+}
+
+static bool is_over(const surveyor_t *s, uint64_t proven)
+{
+    if (!s->limit)
+        return s->next_batch > proven;
+    return s->next_batch >= s->limit->header.first_batch && s->next_seq >= s->limit->header.first_seq;
+}
+
+/* Over what does not hold to the next batch that does; *at is behind the file when there is none. */
+static bool step_over(surveyor_t *s, uint64_t *at, error_t *err)
+{
+    batch_header_t header = {0};
+    error_t why = {0};
+    uint64_t next = *at + BATCH_ALIGN_BYTES;
+    bool found = find_next(s, &next, &header, &why);
+    if (!pass_on(&why, err))
+        return false;
+    if (!found && s->before_absent) {
+        *at = s->window.file_bytes;
+        return true;
+    }
+    uint64_t batch = found ? header.number : s->limit ? s->limit->header.first_batch : s->next_batch;
+    uint64_t seq = found ? header.first_seq : s->limit ? s->limit->header.first_seq : s->next_seq;
+    uint64_t end = found ? next : s->window.file_bytes;
+    bool good = tell_damage(s, *at, end, batch, seq,
+                            found ? "no good batch is there, and a later one proves that it had been synced"
+                                  : "no good batch is there, and the next segment proves that one had been synced",
+                            err);
+    *at = end;
+    return good;
+}
+
+static bool walk(surveyor_t *s, error_t *err)
+{
+    uint64_t proven = 0, at = SEGMENT_BLOCK_BYTES;
+    if (!s->limit && !proven_batch(s, &proven, err))
+        return false;
+    for (bool good = true; good;) {
+        batch_header_t header;
+        error_t why = {0};
+        const uint8_t *batch = at < s->window.file_bytes ? good_batch(s, at, &header, &why) : NULL;
+        if (!pass_on(&why, err))
+            return false;
+        if (!batch && is_over(s, proven))
+            return s->limit || measure_tail(s, at, err);
+        if (!batch && at >= s->window.file_bytes && (!s->limit || s->before_absent))
+            return true;
+        good = batch ? tell_batch(s, batch, &header, err) : step_over(s, &at, err);
+        at += batch ? batch_padded(header.length) : 0;
+        s->file.used = batch ? at : s->file.used;
+    }
+    return false;
+}
+
+/* A segment of which there is nothing: its place is filled with what the others say of it. */
+static bool tell_absent(surveyor_t *s, entry_t *entry, error_t *err)
+{
+    const entry_t *limit = s->limit;
+    uint64_t batch = limit ? limit->header.first_batch : s->next_batch;
+    uint64_t seq = limit ? limit->header.first_seq : s->next_seq;
+    if (!s->known) {
+        s->next_batch = batch;
+        s->next_seq = seq;
+    }
+    entry->header = (segment_header_t){.number = entry->number,
+                                       .generation = s->report->max_generation + 1,
+                                       .first_seq = s->next_seq,
+                                       .first_batch = s->next_batch,
+                                       .bytes = entry->file_bytes};
+    if (s->sink->segment && !s->sink->segment(s->sink->ctx, &entry->header, !limit, err))
+        return false;
+    s->window.file_bytes = 0; /* nothing is to be saved by the chain */
+    return tell_damage(s, 0, entry->file_bytes, batch, seq, entry->missing ? "the segment is missing" : entry->why,
+                       err);
+}
+
+/* Damage that concerns no batch: the header's, or the file's size. */
+static bool tell_header(surveyor_t *s, const entry_t *entry, error_t *err)
+{
+    if (entry->why && !tell_damage(s, 0, SEGMENT_HEADER_BYTES, 0, 0, entry->why, err))
+        return false;
+    return entry->header.bytes == entry->file_bytes ||
+           tell_damage(s, entry->file_bytes, entry->header.bytes, 0, 0,
+                       "the file has another size than its header says", err);
+}
+
+static bool tell_present(surveyor_t *s, entry_t *entry, bool is_newest, error_t *err)
+{
+    if (entry->header.first_batch || !s->known) {
+        s->next_batch = entry->header.first_batch ? entry->header.first_batch : entry->least_batch;
+        s->next_seq = entry->header.first_batch ? entry->header.first_seq : entry->least_seq;
+    }
+    entry->header.first_batch = s->next_batch;
+    entry->header.first_seq = s->next_seq;
+    copy_cover(&s->copy, &entry->header, &s->window);
+    if (s->sink->segment && !s->sink->segment(s->sink->ctx, &entry->header, is_newest, err))
+        return false;
+    return tell_header(s, entry, err) && walk(s, err);
+}
+
+static bool comes_late(const surveyor_t *s, const entry_t *entry)
+{
+    return s->known && entry->header.first_batch && entry->header.first_batch < s->next_batch;
+}
+
+static const entry_t *limit_of(const surveyor_t *s, size_t i)
+{
+    for (size_t k = i + 1; k < s->count; k++)
+        if (!s->entries[k].missing && !s->entries[k].lost && s->entries[k].header.first_batch)
+            return &s->entries[k];
+    return NULL;
+}
+
+/* Given back by a running broker while we looked: its name is gone, or another's. */
+static bool went_away(surveyor_t *s, size_t i, bool there)
+{
+    uint8_t bytes[SEGMENT_HEADER_BYTES];
+    segment_header_t now;
+    const entry_t *entry = &s->entries[i];
+    if (entry->missing || entry->why)
+        return false;
+    if (!there)
+        return true;
+    return file_read(s->folder, s->window.fd, bytes, sizeof bytes, 0, NULL) &&
+           segment_header_decode(bytes, &now, NULL) && now.generation != entry->header.generation;
+}
+
+static bool survey_entry(surveyor_t *s, size_t i, error_t *err)
+{
+    entry_t *entry = &s->entries[i];
+    bool there = false;
+    s->file = (surveyed_file_t){.bytes = entry->file_bytes, .used = SEGMENT_BLOCK_BYTES};
+    s->entry = entry;
+    s->limit = limit_of(s, i);
+    s->before_absent = i + 1 < s->count && (s->entries[i + 1].missing || s->entries[i + 1].lost);
+    s->known = s->known || entry->number == 1;
+    if (!open_entry(s, entry, &there, err))
+        return false;
+    if (went_away(s, i, there))
+        return true;
+    if (comes_late(s, entry)) {
+        entry->lost = true;
+        entry->why = "it begins with a batch that is before the end of the last segment";
+    }
+    s->file.first_seq = entry->lost || entry->missing ? s->next_seq : entry->header.first_seq;
+    bool good =
+        entry->lost || entry->missing ? tell_absent(s, entry, err) : tell_present(s, entry, i + 1 == s->count, err);
+    s->known = true;
+    s->report->total.segments++;
+    if (entry->header.generation > s->report->max_generation)
+        s->report->max_generation = entry->header.generation;
+    return good && (!s->sink->file || s->sink->file(s->sink->ctx, &s->file, err));
+}
+
+/* -- the folder --------------------------------------------------------------------------------------- */
+
+typedef struct {
+    uint64_t *items;
+    size_t count, cap;
+} found_t;
+
+static int find_one(void *ctx, const char *name)
+{
+    found_t *found = ctx;
+    uint64_t number;
+    if (!segment_name_parse(name, &number))
+        return 0;
+    if (found->count == found->cap) {
+        size_t cap = found->cap ? found->cap * 2 : 64;
+        uint64_t *items = realloc(found->items, cap * sizeof *items);
+        if (!items)
+            return -ENOMEM;
+        found->items = items;
+        found->cap = cap;
+    }
+    found->items[found->count++] = number;
+    return 0;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Every number from the lowest to the highest, whether it is there or not. */
+static bool fill_entries(surveyor_t *s, const found_t *found, error_t *err)
+{
+    uint64_t first = found->items[0], span = found->items[found->count - 1] - first + 1;
+    if (span > found->count + SEGMENTS_MISSING_MAX)
+        return error_set(err, STATUS_DATA_LOSS, "JOURNAL_CORRUPT",
+                         "%s: %" PRIu64 " segments are missing between the first and the last", s->folder->path,
+                         span - found->count);
+    s->entries = calloc(span, sizeof *s->entries);
+    if (!s->entries)
+        return no_memory(err);
+    s->count = span;
+    for (size_t i = 0, k = 0; i < span; i++) {
+        bool there = found->items[k] == first + i;
+        s->entries[i] = (entry_t){.number = first + i, .missing = !there};
+        k += there;
+    }
+    return true;
+}
+
+static bool make_entries(surveyor_t *s, error_t *err)
+{
+    found_t found = {0};
+    int result = s->folder->io->list_dir(s->folder->io->ctx, s->folder->path, find_one, &found);
+    bool good = result >= 0 || error_set(err, STATUS_INTERNAL, "JOURNAL_IO", "%s: cannot list the folder: %s",
+                                         s->folder->path, strerrordesc_np(-result));
+    if (good && found.count) {
+        qsort(found.items, found.count, sizeof *found.items, ascending);
+        good = fill_entries(s, &found, err);
+    }
+    free(found.items);
+    return good;
+}
+
+static bool survey_all(surveyor_t *s, error_t *err)
+{
+    for (size_t i = 0; i < s->count; i++)
+        if (!read_header(s, &s->entries[i], err))
+            return false;
+    s->next_batch = s->next_seq = 1;
+    for (size_t i = 0; i < s->count; i++)
+        if (!survey_entry(s, i, err))
+            return false;
+    s->report->next_seq = s->next_seq;
+    return true;
+}
+
+bool journal_survey(const folder_t *folder, const survey_sink_t *sink, survey_report_t *report, error_t *err)
+{
+    surveyor_t s = {.folder = folder,
+                    .sink = sink,
+                    .report = report,
+                    .copy = {.fd = -1},
+                    .window = {.folder = folder, .fd = -1},
+                    .record = malloc(sizeof(record_t))};
+    *report = (survey_report_t){0};
+    bool good = s.record ? true : no_memory(err);
+    good = good && copy_find(&s.copy, folder, err) && make_entries(&s, err) && survey_all(&s, err);
+    copy_close(&s.copy, folder);
+    file_close(folder, &s.window.fd);
+    window_free(&s.window);
+    salvage_free(&s.salvage);
+    free(s.entries);
+    free(s.record);
+    return good;
+}

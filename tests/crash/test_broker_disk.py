@@ -1,0 +1,201 @@
+"""The real broker on a disk that fails or is full: it stops at the first failure and says so, or refuses new messages and
+still settles; and nothing that was acknowledged is lost."""
+import os
+import shutil
+import subprocess
+
+import pytest
+from lib.mangabus_broker import Broker
+from lib.mangabus_client import BusError, event, unpack
+from lib.paths import ROOT, bin_dir, is_sanitized, patience
+from lib.wait import wait_until
+
+MIB = 1 << 20
+
+
+# -- a disk that fails ------------------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def shim(tmp_path_factory):
+    """The library that makes one call fail."""
+    library = tmp_path_factory.mktemp("shim") / "failing_disk.so"
+    compiler = os.environ.get("CC") or shutil.which("gcc") or shutil.which("cc")
+    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o", library,
+                    ROOT / "tests/crash/failing_disk.c", "-ldl"], check=True, timeout=patience(60))
+    return library
+
+
+def failing(shim, call, at, when=None):
+    # A sanitizer wants to be the first library; it bears being the second.
+    return {"LD_PRELOAD": shim, "FAIL_CALL": call, "FAIL_AT": at, "FAIL_WHEN": when,
+            **({"ASAN_OPTIONS": "verify_asan_link_order=0:" + os.environ.get("ASAN_OPTIONS", "")} if is_sanitized()
+               else {})}
+
+
+HEALTHY = {"LD_PRELOAD": None, "FAIL_CALL": None, "FAIL_AT": None, "FAIL_WHEN": None}
+
+
+@pytest.mark.parametrize("call", ["fdatasync", "pwrite"])
+def test_the_first_failure_of_the_disk_is_the_brokers_end_and_a_restart_has_all(start, state_dir, shim, call):
+    trigger = state_dir / "now"
+    broker = Broker(start, state_dir, env=failing(shim, call, 2, trigger)).start()
+    client = broker.client("producer-000001", producer="producer-000001", epoch=1, timeout_s=3)
+    acknowledged = [client.publish("demo", event("work", {"n": n}))["record"] for n in range(10)]
+    trigger.touch()
+    for n in range(10, 200):
+        try:
+            acknowledged.append(client.publish("demo", event("work", {"n": n}), timeout_s=3)["record"])
+        except (TimeoutError, BusError):
+            break
+    assert broker.process.wait() == 74
+    log = broker.process.log()
+    assert "Input/output error" in log and '"level":"error"' in log
+    assert len(acknowledged) < 200, "nothing failed"
+    broker.start(**HEALTHY)
+    assert "cut_bytes" in broker.process.log()
+    left = broker.client().receive_all("work", len(acknowledged))
+    numbers = [unpack(delivery["body"])["detail"]["n"] for delivery in left]
+    assert numbers[:len(acknowledged)] == list(range(len(acknowledged)))
+    assert len(numbers) <= len(acknowledged) + 1  # one may have reached the disk unanswered
+    broker.close()
+
+
+def test_a_failure_at_any_call_of_the_start_ends_it_and_costs_nothing(start, state_dir, shim):
+    broker = Broker(start, state_dir, env={"MANGABUS_SEGMENT": "8MiB"}).start()
+    client = broker.client()
+    records = [client.publish("demo", event("work", {"n": n}))["record"] for n in range(5)]
+    endings = set()
+    for call in ("fdatasync", "fsync", "pwrite"):
+        for at in range(0, 40, 1 if call == "fsync" else 4):
+            broker.kill()
+            broker.env.update(failing(shim, call, at))
+            broker.process = start("mangabus-broker", env=broker.env)
+            broker.process.wait_for(
+                lambda: '"message":"ready"' in broker.process.log() or not broker.process.running() or None, "an end")
+            if not broker.process.running():
+                endings.add(broker.process.popen.returncode)
+                assert "Input/output error" in broker.process.log()
+    assert endings == {74}
+    broker.kill()
+    broker.start(**HEALTHY)
+    left = broker.client().receive_all("work", len(records))
+    assert [unpack(delivery["body"])["detail"]["n"] for delivery in left] == list(range(5))
+    broker.close()
+
+
+# -- a disk that is full -----------------------------------------------------------------------------------------
+class SmallDisk:
+    """A tmpfs of its own, seen by those alone that are started in it; it outlives the broker."""
+
+    def __init__(self, start, folder, size):
+        self._start, self.folder = start, folder
+        self.holder = start("/usr/bin/unshare", "--mount", "--propagation", "private", "sh", "-c",
+                            'mount -t tmpfs -o "size=$1" none "$2" && echo mounted && exec sleep infinity', "sh",
+                            size, folder)
+        self.holder.wait_for_line("mounted")
+
+    def __call__(self, program, **options):
+        return self._start("/usr/bin/nsenter", "--mount", "--target", self.holder.pid, "--", bin_dir() / program,
+                           **options)
+
+    def run(self, *command):
+        return subprocess.run(["/usr/bin/nsenter", "--mount", "--target", str(self.holder.pid), "--", *map(str, command)],
+                              check=True, text=True, capture_output=True, timeout=patience(20)).stdout
+
+    def grow(self, size):
+        self.run("mount", "-o", f"remount,size={size}", self.folder)
+
+
+def unmountable():
+    """Why no disk can be mounted here; empty when one can."""
+    if os.geteuid() != 0:
+        return "only root can mount a small disk"
+    tried = subprocess.run(["unshare", "--mount", "--propagation", "private", "mount", "-t", "tmpfs", "none", "/mnt"],
+                           capture_output=True, text=True, check=False)
+    return tried.stderr.strip() or "mounting is not permitted here" if tried.returncode else ""
+
+
+@pytest.fixture
+def full(start, state_dir):
+    """A broker on a small disk."""
+    reason = unmountable()
+    if reason:
+        pytest.skip(reason)
+    journal = state_dir / "journal"
+    journal.mkdir(mode=0o700)
+    disk = SmallDisk(start, journal, "40m")
+    broker = Broker(disk, state_dir, env={"MANGABUS_SEGMENT": "8MiB"}).start()
+    broker.disk = disk
+    yield broker
+    broker.close()
+
+
+def send_until_full(client, sent, limit=200):
+    """Messages of 256 KiB, numbered on; returns the refusal."""
+    for _ in range(limit):
+        number = len(sent)
+        try:
+            client.send("plain", {"n": number, "text": "x" * (MIB // 4)})
+        except BusError as refusal:
+            return refusal
+        sent.append(number)
+    raise AssertionError("the disk does not get full")
+
+
+def numbers_of(deliveries):
+    return [unpack(delivery["body"])["n"] for delivery in deliveries]
+
+
+def test_a_full_disk_refuses_messages_takes_settlements_and_goes_on_by_itself(full):
+    client = full.client()
+    sent = []
+    refusal = send_until_full(client, sent)
+    assert (refusal.status, refusal.name) == ("RESOURCE_EXHAUSTED", "DISK_FULL")
+    with pytest.raises(BusError, match="DISK_FULL"):
+        client.publish("demo", event("work", {"text": "x" * (MIB // 4)}))
+    with pytest.raises(BusError, match="DISK_FULL"):
+        client.send("plain", {"n": -1, "text": "x" * (MIB // 4)})
+    free = full.disk.run("df", "--output=avail", "-B1", full.disk.folder).split()[-1]
+    assert int(free) < 10 * MIB, "it is not full at all"
+
+    # What ends something still works, and is kept.
+    taken = client.receive_all("plain", 10)
+    assert numbers_of(taken) == sent[:10]
+    client.ack(*taken[:8])
+    client.release(taken[8])
+    client.reject(taken[9], "no")
+    full.restart()  # also a restart needs no room
+    again = full.client()
+    with pytest.raises(BusError, match="DISK_FULL"):
+        again.send("plain", {"n": -1, "text": "x" * (MIB // 4)})
+
+    full.disk.grow("200m")
+    wait_until(lambda: sends(again, sent), "a message to be taken again")
+    send_more = [again.send("plain", {"n": n})["record"] for n in range(1000, 1010)]
+    assert send_more == sorted(send_more)
+    left = numbers_of(again.receive_all("plain", len(sent) - 9 + 10))
+    assert sorted(left) == sorted(sent[8:9] + sent[10:] + list(range(1000, 1010)))
+
+
+def sends(client, sent):
+    """True when one more was taken."""
+    try:
+        client.send("plain", {"n": len(sent), "text": "x"})
+    except BusError as refusal:
+        assert refusal.name == "DISK_FULL"
+        return False
+    sent.append(len(sent))
+    return True
+
+
+def test_a_broker_killed_on_a_full_disk_loses_nothing_however_often(full):
+    client = full.client()
+    sent = []
+    send_until_full(client, sent)
+    acked = set()
+    for _ in range(5):
+        taken = full.client().receive_all("plain", 4)
+        full.clients[-1].ack(*taken)
+        acked |= set(numbers_of(taken))
+        full.restart()
+    left = numbers_of(full.client().receive_all("plain", len(sent) - len(acked)))
+    assert sorted(left + list(acked)) == sent
