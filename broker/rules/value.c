@@ -9,7 +9,7 @@
 #define HASH_PRIME UINT64_C(0x9fb21c651e98df25)
 #define DIGITS_MAX DECIMAL_DIGITS_MAX
 #define INTEGER_DIGITS_MAX 310 /* the greatest double has 309 */
-#define EXPONENT_MAX 400 /* beyond it no double is neither zero nor infinite */
+#define EXPONENT_MAX 400       /* beyond it no double is neither zero nor infinite */
 #define TWO_TO_63 9223372036854775808.0
 #define TWO_TO_64 18446744073709551616.0
 

@@ -358,15 +358,13 @@ def test_unknown_books_do_not_open_the_breaker(house):
 
 def test_without_its_database_it_still_answers(house):
     house.stock()
-    house.database.cluster.psql("postgres", f"ALTER DATABASE {house.database.name} ALLOW_CONNECTIONS false")
-    house.database.cluster.psql("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                                            f"WHERE datname = '{house.database.name}'")
+    house.database.go_away()
     try:
         assert "stale_age_ms" not in house.stock(isbn(43))["lines"][0]
         house.sim.control(down=True)
         assert house.stock()["lines"][0]["stale_age_ms"] > 0  # from memory
     finally:
-        house.database.cluster.psql("postgres", f"ALTER DATABASE {house.database.name} ALLOW_CONNECTIONS true")
+        house.database.come_back()
 
 
 def test_a_caller_that_goes_away_costs_nothing_more(make_house):

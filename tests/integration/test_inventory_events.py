@@ -389,12 +389,10 @@ def test_it_ends_cleanly_while_a_turn_waits_for_a_dead_broker(house):
 def test_a_database_that_goes_away_delays_and_costs_no_receive(house):
     house.send(change(1, 1))
     house.events.take(1)
-    house.database.cluster.psql("postgres", f"ALTER DATABASE {house.database.name} ALLOW_CONNECTIONS false")
-    house.database.cluster.psql("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                                            f"WHERE datname = '{house.database.name}'")
+    house.database.go_away()
     house.send(*(change(2, 2 + n, book=isbn(n)) for n in range(100)))
     wait_until(lambda: house.client.queue_info(QUEUE)["in_flight"] >= 32, "records in hand")
-    house.database.cluster.psql("postgres", f"ALTER DATABASE {house.database.name} ALLOW_CONNECTIONS true")
+    house.database.come_back()
     assert {d["isbn"] for d in house.events.details(100, timeout_s=60)} == {isbn(n) for n in range(100)}
     assert house.settled("released") == 0 and house.settled("acked") >= 10
 
