@@ -367,6 +367,18 @@ def test_an_event_published_but_not_crossed_out_is_not_taken_twice(house):
     house.events.nothing()
 
 
+def test_a_row_that_cannot_be_told_holds_up_no_other_and_none_is_told_again_for_it(house):
+    row = ("INSERT INTO inventory_events.outbox (isbn, warehouse_code, quantity, total, version, source, at_us, "
+           "correlation_id, operation, table_name, written_at, replay_name) "
+           "VALUES ('{}', 'TK01', 1, 1, {}, 'erp_cdc', 1, 'c', '', '', '', '')")
+    house.database.sql("BEGIN; " + "; ".join([row.format(isbn(1), 1), row.format("no ISBN", 2), row.format(isbn(3), 3)]) +
+                       "; COMMIT")
+    assert {d["isbn"] for d in house.events.details(2)} == {isbn(1), isbn(3)}
+    house.service.wait_metric('mangabus_outbox_events_total{outcome="failed"}', 3)  # it is tried again and again
+    assert house.outbox() == 1
+    assert house.service.metric('mangabus_outbox_events_total{outcome="published"}') == 2
+
+
 def test_a_broker_killed_under_load_costs_no_change_and_doubles_none(house):
     records, last = shuffled([isbn(n) for n in range(10)], 20, seed=4)
     house.send(*records)
