@@ -288,6 +288,14 @@ def test_a_replay_to_a_bus_can_be_told_from_live_events(ctl, tmp_path):
     assert [json.loads(line)["replay_name"] for line in replays] in ([], ["again", "again"])
 
 
+def test_the_name_of_a_replay_moves_no_cursor(ctl, tmp_path):
+    path = tmp_path / "j.capture"
+    captured(ctl, path, 1)
+    ctl("replay", path, "--bus", "--name", "a\x1b[2Jb", "--speed", "full")
+    shown = ctl("tail", AI, "--from", 1, "--replays-only", "--timeout", "1s").stdout
+    assert "[replay a[2Jb]" in shown and "\x1b" not in shown
+
+
 def test_a_dry_run_publishes_nothing(ctl, tmp_path):
     path = tmp_path / "f.capture"
     captured(ctl, path, 2)
