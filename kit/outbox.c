@@ -14,12 +14,18 @@ struct outbox {
     loop_timer_t *timer;
     pg_tx_t *tx;     /* the turn under way */
     size_t waiting;  /* publishes of this turn that are not answered, and one while rows are read */
-    bool is_refused; /* one of them was not taken: nothing is deleted */
+    bool is_refused; /* one of them was not taken: it stays, and the next turn waits */
     bool is_woken;   /* since this turn began */
-    buf_t ids;       /* of the rows told: an array literal */
+    buf_t ids;       /* of the rows that were taken: an array literal */
     buf_t scratch[2];
     metric_t *told, *failed;
 };
+
+/* One row on its way. */
+typedef struct {
+    outbox_t *owner;
+    int64_t id;
+} telling_t;
 
 static void turn_end(outbox_t *self, bool again_at_once, int64_t wait_ms)
 {
@@ -33,7 +39,7 @@ static void on_committed(void *ctx, const PGresult *result, const error_t *err)
     outbox_t *self = ctx;
     if (err)
         log_warn("told events could not be forgotten and will be told again", LOG_S("error", err->message));
-    turn_end(self, err == NULL, RETRY_MS);
+    turn_end(self, err == NULL && !self->is_refused, RETRY_MS);
 }
 
 static void on_deleted(void *ctx, const PGresult *result, const error_t *err)
@@ -43,7 +49,7 @@ static void on_deleted(void *ctx, const PGresult *result, const error_t *err)
 
 static void turn_finish(outbox_t *self)
 {
-    if (self->is_refused) {
+    if (self->ids.len == 0) {
         pg_tx_rollback(self->tx);
         turn_end(self, false, RETRY_MS);
         return;
@@ -63,11 +69,15 @@ static void refused(outbox_t *self, const char *message)
 static void on_published(void *ctx, const error_t *err, uint64_t record, bool duplicate)
 {
     (void)record, (void)duplicate;
-    outbox_t *self = ctx;
-    if (err)
+    telling_t *telling = ctx;
+    outbox_t *self = telling->owner;
+    if (err) {
         refused(self, err->message);
-    else
+    } else {
         metric_add(self->told, 1);
+        pg_array_i64(&self->ids, telling->id);
+    }
+    free(telling);
     if (--self->waiting == 0)
         turn_finish(self);
 }
@@ -77,8 +87,32 @@ static bool row_tell(outbox_t *self, const PGresult *rows, int row, error_t *err
     bus_event_t event = {0};
     buf_clear(&self->scratch[0]);
     buf_clear(&self->scratch[1]);
-    return self->options.event(self->options.ctx, rows, row, self->scratch, &event, err) &&
-           bus_publish(service_bus(self->service), &event, on_published, self, err);
+    if (!self->options.event(self->options.ctx, rows, row, self->scratch, &event, err))
+        return false;
+    telling_t *telling = malloc(sizeof *telling);
+    if (!telling)
+        return error_set(err, STATUS_RESOURCE_EXHAUSTED, NULL, "out of memory");
+    *telling = (telling_t){self, pg_i64(rows, row, 0, -1)};
+    if (bus_publish(service_bus(self->service), &event, on_published, telling, err))
+        return true;
+    free(telling);
+    return false;
+}
+
+/* A row that can never be told is left behind, so that it does not hold up all others; where the bus takes nothing
+ * just now the rest waits, and keeps its order. */
+static void rows_tell(outbox_t *self, const PGresult *rows, int count)
+{
+    bool is_full = false;
+    for (int row = 0; row < count && !is_full; row++) {
+        error_t why = {0};
+        self->waiting++;
+        if (row_tell(self, rows, row, &why))
+            continue;
+        self->waiting--;
+        refused(self, why.message);
+        is_full = status_is_transient(why.code);
+    }
 }
 
 static void on_rows(void *ctx, const PGresult *rows, const error_t *err)
@@ -95,15 +129,7 @@ static void on_rows(void *ctx, const PGresult *rows, const error_t *err)
     buf_clear(&self->ids);
     self->is_refused = false;
     self->waiting = 1;
-    for (int row = 0; row < count && !self->is_refused; row++) {
-        error_t why = {0};
-        pg_array_text(&self->ids, pg_text(rows, row, 0));
-        self->waiting++;
-        if (!row_tell(self, rows, row, &why)) {
-            self->waiting--;
-            refused(self, why.message);
-        }
-    }
+    rows_tell(self, rows, count);
     if (--self->waiting == 0)
         turn_finish(self);
 }

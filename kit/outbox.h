@@ -19,7 +19,7 @@ typedef struct {
     const char *delete_sql; /* takes the ids as $1::bigint[] */
     /* Fills `event` from a row; what it points to must live until the next call: `scratch` (emptied before
      * each call) is there for it. False: the row cannot be told, which is a bug of the writer's; it is
-     * logged and tried again. */
+     * logged, stays, and is tried again, while the others go on. */
     bool (*event)(void *ctx, const PGresult *rows, int row, buf_t scratch[2], bus_event_t *event, error_t *err);
     void *ctx;
 } outbox_options_t;

@@ -53,7 +53,7 @@ void sigv4_signed_free(sigv4_signed_t *out);
 /* Verifies a request as the service would: `request->headers` are all that came, Authorization and X-Amz-Date
  * among them; region and service are what this endpoint expects; time_us is now (15 minutes of skew are
  * allowed). err->aws is the name AWS gives: MissingAuthenticationTokenException, UnrecognizedClientException,
- * IncompleteSignatureException, InvalidSignatureException, ExpiredTokenException. */
+ * IncompleteSignatureException, InvalidSignatureException. */
 MUST_USE bool sigv4_verify(const sigv4_request_t *request, const sigv4_credentials_t *expected, error_t *err);
 
 /* Percent-encodes as RFC 3986 asks: all but A-Z a-z 0-9 - . _ ~, and `/` where `keep_slash`. */

@@ -38,7 +38,7 @@ bool isbn13_is_valid(bytes_t text)
         return false;
     const char *digits = (const char *)text.data;
     bool book = memcmp(digits, "978", 3) == 0 || memcmp(digits, "979", 3) == 0;
-    return book && isbn13_check_digit(digits) == digits[12];
+    return book && is_digit(digits[12]) && isbn13_check_digit(digits) == digits[12]; /* 0 is none, and a NUL */
 }
 
 /* -- as people write it --------------------------------------------------------------------------- */

@@ -2,6 +2,7 @@
 #include "services/acl-erp/erp.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -11,6 +12,7 @@
 #include "services/acl-erp/translate.h"
 
 #define PATH "/soap/inventory"
+#define ERP_AFTER_MAX_BYTES 32
 /* The ERP's error codes that mean something to us; docs/services/erp-sim.md has them all. */
 #define CODE_UNKNOWN_BOOK "E101"
 #define CODE_REFUSED_LOGIN "E010"
@@ -111,23 +113,38 @@ static bool answer_read(erp_t *erp, const backend_result_t *result, erp_reply_t 
 /* -- stock ------------------------------------------------------------------------------------------------------ */
 typedef struct {
     erp_stock_t stocks[COALESCER_BATCH_MAX];
+    bool is_known[COALESCER_BATCH_MAX]; /* the ERP has something to say of it, readable or not */
     stock_line_t *lines;
     uint32_t line_count;
+    bytes_t *broken; /* books of lines that cannot be read */
+    uint32_t broken_count;
 } sorted_t;
 
 /* Lines in the order of the answer; the ERP groups them by book, and nothing relies on it: they are sorted here. */
 static bool lines_read(erp_reply_t *reply, bytes_t as_of, sorted_t *out)
 {
     error_t err = {0};
-    out->lines = arena_array(&reply->arena, reply->soap.item_count ? reply->soap.item_count : 1, sizeof(*out->lines));
-    for (uint32_t i = 0; out->lines && i < reply->soap.item_count; i++) {
+    size_t room = reply->soap.item_count ? reply->soap.item_count : 1;
+    out->lines = arena_array(&reply->arena, room, sizeof(*out->lines));
+    out->broken = arena_array(&reply->arena, room, sizeof(*out->broken));
+    for (uint32_t i = 0; out->lines && out->broken && i < reply->soap.item_count; i++) {
         stock_line_t *line = &out->lines[out->line_count];
-        if (translate_stock(&reply->soap.items[i], as_of, &reply->arena, line, &err))
+        if (translate_stock(&reply->soap.items[i], as_of, &reply->arena, line, &err)) {
             out->line_count++;
-        else
-            log_warn("a stock line of the ERP is unreadable", LOG_S("error", err.message));
+            continue;
+        }
+        out->broken[out->broken_count++] = line->isbn;
+        log_warn("a stock line of the ERP is unreadable", LOG_B("isbn", line->isbn), LOG_S("error", err.message));
     }
-    return out->lines != NULL;
+    return out->lines && out->broken;
+}
+
+static bool is_broken(const sorted_t *sorted, const char *isbn)
+{
+    for (uint32_t i = 0; i < sorted->broken_count; i++)
+        if (bytes_eq_cstr(sorted->broken[i], isbn))
+            return true;
+    return false;
 }
 
 static bool book_lines(erp_reply_t *reply, const sorted_t *sorted, const char *isbn, erp_stock_t *out)
@@ -151,9 +168,12 @@ static bool stock_sort(erp_reply_t *reply, const coalescer_batch_t *batch, int64
     timefmt_ms(as_of_us, as_of);
     if (!lines_read(reply, bytes_cstr(as_of), sorted))
         return false;
-    for (size_t i = 0; i < coalescer_batch_count(batch); i++)
-        if (!book_lines(reply, sorted, coalescer_batch_isbn(batch, i), &sorted->stocks[i]))
+    for (size_t i = 0; i < coalescer_batch_count(batch); i++) {
+        const char *isbn = coalescer_batch_isbn(batch, i);
+        if (!book_lines(reply, sorted, isbn, &sorted->stocks[i]))
             return false;
+        sorted->is_known[i] = sorted->stocks[i].count || is_broken(sorted, isbn);
+    }
     return true;
 }
 
@@ -163,7 +183,7 @@ static void stock_settle(erp_t *erp, coalescer_batch_t *batch, const sorted_t *s
     const void *answers[COALESCER_BATCH_MAX];
     for (size_t i = 0; i < coalescer_batch_count(batch); i++) {
         const erp_stock_t *stock = &sorted->stocks[i];
-        answers[i] = stock->count ? stock : NULL;
+        answers[i] = sorted->is_known[i] ? stock : NULL;
         if (stock->count && erp->options.on_stock)
             erp->options.on_stock(erp->options.ctx, coalescer_batch_isbn(batch, i), stock, as_of_us);
     }
@@ -284,6 +304,14 @@ static void book_reject(const soap_item_t *item, arena_t *arena, const error_t *
         SCHEMA_SET(out, raw, raw);
 }
 
+bool erp_after_is_valid(bytes_t text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (!isalnum(text.data[i]) && text.data[i] != '-')
+            return false;
+    return text.len > 0 && text.len <= ERP_AFTER_MAX_BYTES;
+}
+
 static bool books_fill(erp_reply_t *reply, erp_books_t *out)
 {
     const soap_reply_t *soap = &reply->soap;
@@ -297,7 +325,8 @@ static bool books_fill(erp_reply_t *reply, erp_books_t *out)
             out->book_count++;
         else
             book_reject(&soap->items[i], &reply->arena, &why, &rejected[out->rejected_count++]);
-        out->last_isbn = soap_field(&soap->items[i], "ISBN");
+        if (erp_after_is_valid(soap_field(&soap->items[i], "ISBN")))
+            out->next_after = soap_field(&soap->items[i], "ISBN");
     }
     out->has_more = bytes_eq_cstr(soap_field(&soap->values, "HasMore"), "1");
     out->has_total = translate_number(soap_field(&soap->values, "TotalCount"), INT64_MAX / 100, &out->total);

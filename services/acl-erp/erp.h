@@ -16,8 +16,8 @@ typedef struct erp_reply erp_reply_t; /* the memory of one answer, counted */
 
 /* One book's stock; what a coalescer_result_t's `answer` points to. Hold the reply to keep the lines. */
 typedef struct {
-    const stock_line_t *lines; /* one a warehouse; at least one */
-    uint32_t count;
+    const stock_line_t *lines; /* one a warehouse */
+    uint32_t count;            /* 0: the ERP has lines of it, and none of them can be read */
     erp_reply_t *reply;
 } erp_stock_t;
 
@@ -31,7 +31,7 @@ typedef struct {
     uint32_t rejected_count;
     bool has_more, has_total;
     int64_t total;
-    bytes_t last_isbn;  /* of the last entry, book or not; for the next page */
+    bytes_t next_after; /* where the next page begins: the last entry, book or not, that erp_after_is_valid; or empty */
     erp_reply_t *reply; /* hold it to keep all of this */
 } erp_books_t;
 
@@ -62,6 +62,9 @@ void erp_free(erp_t **erp);
 MUST_USE coalescer_wait_t *erp_stock(erp_t *erp, bytes_t isbn, bool is_live, int64_t deadline_us, coalescer_fn fn,
                                      void *ctx, error_t *err);
 void erp_stock_cancel(erp_t *erp, coalescer_wait_t *wait);
+
+/* What a page can be asked for behind: what the ERP calls an ISBN, be its check digit wrong. */
+bool erp_after_is_valid(bytes_t text);
 
 typedef struct {
     bytes_t after_isbn;    /* empty: from the start */

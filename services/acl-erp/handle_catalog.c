@@ -5,6 +5,7 @@
 
 typedef struct {
     op_t op;
+    bytes_t after;
     backend_job_t *job;
 } page_op_t;
 
@@ -33,9 +34,15 @@ static void page_told(void *ctx, const erp_books_result_t *result)
         op_fail(&op->op, result->err);
         return;
     }
+    if (books->has_more && (books->next_after.len == 0 || bytes_eq(books->next_after, op->after))) {
+        const error_t err = {.code = STATUS_DATA_LOSS,
+                             .message = "the ERP says that there is more, and not behind which book"};
+        op_fail(&op->op, &err);
+        return;
+    }
     erp_catalog_page_response_t response = {.items = {.items = books->books, .count = books->book_count}};
-    if (books->has_more && books->last_isbn.len)
-        SCHEMA_SET(&response, next_cursor, books->last_isbn);
+    if (books->has_more)
+        SCHEMA_SET(&response, next_cursor, books->next_after);
     if (books->has_total)
         SCHEMA_SET(&response, total, books->total);
     if (books->rejected_count)
@@ -49,7 +56,7 @@ static void page_told(void *ctx, const erp_books_result_t *result)
 
 static bool cursor_check(const erp_catalog_page_request_t *asked, error_t *err)
 {
-    return !asked->has_cursor || isbn13_is_valid(asked->cursor) ||
+    return !asked->has_cursor || erp_after_is_valid(asked->cursor) ||
            error_set(err, STATUS_INVALID_ARGUMENT, NULL, "request.cursor: take it from next_cursor of the page before");
 }
 
@@ -64,7 +71,8 @@ void handle_catalog_page(void *ctx, bus_request_t *request)
         op_fail(&op->op, &err);
         return;
     }
-    const erp_page_t page = {.after_isbn = asked.has_cursor ? asked.cursor : BYTES_NONE,
+    op->after = asked.has_cursor ? asked.cursor : BYTES_NONE;
+    const erp_page_t page = {.after_isbn = op->after,
                              .changed_since = asked.has_changed_since ? asked.changed_since : BYTES_NONE,
                              .page_size = asked.has_page_size ? asked.page_size : PAGE_DEFAULT,
                              .deadline_us = op_deadline_us(&op->op)};

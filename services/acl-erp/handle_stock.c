@@ -240,6 +240,10 @@ static void book_told(void *ctx, const char *isbn, const coalescer_result_t *res
     note_hop(op, result);
     if (result->err) {
         book_fail(op, book, result->err);
+    } else if (stock && stock->count == 0) {
+        const error_t unreadable = {.code = STATUS_DATA_LOSS,
+                                    .message = "the ERP's answer for this book is unreadable"};
+        book_fail(op, book, &unreadable);
     } else if (stock) {
         book->state = ANSWERED;
         book->lines = stock->lines;

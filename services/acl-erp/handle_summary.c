@@ -78,11 +78,11 @@ static void stock_told(void *ctx, const char *isbn, const coalescer_result_t *re
     op->wait = NULL;
     if (result->batch_isbns)
         op_hop(&op->op, "erp", "GetBatchStockLevels", result->sent_us, result->done_us, NULL);
-    if (stock) {
+    if (stock && stock->count) {
         op->stock_reply = stock->reply;
         erp_reply_hold(op->stock_reply);
         op->lines = (stock_line_list_t){.items = stock->lines, .count = stock->count};
-    } else if (result->err) {
+    } else if (result->err || stock) {
         degrade(op, "stock");
     }
     part_end(op);

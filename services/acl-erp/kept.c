@@ -219,7 +219,9 @@ static void put(kept_t *kept, kept_kind_t kind, bytes_t key, bytes_t payload, in
 
 void kept_put(kept_t *kept, kept_kind_t kind, bytes_t key, bytes_t payload, int64_t as_of_us)
 {
-    if (key.len && key.len <= KEPT_KEY_MAX_BYTES && payload.len && payload.len <= KEPT_PAYLOAD_MAX_BYTES)
+    /* A NUL would make the database refuse the whole statement, and every other copy in it with it. */
+    if (key.len && key.len <= KEPT_KEY_MAX_BYTES && !memchr(key.data, 0, key.len) && payload.len &&
+        payload.len <= KEPT_PAYLOAD_MAX_BYTES)
         put(kept, kind, key, payload, as_of_us, false);
 }
 

@@ -37,7 +37,7 @@ extern const size_t kept_migration_count;
 MUST_USE kept_t *kept_new(loop_t *loop, pg_t *pg, metrics_t *metrics, size_t max_copies, error_t *err);
 void kept_free(kept_t **kept);
 
-/* A copy of `payload`; too large a key or payload is not kept. */
+/* A copy of `payload`; too large a key or payload, or a key with a NUL, is not kept. */
 void kept_put(kept_t *kept, kept_kind_t kind, bytes_t key, bytes_t payload, int64_t as_of_us);
 
 /* Looks up to KEPT_ASK_MAX keys up. NULL: `fn` ran already, inside this call. Else it runs later, once, unless

@@ -70,7 +70,8 @@ router_t *router_new(service_t *service, const router_settings_t *settings, erro
         router->kept = cache_make(settings->cache_entries, settings->cache_bytes, settings->cache_ttl_ms);
         router->remembered = cache_make(settings->remember_entries, settings->cache_bytes, settings->remember_ms);
         router->prune_timer = loop_timer_new(service_loop(service), on_prune, router);
-        if (router->kept && router->remembered && router->prune_timer) {
+        router->parked = parked_new(service_loop(service), LEDGER_RETRY_MS, router_on_ledger, router, err);
+        if (router->kept && router->remembered && router->prune_timer && router->parked) {
             loop_timer_every(router->prune_timer, PRUNE_EVERY_MS);
             metrics_make(router);
             return router;
@@ -92,6 +93,7 @@ void router_free(router_t **router)
     swr_cache_free(&self->remembered);
     if (self->prune_timer)
         loop_timer_end(&self->prune_timer);
+    parked_free(&self->parked);
     free(self);
     *router = NULL;
 }
@@ -482,7 +484,8 @@ static void on_booked(void *ctx, const error_t *err)
     if (err) {
         log_warn("a model call could not be booked and comes again", LOG_I("record", booking->delivery->record),
                  LOG_S("error", err->message));
-        bus_release(bus, booking->delivery, LEDGER_RETRY_MS, "the database did not take it");
+        if (!status_is_transient(err->code) || !parked_put(booking->router->parked, booking->delivery))
+            bus_release(bus, booking->delivery, LEDGER_RETRY_MS, "the database did not take it");
     } else {
         metric_add(booking->router->booked, 1);
         bus_ack(bus, booking->delivery);
@@ -508,9 +511,6 @@ void router_on_ledger(void *ctx, bus_delivery_t *delivery)
     error_t err = {0};
     arena_init(&arena, REQUEST_MEMORY_MAX_BYTES);
     booking_t *booking = malloc(sizeof(*booking));
-    bytes_t replay = BYTES_NONE;
-    if (!attrs_str(delivery->attrs, ATTR_REPLAY_NAME, &replay))
-        replay = BYTES_NONE;
     if (!booking) {
         bus_release(service_bus(router->service), delivery, LEDGER_RETRY_MS, "out of memory");
     } else if (!inference_read(delivery, &arena, &inference, &err)) {
@@ -519,7 +519,7 @@ void router_on_ledger(void *ctx, bus_delivery_t *delivery)
         free(booking);
     } else {
         *booking = (booking_t){router, delivery};
-        store_book(service_pg(router->service), delivery->record, replay, &inference, on_booked, booking);
+        store_book(service_pg(router->service), delivery, &inference, on_booked, booking);
     }
     arena_free(&arena);
 }

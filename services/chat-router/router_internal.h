@@ -2,6 +2,7 @@
 #ifndef CHAT_ROUTER_ROUTER_INTERNAL_H
 #define CHAT_ROUTER_ROUTER_INTERNAL_H
 
+#include "kit/parked.h"
 #include "kit/swr_cache.h"
 #include "services/chat-router/question.h"
 #include "services/chat-router/router.h"
@@ -45,6 +46,7 @@ struct router {
     flight_t *flights;
     size_t flight_count, asker_count;
     loop_timer_t *prune_timer;
+    parked_t *parked; /* model calls to be booked, while the database is away */
     metric_t *seconds, *evicted, *write_failures, *booked, *kept_entries, *running, *waiting;
 };
 

@@ -3,7 +3,9 @@
 
 #include <stdlib.h>
 
+#include "kit/inbox.h"
 #include "kit/log.h"
+#include "proto/attrs.h"
 
 const pg_migration_t store_migrations[] = {
     {.version = 1,
@@ -29,6 +31,8 @@ const pg_migration_t store_migrations[] = {
             "CREATE TABLE inbox (record bigint NOT NULL, replay_name text NOT NULL,"
             " received_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (record, replay_name));"
             "CREATE INDEX inbox_received_at ON inbox (received_at);"},
+    /* A broker that began anew counts its records from one again: with the ingest time they are told apart. */
+    {.version = 2, .name = "inbox as kit has it", .sql = "DROP TABLE inbox;" INBOX_TABLE_SQL},
 };
 const size_t store_migration_count = ARRAY_LEN(store_migrations);
 
@@ -130,8 +134,7 @@ static void on_booked(void *ctx, const PGresult *result, const error_t *err)
     free(booking);
 }
 
-void store_book(pg_t *pg, uint64_t record, bytes_t replay_name, const inference_completed_t *i, store_done_fn fn,
-                void *ctx)
+void store_book(pg_t *pg, const bus_delivery_t *delivery, const inference_completed_t *i, store_done_fn fn, void *ctx)
 {
     booking_t *booking = malloc(sizeof(*booking));
     if (!booking) {
@@ -141,8 +144,11 @@ void store_book(pg_t *pg, uint64_t record, bytes_t replay_name, const inference_
         return;
     }
     *booking = (booking_t){fn, ctx};
+    bytes_t replay_name;
+    if (!attrs_str(delivery->attrs, ATTR_REPLAY_NAME, &replay_name))
+        replay_name = BYTES_NONE;
     const pg_param_t params[] = {
-        PG_I64((int64_t)record),
+        PG_I64((int64_t)delivery->record),
         pg_param_text(replay_name),
         PG_STR(i->inference_id),
         i->has_session_id ? PG_STR(i->session_id) : PG_NULL,
@@ -157,9 +163,12 @@ void store_book(pg_t *pg, uint64_t record, bytes_t replay_name, const inference_
         i->has_fallback_from ? PG_STR(i->fallback_from) : PG_NULL,
         i->has_error ? PG_STR(i->error) : PG_NULL,
         PG_STR(i->timestamp),
+        PG_I64(delivery->ingest_us),
     };
     pg_query(pg,
-             "WITH fresh AS (INSERT INTO inbox (record, replay_name) VALUES ($1::bigint, $2) ON CONFLICT DO NOTHING"
+             "WITH fresh AS (INSERT INTO inbox (consumer, record, ingest_us, replay_name) VALUES ('ledger', "
+             "$1::bigint, $16::bigint, $2)"
+             " ON CONFLICT DO NOTHING"
              " RETURNING record) INSERT INTO ledger (inference_id, session_id, model_id, status, purpose, input_tokens,"
              " output_tokens, latency_ms, first_token_ms, cost_usd_micros, fallback_from, error, ended_at)"
              " SELECT $3, $4, $5, $6, $7, $8::bigint, $9::bigint, $10::bigint, $11::bigint, $12::bigint, $13, $14,"
@@ -175,6 +184,6 @@ void store_prune(pg_t *pg, int64_t older_than_ms, metric_t *failures)
              " m AS (DELETE FROM messages WHERE asked_at < (SELECT age.limit FROM age)),"
              " s AS (DELETE FROM sessions WHERE last_at < (SELECT age.limit FROM age)),"
              " l AS (DELETE FROM ledger WHERE ended_at < (SELECT age.limit FROM age))"
-             " DELETE FROM inbox WHERE received_at < (SELECT age.limit FROM age)",
+             " DELETE FROM inbox WHERE noted_at < (SELECT age.limit FROM age)",
              params, ARRAY_LEN(params), on_written, failures);
 }

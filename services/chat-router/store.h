@@ -34,10 +34,11 @@ void store_write_message(pg_t *pg, const store_message_t *message, metric_t *fai
 typedef void (*store_recall_fn)(void *ctx, bool ok, const question_recalled_t *book);
 void store_recall(pg_t *pg, bytes_t session_id, bytes_t user_id, store_recall_fn fn, void *ctx);
 
-/* Books one InferenceCompleted, once for (record, replay-name). `fn` with NULL when it is in, now or before. */
+/* Books one InferenceCompleted, once for (record, ingest time, replay-name). `fn` with NULL when it is in, now or
+ * before. */
 typedef void (*store_done_fn)(void *ctx, const error_t *err);
-void store_book(pg_t *pg, uint64_t record, bytes_t replay_name, const inference_completed_t *inference,
-                store_done_fn fn, void *ctx);
+void store_book(pg_t *pg, const bus_delivery_t *delivery, const inference_completed_t *inference, store_done_fn fn,
+                void *ctx);
 
 /* Forgets messages, sessions, ledger and inbox rows older than that. */
 void store_prune(pg_t *pg, int64_t older_than_ms, metric_t *failures);

@@ -2,6 +2,7 @@
 #ifndef FM_INVOKER_APP_H
 #define FM_INVOKER_APP_H
 
+#include "kit/parked.h"
 #include "kit/service.h"
 #include "proto/uuid.h"
 #include "services/fm-invoker/budget.h"
@@ -24,6 +25,7 @@ typedef struct app {
     int64_t unsaved_cost; /* of this day, not in the database yet */
     bool saving;
     int64_t in_flight; /* model calls */
+    parked_t *parked;  /* messages that wait for the database, or for a model that can be asked */
 } app_t;
 
 /* A new UUIDv7. */

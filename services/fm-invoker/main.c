@@ -12,6 +12,7 @@ static void app_free(void *ctx)
 {
     app_t *app = ctx;
     provider_free(&app->provider);
+    parked_free(&app->parked);
     free(app);
 }
 

@@ -11,6 +11,7 @@
 #define WORK_TOKENS_DEFAULT 1024
 #define RETRY_LATER_MS 5000
 #define LEASED_LATER_MS 30000
+#define PARK_MAX_MS 60000 /* whoever wants a longer pause is given back meanwhile */
 #define QUEUE_NAME_BYTES 81
 
 typedef struct {
@@ -22,6 +23,7 @@ typedef struct {
     inference_t *inference;
     error_t err;
     int64_t retry_ms;
+    bool was_asked; /* a model was */
 } work_t;
 
 static void work_free(work_t *self)
@@ -33,6 +35,14 @@ static void work_free(work_t *self)
 static void release(work_t *self, int64_t delay_ms, const char *why)
 {
     bus_release(self->app->bus, self->delivery, delay_ms, why);
+    work_free(self);
+}
+
+/* What it needs is away; that is not to count as a receive. */
+static void park(work_t *self, const char *why)
+{
+    if (!parked_put(self->app->parked, self->delivery))
+        bus_release(self->app->bus, self->delivery, RETRY_LATER_MS, why);
     work_free(self);
 }
 
@@ -67,7 +77,11 @@ static void on_failed(void *ctx, const error_t *err)
 static void on_requeued(void *ctx, const error_t *err)
 {
     work_t *self = ctx;
-    release(self, err ? jobs_lease_ms(self->app) : self->retry_ms, self->err.message);
+    bool is_away = !self->was_asked && self->retry_ms <= PARK_MAX_MS && self->err.code != STATUS_CANCELLED;
+    if (!err && is_away)
+        park(self, self->err.message);
+    else
+        release(self, err ? jobs_lease_ms(self->app) : self->retry_ms, self->err.message);
 }
 
 /* The model could not be asked, or did not answer. */
@@ -85,6 +99,7 @@ static void on_answer(void *ctx, const inference_result_t *result)
 {
     work_t *self = ctx;
     self->inference = NULL;
+    self->was_asked = true;
     if (result->err)
         failed(self, result->err);
     else
@@ -123,6 +138,8 @@ static void on_claimed(void *ctx, claim_t claim, const error_t *err)
         work_free(self);
     } else if (err && err->code == STATUS_INVALID_ARGUMENT) { /* an id that no table takes */
         reject(self, err->message);
+    } else if (err && status_is_transient(err->code)) {
+        park(self, err->message);
     } else {
         release(self, claim == CLAIM_LEASED ? LEASED_LATER_MS : RETRY_LATER_MS,
                 err ? err->message : "another worker is at it");
@@ -163,6 +180,9 @@ static bool consume(app_t *app, const char *queue, error_t *err)
 bool work_start(app_t *app, error_t *err)
 {
     const char *text = app->settings->queues;
+    app->parked = parked_new(app->loop, RETRY_LATER_MS, on_delivery, app, err);
+    if (!app->parked)
+        return false;
     for (size_t len; *(text += strspn(text, " ,")); text += len) {
         char queue[QUEUE_NAME_BYTES];
         len = strcspn(text, " ,");

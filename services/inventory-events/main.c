@@ -5,6 +5,7 @@
 
 #include "kit/clock.h"
 #include "kit/inbox.h"
+#include "kit/parked.h"
 #include "kit/service.h"
 #include "proto/attrs.h"
 #include "services/inventory-events/change.h"
@@ -26,9 +27,8 @@ typedef struct {
     service_t *service;
     settings_t *settings;
     outbox_t *outbox;
-    loop_timer_t *prune, *again;
-    bus_delivery_t *parked[IN_HAND_MAX]; /* wait for the database */
-    size_t parked_count;
+    loop_timer_t *prune;
+    parked_t *parked; /* wait for the database */
     arena_t arena;
     metric_t *changes[5]; /* by store_outcome_t; the last: passed over */
 } app_t;
@@ -56,32 +56,6 @@ static work_t *work_new(app_t *app)
 }
 
 /* -- change records --------------------------------------------------------------------------------- */
-static void on_change_record(void *ctx, bus_delivery_t *delivery);
-
-/* A database that is away is no fault of the record's: it is kept in hand, for giving it back would count as a
- * receive, and enough of those are a dead letter. */
-static void change_park(app_t *app, bus_delivery_t *delivery)
-{
-    if (app->parked_count == IN_HAND_MAX) { /* of a session that is gone, perhaps */
-        bus_release(service_bus(app->service), delivery, RETRY_MS, "the database did not take it");
-        return;
-    }
-    if (app->parked_count == 0)
-        loop_timer_in(app->again, RETRY_MS);
-    app->parked[app->parked_count++] = delivery;
-}
-
-static void on_again(void *ctx)
-{
-    app_t *app = ctx;
-    bus_delivery_t *parked[IN_HAND_MAX];
-    size_t count = app->parked_count;
-    memcpy(parked, app->parked, count * sizeof *parked);
-    app->parked_count = 0;
-    for (size_t i = 0; i < count; i++)
-        on_change_record(app, parked[i]);
-}
-
 static void on_applied(void *ctx, store_outcome_t outcome, const error_t *err)
 {
     work_t *work = ctx;
@@ -89,9 +63,7 @@ static void on_applied(void *ctx, store_outcome_t outcome, const error_t *err)
     if (err) {
         log_warn("a change could not be stored and is tried again", LOG_I("record", work->delivery->record),
                  LOG_S("error", err->message));
-        if (status_is_transient(err->code))
-            change_park(work->app, work->delivery);
-        else
+        if (!status_is_transient(err->code) || !parked_put(work->app->parked, work->delivery))
             bus_release(bus, work->delivery, RETRY_MS, err->message);
     } else {
         metric_add(work->app->changes[outcome], 1);
@@ -231,7 +203,7 @@ static void app_stop(void *ctx)
     app_t *app = ctx;
     outbox_free(&app->outbox);
     loop_timer_end(&app->prune);
-    loop_timer_end(&app->again);
+    parked_free(&app->parked);
     arena_free(&app->arena);
     free(app);
 }
@@ -261,8 +233,8 @@ static void *app_start(service_t *service, void *settings, error_t *err)
     counters_make(app);
     app->outbox = outbox_new(service, &story_outbox, err);
     app->prune = loop_timer_new(service_loop(service), on_prune, app);
-    app->again = loop_timer_new(service_loop(service), on_again, app);
-    if (!app->outbox || !app->prune || !app->again) {
+    app->parked = parked_new(service_loop(service), RETRY_MS, on_change_record, app, err);
+    if (!app->outbox || !app->prune || !app->parked) {
         app_stop(app);
         return NULL;
     }

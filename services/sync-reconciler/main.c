@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "kit/clock.h"
+#include "kit/parked.h"
 #include "kit/pg_array.h"
 #include "kit/text.h"
 #include "proto/envelope.h"
@@ -14,7 +15,7 @@
 #define TITLE_LIMIT 50 /* as the contract says */
 #define RETRY_MS 5000
 #define ARENA_BYTES ((size_t)16 << 20)
-#define FIRST_RUN_MS 1000 /* after the start: pool and session are up by then, or it is tried with the next order */
+#define FIRST_RUN_MS 1000 /* after the start, and again until it is known that it was done or is begun */
 
 typedef struct {
     bool load_when_empty;
@@ -28,6 +29,7 @@ typedef struct {
     outbox_t *outbox;
     arena_t arena;
     loop_timer_t *first_run;
+    parked_t *orders, *stocks; /* wait for the database, or for a run that is being begun */
 } app_t;
 
 /* One request or message under way. */
@@ -287,15 +289,21 @@ static void on_sync_status(void *ctx, bus_request_t *request)
 }
 
 /* -- queues ----------------------------------------------------------------------------------------- */
+static void settle(work_t *work, parked_t *parked, const error_t *err)
+{
+    bus_t *bus = service_bus(work->app->service);
+    if (!err)
+        bus_ack(bus, work->delivery);
+    else if (!status_is_transient(err->code) || !parked_put(parked, work->delivery))
+        bus_release(bus, work->delivery, RETRY_MS, err->message);
+    free(work);
+}
+
 static void on_ordered(void *ctx, const char *run_id, bool started, const error_t *err)
 {
     (void)run_id, (void)started;
     work_t *work = ctx;
-    if (err)
-        bus_release(service_bus(work->app->service), work->delivery, RETRY_MS, err->message);
-    else
-        bus_ack(service_bus(work->app->service), work->delivery);
-    free(work);
+    settle(work, work->app->orders, err);
 }
 
 static void on_order(void *ctx, bus_delivery_t *delivery)
@@ -313,7 +321,8 @@ static void on_order(void *ctx, bus_delivery_t *delivery)
 static void on_stock_noted(void *ctx, const PGresult *result, const error_t *err)
 {
     (void)result;
-    on_ordered(ctx, "", false, err);
+    work_t *work = ctx;
+    settle(work, work->app->stocks, err);
 }
 
 static void on_noting(void *ctx, const PGresult *result, const error_t *err)
@@ -352,13 +361,20 @@ static void on_inventory(void *ctx, bus_delivery_t *delivery)
 }
 
 /* -- the process ------------------------------------------------------------------------------------ */
+static void on_first_asked(void *ctx, bool is_settled)
+{
+    app_t *app = ctx;
+    if (!is_settled)
+        loop_timer_in(app->first_run, FIRST_RUN_MS);
+}
+
 static void on_first_run(void *ctx)
 {
     app_t *app = ctx;
     if (!bus_is_up(service_bus(app->service)) || !pg_is_ready(service_pg(app->service)))
         loop_timer_in(app->first_run, FIRST_RUN_MS);
     else
-        run_start_if_never(app->run);
+        run_start_if_never(app->run, on_first_asked, app);
 }
 
 static void app_stop(void *ctx)
@@ -367,6 +383,8 @@ static void app_stop(void *ctx)
     run_free(&app->run);
     outbox_free(&app->outbox);
     loop_timer_end(&app->first_run);
+    parked_free(&app->orders);
+    parked_free(&app->stocks);
     arena_free(&app->arena);
     free(app);
 }
@@ -384,7 +402,9 @@ static void *app_start(service_t *service, void *settings, error_t *err)
     app->first_run = loop_timer_new(service_loop(service), on_first_run, app);
     app->outbox = outbox_new(service, &store_outbox, err);
     app->run = app->outbox ? run_new(service, app->outbox, app->settings->with_stock, err) : NULL;
-    if (!app->run || !app->first_run) {
+    app->orders = parked_new(service_loop(service), RETRY_MS, on_order, app, err);
+    app->stocks = parked_new(service_loop(service), RETRY_MS, on_inventory, app, err);
+    if (!app->run || !app->first_run || !app->orders || !app->stocks) {
         app_stop(app);
         return NULL;
     }

@@ -250,23 +250,35 @@ void run_start(run_t *self, const char *kind, bool resume, run_started_fn fn, vo
     }
 }
 
+/* -- the first run ---------------------------------------------------------------------------------- */
+static void first_told(run_t *self, const error_t *err)
+{
+    run_asked_fn fn = self->first;
+    self->first = NULL;
+    if (err)
+        log_warn("the first loading could not begin", LOG_S("error", err->message));
+    fn(self->first_ctx, err == NULL);
+}
+
 static void first_started(void *ctx, const char *run_id, bool started, const error_t *err)
 {
-    (void)ctx, (void)run_id, (void)started;
-    if (err)
-        log_warn("the first loading could not begin; it is tried again with the next order",
-                 LOG_S("error", err->message));
+    (void)run_id, (void)started;
+    first_told(ctx, err);
 }
 
 static void on_any_completed(void *ctx, const PGresult *result, const error_t *err)
 {
     run_t *self = ctx;
-    if (!err && !pg_bool(result, 0, 0) && self->state == RUN_IDLE)
+    if (err || pg_bool(result, 0, 0))
+        first_told(self, err);
+    else
         run_start(self, "full", true, first_started, self);
 }
 
-void run_start_if_never(run_t *self)
+void run_start_if_never(run_t *self, run_asked_fn fn, void *ctx)
 {
+    self->first = fn;
+    self->first_ctx = ctx;
     store_run_any_completed(service_pg(self->service), on_any_completed, self);
 }
 

@@ -16,7 +16,7 @@
 
 #define RUN_PAGE_SIZE 200       /* books; also the most that erp.stock.batch takes */
 #define RUN_STOCK_AHEAD 4       /* pages whose stock is awaited; with so many no further page is asked for */
-#define RUN_PATIENCE_MS 600000  /* without a single answer of the ERP */
+#define RUN_PATIENCE_MS 600000  /* without a single page that was read and kept */
 #define RUN_TAKE_EVERY_MS 10000 /* looks for a run that lost its owner */
 
 typedef struct run run_t;
@@ -28,7 +28,9 @@ void run_free(run_t **run);
 typedef void (*run_started_fn)(void *ctx, const char *run_id, bool started, const error_t *err);
 void run_start(run_t *run, const char *kind, bool resume, run_started_fn fn, void *ctx);
 
-/* Begins a full run if none was ever completed. */
-void run_start_if_never(run_t *run);
+/* Begins a full run if none was ever completed; at most one such question at a time. `is_settled` false: it could not
+ * be found out, or begun; ask again later. */
+typedef void (*run_asked_fn)(void *ctx, bool is_settled);
+void run_start_if_never(run_t *run, run_asked_fn fn, void *ctx);
 
 #endif

@@ -61,6 +61,8 @@ struct run {
 
     run_started_fn waiter;
     void *waiter_ctx;
+    run_asked_fn first; /* who wants a first run */
+    void *first_ctx;
     metric_t *books_kept, *books_held, *running;
 };
 
@@ -68,7 +70,7 @@ struct run {
 void run_go_on(run_t *run);
 void run_fail(run_t *run, const char *why); /* the run ends as failed */
 void run_leave(run_t *run);                 /* somebody else goes on with it */
-void run_answered(run_t *run);              /* the ERP is there */
+void run_answered(run_t *run);              /* a page was read and kept, or stock read: patience begins anew */
 /* Asks for the page again later, unless patience is over or trying again cannot help. */
 void run_try_again(run_t *run, const error_t *err);
 

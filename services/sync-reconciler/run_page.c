@@ -63,6 +63,7 @@ static void on_committed(void *ctx, const PGresult *result, const error_t *err)
         keeping_failed(run, err);
         return;
     }
+    run_answered(run); /* reading a page that is not kept is no getting on */
     memcpy(run->kept_cursor, run->keeping_cursor, CURSOR_BYTES);
     run->is_all_kept = run->kept_cursor[0] == '\0';
     page_clear(&run->keeping);
@@ -223,7 +224,6 @@ static void page_take(run_t *run, bytes_t body)
         run_fail(run, err.message);
         return;
     }
-    run_answered(run);
     page->is_there = true;
     run->is_all_asked = !page->answer.has_next_cursor;
     (void)bytes_to_cstr(page->answer.has_next_cursor ? page->answer.next_cursor : BYTES_NONE, run->asked_cursor,

@@ -518,6 +518,27 @@ def test_model_calls_are_booked_once_and_broken_ones_are_dead_lettered(house):
     wait_until(lambda: house.client.queue_info("MangaAssist-CallLedger")["in_flight"] == 0, "all settled")
 
 
+def booked(house):
+    return {row[0] for row in house.database.sql("SELECT inference_id FROM chat_router.ledger")}
+
+
+def test_a_database_that_fails_costs_the_ledger_no_receive(house):
+    lock = house.database.cut_off("chat_router.ledger", at_least=2)
+    for number in range(20):
+        house.client.publish(AI_BUS, event("InferenceCompleted", inference(number), source="mangaassist.ai"))
+    house.process.wait_for_line("could not be booked")
+    lock.join()
+    wait_until(lambda: len(booked(house)) == 20, "the ledger", timeout_s=60)
+    assert 'queue="MangaAssist-CallLedger",outcome="released"' not in http_get(f"{house.process.url}/metrics")[1]
+
+
+def test_a_broker_that_began_anew_does_not_pass_for_its_past(house):
+    house.database.sql("INSERT INTO chat_router.inbox (consumer, record, ingest_us, replay_name) "
+                       "SELECT 'ledger', n, 1740000000000000 + n, '' FROM generate_series(1, 1000) AS n")
+    house.client.publish(AI_BUS, event("InferenceCompleted", inference(1), source="mangaassist.ai"))
+    wait_until(lambda: booked(house) == {"inf-1"}, "the ledger")
+
+
 def test_a_database_that_takes_no_writes_costs_no_answer(house):
     house.database.sql("ALTER TABLE chat_router.messages RENAME TO hidden")
     answer = house.answer(session_id="s1")

@@ -412,13 +412,11 @@ def test_a_batch_whose_outcome_is_unknown_is_tried_again_and_costs_no_receive(re
 
 def test_without_a_database_a_search_fails_by_name(ready):
     ready.load(*OTHERS)
-    cluster, name = ready.database.cluster, ready.database.name
-    cluster.psql("postgres", f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-    cluster.psql("postgres", f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+    ready.database.go_away()
     with pytest.raises(BusError) as caught:
         ready.search("よつばと", deadline_ms=1000)
     assert caught.value.status in ("UNAVAILABLE", "DEADLINE_EXCEEDED")
-    cluster.psql("postgres", f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+    ready.database.come_back()
     wait_until(lambda: http_get(ready.process.url + "/readyz")[0] == 200, "the database again")
     assert ready.titles("よつばと")[0] == ("よつばと!", 1)
 

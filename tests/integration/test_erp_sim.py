@@ -269,13 +269,18 @@ def test_wrong_refunds_are_refused(sim):
         assert refund(sim, payment, "k" + body[:12].replace(" ", ""), body)[0] == 400
     assert refund(sim, payment, "k", '{"amount": 99999999}')[0] == 422
     assert sim.get("/v1/payments/PAY-0001-99")[0] == 404
+    for body in ("[1]", "7", '"all"', "null"):
+        assert refund(sim, payment, f"key-of-{body}", body)[0] == 400, body
 
 
 # ---- the process -------------------------------------------------------------------------------------------------
+
+
 def test_control_refuses_what_makes_no_sense(sim):
     for body in ("", "[]", '{"fault_rate": 2}', '{"rate": 0}', '{"down": 1}', '{"latency_p99_ms": -1}', '{"stock": 1}',
                  '{"stock": [{"isbn": "9784000000421", "warehouse": "TK01", "quantity": 1}]}'):
         assert sim.http("POST", "/sim/control", body)[0] == 400, body
+    assert b"rate_per_s" in sim.http("POST", "/sim/control", '{"down": false, "rate_per_s": 5}')[1]
     assert sim.http("GET", "/sim/control")[0] == 405
     assert sim.http("GET", "/nowhere")[0] == 404
 

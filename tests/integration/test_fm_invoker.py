@@ -326,6 +326,21 @@ def test_a_message_waits_out_a_throttled_model(ready):
     assert job_when(ready, "patient", "completed")["text"] == ANSWER
 
 
+def test_a_message_waits_in_hand_while_no_model_can_be_asked(house, sim):
+    house.invoker(AWS_ENDPOINT_URL_BEDROCK_RUNTIME=f"http://127.0.0.1:{sim.port}", MANGABUS_FM_CONCURRENCY="1",
+                  MANGABUS_FM_FALLBACK="false")
+    bedrock.control(sim.port, fault="hang", fault_count=1)
+    busy = house.client.call_begin("fm.invoke", {"system": SYSTEM, "messages": [{"role": "user", "content": QUESTION}]},
+                                   7000, stream=True)
+    wait_until(lambda: bedrock.stats(sim.port)["requests"] > 0, "the one call to be under way")
+    house.client.send("manga-fm-normal", {"request_id": "patient", "prompt": QUESTION})
+    with pytest.raises(BusError):
+        house.client.call_end(busy, timeout_s=20)
+    assert job_when(house, "patient", "completed")["text"] == ANSWER
+    info = house.client.queue_info("manga-fm-dlq")
+    assert info["visible"] + info["in_flight"] == 0
+
+
 def test_a_prompt_that_no_model_takes_fails_its_job(ready):
     ready.client.send("manga-fm-normal", {"request_id": "hopeless", "prompt": "x", "model_id": "no-such-model"})
     assert "no-such-model" in job_when(ready, "hopeless", "failed")["error"]

@@ -367,6 +367,18 @@ def test_an_event_published_but_not_crossed_out_is_not_taken_twice(house):
     house.events.nothing()
 
 
+def test_a_row_that_cannot_be_told_holds_up_no_other_and_none_is_told_again_for_it(house):
+    row = ("INSERT INTO inventory_events.outbox (isbn, warehouse_code, quantity, total, version, source, at_us, "
+           "correlation_id, operation, table_name, written_at, replay_name) "
+           "VALUES ('{}', 'TK01', 1, 1, {}, 'erp_cdc', 1, 'c', '', '', '', '')")
+    house.database.sql("BEGIN; " + "; ".join([row.format(isbn(1), 1), row.format("no ISBN", 2), row.format(isbn(3), 3)]) +
+                       "; COMMIT")
+    assert {d["isbn"] for d in house.events.details(2)} == {isbn(1), isbn(3)}
+    house.service.wait_metric('mangabus_outbox_events_total{outcome="failed"}', 3)  # it is tried again and again
+    assert house.outbox() == 1
+    assert house.service.metric('mangabus_outbox_events_total{outcome="published"}') == 2
+
+
 def test_a_broker_killed_under_load_costs_no_change_and_doubles_none(house):
     records, last = shuffled([isbn(n) for n in range(10)], 20, seed=4)
     house.send(*records)
@@ -389,12 +401,10 @@ def test_it_ends_cleanly_while_a_turn_waits_for_a_dead_broker(house):
 def test_a_database_that_goes_away_delays_and_costs_no_receive(house):
     house.send(change(1, 1))
     house.events.take(1)
-    house.database.cluster.psql("postgres", f"ALTER DATABASE {house.database.name} ALLOW_CONNECTIONS false")
-    house.database.cluster.psql("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                                            f"WHERE datname = '{house.database.name}'")
+    house.database.go_away()
     house.send(*(change(2, 2 + n, book=isbn(n)) for n in range(100)))
     wait_until(lambda: house.client.queue_info(QUEUE)["in_flight"] >= 32, "records in hand")
-    house.database.cluster.psql("postgres", f"ALTER DATABASE {house.database.name} ALLOW_CONNECTIONS true")
+    house.database.come_back()
     assert {d["isbn"] for d in house.events.details(100, timeout_s=60)} == {isbn(n) for n in range(100)}
     assert house.settled("released") == 0 and house.settled("acked") >= 10
 

@@ -290,6 +290,14 @@ def test_a_replay_to_a_bus_can_be_told_from_live_events(ctl, tmp_path):
     assert [json.loads(line)["replay_name"] for line in replays] in ([], ["again", "again"])
 
 
+def test_the_name_of_a_replay_moves_no_cursor(ctl, tmp_path):
+    path = tmp_path / "j.capture"
+    captured(ctl, path, 1)
+    ctl("replay", path, "--bus", "--name", "a\x1b[2Jb", "--speed", "full")
+    shown = ctl("tail", AI, "--from", 1, "--replays-only", "--timeout", "1s").stdout
+    assert "[replay a[2Jb]" in shown and "\x1b" not in shown
+
+
 def test_a_dry_run_publishes_nothing(ctl, tmp_path):
     path = tmp_path / "f.capture"
     captured(ctl, path, 2)
@@ -306,6 +314,23 @@ def test_a_replay_keeps_the_pace_that_was_asked_for(ctl, tmp_path):
     took = [json.loads(ctl("replay", path, "--to-queue", "manga-deferred-queue", "--speed", speed, "--json").stdout)
             ["duration_ms"] for speed in ("1", "full")]
     assert took[0] >= 1000 > took[1]
+
+
+def test_a_replay_that_was_interrupted_says_that_it_is_no_whole_one(house, ctl, tmp_path):
+    path = tmp_path / "i.capture"
+    publish(ctl, 0)
+    time.sleep(3)  # the second is due so long after the first: time for Ctrl-C
+    publish(ctl, 1)
+    ctl("capture", AI, "--from", 1, "--count", 2, "--timeout", "20s", "--out", path)
+    words = ["replay", str(path), "--to-queue", "manga-deferred-queue", "--speed", "1", "--json"]
+    with subprocess.Popen([str(bin_dir() / "mangactl"), *words], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          env=environment(MANGABUS_ENDPOINT=house.endpoint)) as process:
+        wait_until(lambda: json.loads(ctl("queue", "info", "manga-deferred-queue", "--json").stdout)["visible"] == 1,
+                   "the first event in its queue")
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=patience(10))
+    assert json.loads(out)["published"] == 1
+    assert process.returncode == 75 and "interrupted" in err
 
 
 def test_a_replay_to_nobody_is_refused(ctl, tmp_path):

@@ -467,6 +467,25 @@ def test_it_waits_when_nobody_serves_the_erp(house):
     assert house.wait_state("completed", run_id, 60)["items_done"] == 1
 
 
+def test_it_waits_longer_each_time_for_a_database_that_keeps_no_page(house):
+    house.erp.books = [book(1)]
+    house.database.sql("ALTER TABLE sync_reconciler.book RENAME TO hidden")
+    house.call("sync.start")
+    house.service.process.wait_for_line(r'"the loading waits".*"retry_ms":2000')
+    house.database.sql("ALTER TABLE sync_reconciler.hidden RENAME TO book")
+    house.wait_state("completed")
+
+
+def test_a_first_loading_that_cannot_begin_is_asked_for_again(quiet):
+    quiet.service.start().process.stop()
+    quiet.erp.books = [book(1)]
+    quiet.database.sql("ALTER TABLE sync_reconciler.run RENAME TO hidden")
+    quiet.service.start(MANGABUS_SYNC_LOAD_WHEN_EMPTY="true")
+    quiet.service.process.wait_for_line("the first loading could not begin")
+    quiet.database.sql("ALTER TABLE sync_reconciler.hidden RENAME TO run")
+    quiet.wait_state("completed")
+
+
 def test_an_error_for_good_fails_the_run_and_the_next_resumes_it(house):
     house.erp.books = [book(n) for n in range(500)]
     house.erp.hold_page = 1
@@ -502,6 +521,16 @@ def test_stock_from_events_and_batches_is_kept_by_its_version(house):
     assert house.stock() == {isbn(1): 3, isbn(2): 7, isbn(3): 7}
     house.client.publish("manga-assist-inventory", stock_event(0, noon + 2, 1))
     wait_until(lambda: house.stock()[isbn(1)] == 0, "the newer event")
+
+
+def test_a_database_that_fails_costs_no_message_a_receive(house):
+    lock = house.database.cut_off("sync_reconciler.stock", at_least=2)
+    for number in range(8):
+        house.client.publish("manga-assist-inventory", stock_event(5, 10**18 + number, number))
+    lock.join()
+    wait_until(lambda: house.stock() == {isbn(number): 5 for number in range(8)}, "the stock", timeout_s=60)
+    assert house.service.metric('mangabus_deliveries_total{queue="manga-inventory-sync",outcome="acked"}') >= 8
+    assert house.service.metric('mangabus_deliveries_total{queue="manga-inventory-sync",outcome="released"}') == 0
 
 
 def test_what_is_no_stock_event_is_dead_lettered(house):

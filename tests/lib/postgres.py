@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import uuid
 from pathlib import Path
 
@@ -57,6 +58,33 @@ class Database:
         if not done.stdout:
             return []
         return [row.split("\x1f") for row in done.stdout.removesuffix("\n").split("\x1e")]
+
+    def go_away(self):
+        """Ends every connection and takes no more, until come_back."""
+        done = self.cluster.psql("postgres", f"ALTER DATABASE {self.name} ALLOW_CONNECTIONS false")
+        assert done.returncode == 0, done.stderr
+        # One that was just being let in may not have a name yet.
+        rest = (f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{self.name}' "
+                "OR (datname IS NULL AND backend_type = 'client backend')")
+        while self.cluster.psql("postgres", rest).stdout:
+            pass
+
+    def come_back(self):
+        self.cluster.psql("postgres", f"ALTER DATABASE {self.name} ALLOW_CONNECTIONS true")
+
+    def cut_off(self, table, at_least=1):
+        """Locks the table until so many statements wait for it, then ends these: their outcome is unknown to who sent
+        them."""
+        waiting = ("SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database() "
+                   "AND query NOT LIKE '%pg_stat_activity%'")
+        lock = threading.Thread(target=self.sql, args=(
+            f"BEGIN; LOCK TABLE {table}; DO $$ BEGIN FOR i IN 1..600 LOOP PERFORM pg_sleep(0.1); PERFORM "
+            f"pg_stat_clear_snapshot(); EXIT WHEN (SELECT count(*) FROM ({waiting}) AS w) >= {at_least}; END LOOP; "
+            f"PERFORM pg_terminate_backend(pid) FROM ({waiting}) AS w; END $$; COMMIT",))
+        lock.start()
+        wait_until(lambda: self.sql(f"SELECT 1 FROM pg_locks WHERE relation = '{table}'::regclass AND granted "
+                                    "AND mode = 'AccessExclusiveLock'"), "the lock")
+        return lock
 
     def value(self, text):
         """The first column of the only row."""

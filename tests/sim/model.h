@@ -85,7 +85,7 @@ typedef struct {
     int topology;                   /* -1: none yet */
     uint64_t witnessed;             /* newest record that somebody outside relies on */
     bool may_be_purged[MODEL_QUEUES];
-    int64_t purged_us[MODEL_QUEUES]; /* newest; 0: never */
+    int64_t purged_us[MODEL_QUEUES];                        /* newest; 0: never */
     uint64_t purged;                                        /* messages */
     uint64_t dead_lettered, dropped, redelivered, returned; /* so that a test can see that these happen */
 } model_t;

@@ -42,6 +42,15 @@ static void one_digit_more_or_less_or_wrong_is_no_isbn(void **state)
     assert_false(isbn13_is_valid(BYTES_NONE));
 }
 
+/* "No check digit" is told as a NUL, and a text of JSON or msgpack may hold one. */
+static void letters_have_no_check_digit_not_even_a_nul(void **state)
+{
+    (void)state;
+    assert_false(isbn13_is_valid(BYTES_LIT("978abcdefghi\0")));
+    assert_false(isbn13_is_valid(BYTES_LIT("978'; --1234\0")));
+    assert_false(isbn13_is_valid(BYTES_LIT("978408882751\0")));
+}
+
 static void every_spelling_becomes_the_same_thirteen_digits(void **state)
 {
     (void)state;
@@ -126,6 +135,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(check_digits_are_those_of_the_standard),
         cmocka_unit_test(one_digit_more_or_less_or_wrong_is_no_isbn),
+        cmocka_unit_test(letters_have_no_check_digit_not_even_a_nul),
         cmocka_unit_test(every_spelling_becomes_the_same_thirteen_digits),
         cmocka_unit_test(an_x_counts_ten_as_last_sign_only),
         cmocka_unit_test(what_is_no_isbn_is_refused),

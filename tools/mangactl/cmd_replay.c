@@ -10,7 +10,6 @@
 
 #define UNANSWERED_MAX 1000 /* what is read ahead of the answers */
 #define SPEED_MAX 1000000
-#define SETTLE_MS 30000 /* for the last answers */
 #define US_PER_MS 1000
 #define PROGRESS_US 1000000
 
@@ -160,6 +159,9 @@ static int report(const replay_t *replay)
         return ctl_fail(ctl, &replay->broken);
     if (replay->refused)
         return ctl_fail(ctl, &replay->refusal);
+    if (ctl->interrupted)
+        return ctl_complain(ctl, CTL_TRY_AGAIN, "interrupted behind event %llu; %llu had no answer",
+                            (unsigned long long)replay->published, (unsigned long long)open);
     if (open && !replay->dry_run)
         return ctl_complain(ctl, CTL_TRY_AGAIN, "%llu events had no answer", (unsigned long long)open);
     return CTL_OK;

@@ -85,8 +85,11 @@ static bool print_human(ctl_t *ctl, const event_line_t *event)
     fprintf(ctl->out, "  %s", ctl_bold(ctl));
     ctl_print_text(ctl->out, envelope.detail_type);
     fprintf(ctl->out, "%s  ", ctl_plain(ctl));
-    if (event->replay_name.len)
-        fprintf(ctl->out, "[replay %.*s]  ", BYTES_FMT(event->replay_name));
+    if (event->replay_name.len) {
+        fputs("[replay ", ctl->out);
+        ctl_print_text(ctl->out, event->replay_name);
+        fputs("]  ", ctl->out);
+    }
     print_detail(ctl, envelope.detail);
     fputc('\n', ctl->out);
     return true;

@@ -256,7 +256,11 @@ static int64_t amount_of(bytes_t body)
     bytes_t value;
     int64_t amount = 0;
     const json_limits_t limits = {.max_bytes = SIM_REST_BODY_MAX_BYTES, .max_depth = 16};
-    if (body.len && !json_to_msgpack(body, &limits, &packed, NULL))
+    mp_type_t type;
+    bool is_object = json_to_msgpack(body, &limits, &packed, NULL);
+    mp_reader_t reader = mp_reader(buf_bytes(&packed));
+    is_object = is_object && mp_peek(&reader, &type) && type == MP_MAP;
+    if (body.len && !is_object)
         amount = -1;
     else if (body.len && mp_map_find(buf_bytes(&packed), "amount", &value))
         amount = mp_map_i64(buf_bytes(&packed), "amount", &amount) && amount > 0 ? amount : -1;

@@ -87,14 +87,30 @@ static void stats_reset(sim_t *sim)
         sim->gates[i].admitted_total = sim->gates[i].refused_total = sim->gates[i].busiest_second = 0;
 }
 
+/* A misspelt setting that changes nothing would make a test pass for the wrong reason. */
+static bool names_check(mp_reader_t reader, error_t *err)
+{
+    static const char *const known[] = {"fault_rate",     "down", "reset_stats", "latency_p50_ms",
+                                        "latency_p99_ms", "rate", "stock"};
+    uint32_t count;
+    bytes_t name;
+    if (!mp_get_map(&reader, &count))
+        return error_set(err, STATUS_INVALID_ARGUMENT, NULL, "expected a JSON object");
+    for (; count && mp_get_str(&reader, &name) && mp_skip(&reader); count--) {
+        size_t i = 0;
+        while (i < ARRAY_LEN(known) && !bytes_eq_cstr(name, known[i]))
+            i++;
+        if (i == ARRAY_LEN(known))
+            return error_set(err, STATUS_INVALID_ARGUMENT, NULL, "%.*s: there is no such setting",
+                             (int)(name.len < 64 ? name.len : 64), (const char *)name.data);
+    }
+    return true;
+}
+
 static bool map_apply(sim_t *sim, bytes_t map, error_t *err)
 {
     wanted_t wanted;
-    mp_type_t type;
-    mp_reader_t reader = mp_reader(map);
-    if (!mp_peek(&reader, &type) || type != MP_MAP)
-        return error_set(err, STATUS_INVALID_ARGUMENT, NULL, "expected a JSON object");
-    if (!wanted_read(sim, map, &wanted, err) || !stock_take(sim, map, err))
+    if (!names_check(mp_reader(map), err) || !wanted_read(sim, map, &wanted, err) || !stock_take(sim, map, err))
         return false;
     sim->fault_rate = wanted.fault_rate;
     sim->latency.p50_ms = wanted.p50_ms;
