@@ -8,6 +8,7 @@
 #include "proto/utf8.h"
 
 #define BUF_FIRST_BYTES 256
+#define NOT_ASCII UINT64_C(0x8080808080808080)
 
 int bytes_cmp(bytes_t a, bytes_t b)
 {
@@ -49,22 +50,25 @@ char *bytes_dup(bytes_t a)
     return copy;
 }
 
-/* Bytes of plain ASCII from `at` on, counted eight at a time. */
+/* Bytes of plain ASCII from `at` on, counted eight at a time, and what is left of the end if it is ASCII whole. */
 static size_t ascii_run(bytes_t a, size_t at)
 {
     size_t i = at;
-    for (uint64_t word; a.len - i >= sizeof word; i += sizeof word) {
+    uint64_t word;
+    for (; a.len - i >= sizeof word; i += sizeof word) {
         memcpy(&word, a.data + i, sizeof word);
-        if (word & UINT64_C(0x8080808080808080))
-            break;
+        if (word & NOT_ASCII)
+            return i - at;
     }
-    return i - at;
+    word = 0;
+    memcpy(&word, a.data + i, a.len - i);
+    return word & NOT_ASCII ? i - at : a.len - at;
 }
 
 bool bytes_is_utf8(bytes_t a, size_t *bad_at)
 {
     size_t i = 0;
-    while ((i += ascii_run(a, i)) < a.len) {
+    while (i < a.len && (i += ascii_run(a, i)) < a.len) {
         size_t n = utf8_sequence(a.data + i, a.len - i);
         if (n == 0) {
             if (bad_at)
@@ -80,12 +84,6 @@ void buf_free(buf_t *b)
 {
     free(b->data);
     *b = (buf_t){0};
-}
-
-void buf_clear(buf_t *b)
-{
-    b->len = 0;
-    b->failed = false;
 }
 
 bool buf_reserve(buf_t *b, size_t more)
@@ -105,29 +103,6 @@ bool buf_reserve(buf_t *b, size_t more)
     b->data = data;
     b->cap = cap;
     return true;
-}
-
-void buf_append(buf_t *b, const void *data, size_t len)
-{
-    if (len == 0 || !buf_reserve(b, len))
-        return;
-    memcpy(b->data + b->len, data, len);
-    b->len += len;
-}
-
-void buf_append_bytes(buf_t *b, bytes_t s)
-{
-    buf_append(b, s.data, s.len);
-}
-
-void buf_append_cstr(buf_t *b, const char *s)
-{
-    buf_append(b, s, strlen(s));
-}
-
-void buf_append_byte(buf_t *b, uint8_t byte)
-{
-    buf_append(b, &byte, 1);
 }
 
 void buf_printf(buf_t *b, const char *fmt, ...)
