@@ -28,7 +28,7 @@ typedef struct {
 
 static bool differs(error_t *err, const char *what, const char *whose, uint64_t kept, uint64_t counted)
 {
-    return error_set(err, STATUS_INTERNAL, "STATE_DIFFERS", "%s of %s: %llu are kept, %llu are counted.", what, whose,
+    return error_set(err, STATUS_INTERNAL, NULL, "%s of %s: %llu are kept, %llu are counted.", what, whose,
                      (unsigned long long)kept, (unsigned long long)counted);
 }
 
@@ -39,7 +39,7 @@ static bool same(error_t *err, const char *what, const char *whose, uint64_t kep
 
 static bool wrong(error_t *err, const message_t *m, const char *what)
 {
-    return error_set(err, STATUS_INTERNAL, "STATE_DIFFERS", "Message %llu of queue number %u %s.",
+    return error_set(err, STATUS_INTERNAL, NULL, "Message %llu of queue number %u %s.",
                      (unsigned long long)m->record, (unsigned)m->queue, what);
 }
 
