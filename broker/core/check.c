@@ -16,6 +16,7 @@ typedef struct {
 
 typedef struct {
     uint32_t states[STATES];
+    uint32_t fresh; /* visible, and received less often than would make it tired */
     uint64_t bytes;
     group_count_t *groups; /* by id; NULL without groups */
 } queue_count_t;
@@ -28,7 +29,7 @@ typedef struct {
 
 static bool differs(error_t *err, const char *what, const char *whose, uint64_t kept, uint64_t counted)
 {
-    return error_set(err, STATUS_INTERNAL, "STATE_DIFFERS", "%s of %s: %llu are kept, %llu are counted.", what, whose,
+    return error_set(err, STATUS_INTERNAL, NULL, "%s of %s: %llu are kept, %llu are counted.", what, whose,
                      (unsigned long long)kept, (unsigned long long)counted);
 }
 
@@ -39,8 +40,8 @@ static bool same(error_t *err, const char *what, const char *whose, uint64_t kep
 
 static bool wrong(error_t *err, const message_t *m, const char *what)
 {
-    return error_set(err, STATUS_INTERNAL, "STATE_DIFFERS", "Message %llu of queue number %u %s.",
-                     (unsigned long long)m->record, (unsigned)m->queue, what);
+    return error_set(err, STATUS_INTERNAL, NULL, "Message %llu of queue number %u %s.", (unsigned long long)m->record,
+                     (unsigned)m->queue, what);
 }
 
 /* -- counting ------------------------------------------------------------------------------------------ */
@@ -93,6 +94,7 @@ static bool count_one(const core_t *core, counts_t *c, const message_t *m, error
         c->sessions[m->session]++;
     c->queues[m->queue].states[m->state]++;
     c->queues[m->queue].bytes += m->bytes;
+    c->queues[m->queue].fresh += m->state == MESSAGE_VISIBLE && m->receives < MESSAGE_RECEIVES_TO_BACK;
     if (queue->attributes.is_fifo && !m->group)
         return wrong(err, m, "has no group and must have one");
     return !m->group || count_group(queue, &c->queues[m->queue], m, err);
@@ -167,6 +169,20 @@ static bool check_groups(const core_t *core, const queue_t *queue, const queue_c
            same(err, "groups by name", queue->name, queue->groups_by_name.count, queue->groups.used);
 }
 
+static bool check_age(const core_t *core, const queue_t *queue, const queue_count_t *q, error_t *err)
+{
+    int64_t first_us = INT64_MAX;
+    const uint32_t tops[] = {heap_top(&queue->fresh), heap_top(&queue->tired)};
+    for (size_t i = 0; i < ARRAY_LEN(tops); i++)
+        if (tops[i] && message_at(core, tops[i])->timer_us < first_us)
+            first_us = message_at(core, tops[i])->timer_us;
+    return same(err, "timers of visible messages", queue->name, queue->fresh.count, q->fresh) &&
+           same(err, "timers of tired messages", queue->name, queue->tired.count,
+                q->states[MESSAGE_VISIBLE] - q->fresh) &&
+           same(err, "the first expiry", queue->name, (uint64_t)queue->expires_us, (uint64_t)first_us) &&
+           same(err, "its place among the ageing", queue->name, queue->aging_at != 0, first_us != INT64_MAX);
+}
+
 static bool check_queue(const core_t *core, const queue_t *queue, const queue_count_t *q, error_t *err)
 {
     return same(err, "visible messages", queue->name, queue->visible.count, q->states[MESSAGE_VISIBLE]) &&
@@ -174,7 +190,7 @@ static bool check_queue(const core_t *core, const queue_t *queue, const queue_co
            same(err, "delayed messages", queue->name, queue->delayed, q->states[MESSAGE_DELAYED]) &&
            same(err, "bytes", queue->name, queue->bytes, q->bytes) &&
            same(err, "deduplication ids", queue->name, queue->dedup.map.count, queue->dedup.count) &&
-           check_groups(core, queue, q, err);
+           check_age(core, queue, q, err) && check_groups(core, queue, q, err);
 }
 
 static bool check_queues(const core_t *core, const counts_t *c, error_t *err)
@@ -214,8 +230,7 @@ static bool check_tables(const core_t *core, const counts_t *c, error_t *err)
     return same(err, "messages", "the broker", all->used, alive) &&
            same(err, "messages", "the table by identity", all->by_identity.count, alive) &&
            same(err, "timers", "delayed messages", all->delayed.count, c->states[MESSAGE_DELAYED]) &&
-           same(err, "timers", "other messages", all->due.count,
-                c->states[MESSAGE_VISIBLE] + c->states[MESSAGE_IN_FLIGHT]);
+           same(err, "timers", "messages in flight", all->due.count, c->states[MESSAGE_IN_FLIGHT]);
 }
 
 bool check_counts(const core_t *core, error_t *err)
@@ -254,9 +269,16 @@ static bool check_links(const core_t *core, const message_t *m, uint32_t id, err
     return true;
 }
 
+static const heap_t *timers_of(const core_t *core, const message_t *m, uint32_t id)
+{
+    if (m->state == MESSAGE_VISIBLE)
+        return message_aging(pool_get(&core->queues, m->queue), m, id);
+    return m->state == MESSAGE_DELAYED ? &core->messages.delayed : &core->messages.due;
+}
+
 static bool check_timer(const core_t *core, const message_t *m, uint32_t id, error_t *err)
 {
-    const heap_t *heap = m->state == MESSAGE_DELAYED ? &core->messages.delayed : &core->messages.due;
+    const heap_t *heap = timers_of(core, m, id);
     if (!m->heap_at || m->heap_at > heap->count || heap->items[m->heap_at] != id)
         return wrong(err, m, "has no timer");
     if (m->heap_at > 1 && heap->kind->before(core, id, heap->items[m->heap_at / 2]))

@@ -209,22 +209,10 @@ uint32_t visible_next(const core_t *core, const queue_t *queue, uint32_t message
     return m->next ? m->next : first_from(queue, m->group);
 }
 
-static void older(const core_t *core, const chain_t *chain, int64_t *oldest_us)
-{
-    uint32_t id = chain->head;
-    while (id && message_at(core, id)->receives >= MESSAGE_RECEIVES_TO_BACK)
-        id = message_at(core, id)->next;
-    if (id && (!*oldest_us || message_at(core, id)->sent_us < *oldest_us))
-        *oldest_us = message_at(core, id)->sent_us;
-}
-
 int64_t visible_oldest_us(const core_t *core, const queue_t *queue)
 {
-    int64_t oldest_us = 0;
-    older(core, &queue->visible, &oldest_us);
-    for (uint32_t id = pool_next(&queue->groups, 0); id; id = pool_next(&queue->groups, id))
-        older(core, &group_at(queue, id)->visible, &oldest_us);
-    return oldest_us;
+    uint32_t id = heap_top(&queue->fresh);
+    return id ? message_at(core, id)->sent_us : 0;
 }
 
 /* -- deduplication -------------------------------------------------------------------------------------- */

@@ -42,8 +42,8 @@ uint32_t group_next(const core_t *core, const group_t *group, uint32_t message);
 /* Every visible message of a queue of either kind: those without a group, then group by group. */
 uint32_t visible_first(const core_t *core, const queue_t *queue);
 uint32_t visible_next(const core_t *core, const queue_t *queue, uint32_t message);
-/* When the oldest visible message was sent that stands first, alone or in its group, and was not received so often
- * that SQS takes it out of the count; 0 for none. Walks the groups: for people. */
+/* When the oldest visible message was sent that was not received so often that SQS takes it out of the count; 0 for
+ * none. */
 int64_t visible_oldest_us(const core_t *core, const queue_t *queue);
 
 /* True for 1 to 128 of ASCII's letters, digits and punctuation; else InvalidParameterValue, naming it `what`. */

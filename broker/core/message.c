@@ -79,11 +79,90 @@ static uint32_t *message_place(void *ctx, uint32_t id)
     return &message_at(ctx, id)->heap_at;
 }
 
+static const heap_kind_t message_timers = {message_before, message_place};
+
+static bool aging_before(const void *ctx, uint32_t a, uint32_t b)
+{
+    const queue_t *x = pool_get(&((const core_t *)ctx)->queues, a), *y = pool_get(&((const core_t *)ctx)->queues, b);
+    return x->expires_us != y->expires_us ? x->expires_us < y->expires_us : a < b;
+}
+
+static uint32_t *aging_place(void *ctx, uint32_t id)
+{
+    queue_t *queue = pool_get(&((core_t *)ctx)->queues, id);
+    return &queue->aging_at;
+}
+
 void messages_init(core_t *core)
 {
-    static const heap_kind_t kind = {message_before, message_place};
-    heap_init(&core->messages.delayed, &kind, core);
-    heap_init(&core->messages.due, &kind, core);
+    static const heap_kind_t aging = {aging_before, aging_place};
+    heap_init(&core->messages.delayed, &message_timers, core);
+    heap_init(&core->messages.due, &message_timers, core);
+    heap_init(&core->messages.aging, &aging, core);
+}
+
+void message_timers_init(core_t *core, queue_t *queue)
+{
+    heap_init(&queue->fresh, &message_timers, core);
+    heap_init(&queue->tired, &message_timers, core);
+    queue->expires_us = INT64_MAX;
+}
+
+void message_timers_free(queue_t *queue)
+{
+    heap_free(&queue->fresh);
+    heap_free(&queue->tired);
+}
+
+/* -- age ----------------------------------------------------------------------------------------- */
+static int64_t first_timer_us(const core_t *core, const heap_t *heap)
+{
+    uint32_t id = heap_top(heap);
+    return id ? message_at(core, id)->timer_us : INT64_MAX;
+}
+
+/* After the queue's first one may have changed, which what is new never does. */
+static void aging_refresh(core_t *core, queue_t *queue)
+{
+    int64_t fresh_us = first_timer_us(core, &queue->fresh), tired_us = first_timer_us(core, &queue->tired);
+    int64_t expires_us = fresh_us < tired_us ? fresh_us : tired_us;
+    if (expires_us == queue->expires_us)
+        return;
+    queue->expires_us = expires_us;
+    if (expires_us == INT64_MAX)
+        heap_drop(&core->messages.aging, queue->id);
+    else
+        heap_set(&core->messages.aging, queue->id);
+}
+
+static void aging_enter(core_t *core, queue_t *queue, uint32_t id)
+{
+    heap_set(message_at(core, id)->receives < MESSAGE_RECEIVES_TO_BACK ? &queue->fresh : &queue->tired, id);
+    aging_refresh(core, queue);
+}
+
+/* By its place: a delivery has counted already when it leaves. */
+heap_t *message_aging(queue_t *queue, const message_t *message, uint32_t id)
+{
+    uint32_t at = message->heap_at;
+    return at && at <= queue->fresh.count && queue->fresh.items[at] == id ? &queue->fresh : &queue->tired;
+}
+
+static void aging_leave(core_t *core, queue_t *queue, uint32_t id)
+{
+    heap_drop(message_aging(queue, message_at(core, id), id), id);
+    aging_refresh(core, queue);
+}
+
+uint32_t message_take_old(core_t *core, int64_t now_us)
+{
+    queue_t *queue = pool_get(&core->queues, heap_top(&core->messages.aging));
+    if (!queue || queue->expires_us > now_us)
+        return 0;
+    uint32_t id =
+        first_timer_us(core, &queue->fresh) == queue->expires_us ? heap_top(&queue->fresh) : heap_top(&queue->tired);
+    aging_leave(core, queue, id);
+    return id;
 }
 
 void messages_free(core_t *core)
@@ -95,6 +174,7 @@ void messages_free(core_t *core)
     map_free(&all->by_identity);
     heap_free(&all->delayed);
     heap_free(&all->due);
+    heap_free(&all->aging);
     for (uint32_t id = pool_next(&all->dead, 0); id; id = pool_next(&all->dead, id)) {
         dead_t *dead = pool_get(&all->dead, id);
         free(dead->detail);
@@ -159,7 +239,7 @@ static void message_leave(core_t *core, uint32_t id, queue_t *queue)
             group_hide(core, queue, id);
         else
             message_unlink(core, &queue->visible, id);
-        heap_drop(&core->messages.due, id);
+        aging_leave(core, queue, id);
         return;
     case MESSAGE_DELAYED:
         queue->delayed--;
@@ -186,7 +266,7 @@ static void message_enter(core_t *core, uint32_t id, queue_t *queue, const next_
     case MESSAGE_FREE:
         return;
     case MESSAGE_VISIBLE:
-        heap_set(&core->messages.due, id);
+        aging_enter(core, queue, id);
         if (m->group) {
             group_show(core, queue, id, next->at_front);
             return;
@@ -335,12 +415,13 @@ int64_t message_expires_us(const core_t *core, const message_t *message, bool *b
     return message->sent_us + (age ? a->max_age_us : a->retention_us);
 }
 
-void message_retime(core_t *core, const queue_t *queue)
+void message_retime(core_t *core, queue_t *queue)
 {
     for (uint32_t id = visible_first(core, queue); id; id = visible_next(core, queue, id)) {
         message_at(core, id)->timer_us = message_expires_us(core, message_at(core, id), NULL);
-        heap_set(&core->messages.due, id);
+        heap_set(message_aging(queue, message_at(core, id), id), id);
     }
+    aging_refresh(core, queue);
 }
 
 void message_redelay(core_t *core, const queue_t *queue)

@@ -14,6 +14,14 @@
 void messages_init(core_t *core);
 void messages_free(core_t *core);
 
+/* A queue's part of the timers. */
+void message_timers_init(core_t *core, queue_t *queue);
+void message_timers_free(queue_t *queue);
+/* The heap that holds this visible message. */
+heap_t *message_aging(queue_t *queue, const message_t *message, uint32_t id);
+/* Takes one that is too old by now_us off its timer; 0 when there is none. */
+uint32_t message_take_old(core_t *core, int64_t now_us);
+
 message_t *message_at(const core_t *core, uint32_t id);
 /* 0 when the queue holds no such message. */
 uint32_t message_find(const core_t *core, uint32_t queue, uint64_t record);
@@ -43,7 +51,7 @@ void message_unlink(core_t *core, chain_t *chain, uint32_t id);
  * them too, and else later ones would pass them. Walks all messages. */
 void message_redelay(core_t *core, const queue_t *queue);
 /* Sets the timers of a queue's visible messages anew, after its retention changed. Walks the queue. */
-void message_retime(core_t *core, const queue_t *queue);
+void message_retime(core_t *core, queue_t *queue);
 /* Removes every message of a queue. Walks all messages. */
 void message_purge(core_t *core, const queue_t *queue);
 

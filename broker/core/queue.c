@@ -117,6 +117,7 @@ static void queue_insert(core_t *core, const record_queue_t *r, const queue_attr
     queue->name = memory_text(r->name);
     queue_take_attributes(queue, r, attributes);
     tenants_init(queue);
+    message_timers_init(core, queue);
     queue->id = pool_add(&core->queues, queue);
     map_add(&core->queues_by_name, map_hash_bytes(r->name), queue->id);
     map_add(&core->queues_by_incarnation, map_hash_pair(r->queue, 0), queue->id);
@@ -132,6 +133,7 @@ static void queue_free(queue_t *queue)
     ids_free(&queue->subs);
     groups_free(queue);
     tenants_free(queue);
+    message_timers_free(queue);
     dedup_free(&queue->dedup);
     free(queue);
 }

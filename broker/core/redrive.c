@@ -22,16 +22,16 @@ bytes_t redrive_name(bytes_t arn)
 typedef bool (*policy_fn)(bytes_t map, queue_attributes_t *out, error_t *err);
 
 /* A map as it is, or made of JSON text. */
-static bool policy_read(bytes_t value, const char *name, policy_fn read, queue_attributes_t *out, error_t *err)
+static bool policy_read(bytes_t value, const char *name, policy_fn take, queue_attributes_t *out, error_t *err)
 {
     mp_reader_t r = mp_reader(value);
     bytes_t text;
     if (!mp_get_str(&r, &text))
-        return read(value, out, err);
+        return take(value, out, err);
     buf_t map = {0};
     json_limits_t limits = {.max_bytes = POLICY_MAX_BYTES};
     bool ok =
-        json_to_msgpack(text, &limits, &map, err) ? read(buf_bytes(&map), out, err) : error_prefix(err, "%s", name);
+        json_to_msgpack(text, &limits, &map, err) ? take(buf_bytes(&map), out, err) : error_prefix(err, "%s", name);
     buf_free(&map);
     return ok;
 }

@@ -177,7 +177,10 @@ int64_t retire_next_us(const core_t *core)
 {
     const messages_t *all = &core->messages;
     uint32_t delayed = heap_top(&all->delayed), due = heap_top(&all->due);
+    const queue_t *aging = pool_get(&core->queues, heap_top(&all->aging));
     int64_t next_us = due ? message_at(core, due)->timer_us : INT64_MAX;
+    if (aging && aging->expires_us < next_us)
+        next_us = aging->expires_us;
     if (delayed && message_at(core, delayed)->timer_us < next_us)
         next_us = message_at(core, delayed)->timer_us;
     return next_us;
@@ -191,8 +194,10 @@ static void due_gather(core_t *core, ids_t *old)
     core->scratch.count = 0;
     while ((id = heap_top(due)) != 0 && message_at(core, id)->timer_us <= core->now_us) {
         heap_drop(due, id);
-        ids_add(message_at(core, id)->state == MESSAGE_IN_FLIGHT ? &core->scratch : old, id);
+        ids_add(&core->scratch, id);
     }
+    while ((id = message_take_old(core, core->now_us)) != 0)
+        ids_add(old, id);
 }
 
 static void due_return(core_t *core)

@@ -77,7 +77,8 @@ typedef struct {
     uint32_t free;
     map_t by_identity;
     heap_t delayed; /* apart, because these come due without a record */
-    heap_t due;     /* visible ones too old, deliveries run out */
+    heap_t due;     /* deliveries run out */
+    heap_t aging;   /* queues that have something visible, by their expiry_us */
     pool_t dead;
 } messages_t;
 
@@ -136,7 +137,11 @@ typedef struct {
     bool is_touched; /* in core->touched */
     queue_attributes_t attributes;
     buf_t given;     /* attributes as they were set: one msgpack map */
-    chain_t visible; /* of a FIFO queue only the count: its groups have the chains */
+    chain_t visible; /* count: of all; the chain: of those without a group */
+    /* Visible ones, oldest first: those that count for people, and those received so often that they do not. */
+    heap_t fresh, tired;
+    int64_t expires_us; /* when the first of them is too old; INT64_MAX: nothing is visible */
+    uint32_t aging_at;
     pool_t groups;
     map_t groups_by_name;
     chain_t ready;       /* FIFO: groups with something to deliver; else noisy tenants, the longest silent first */

@@ -132,6 +132,7 @@ def test_a_dead_letter_keeps_group_and_order_and_gets_the_id_of_its_record(clien
     records = [send(client, "retry.fifo", n)["record"] for n in range(2)]
     for _ in range(2):
         client.release(client.receive("retry.fifo")[0])
+    assert client.receive("retry.fifo") == []
     dead = client.receive("dead.fifo", 10)
     assert values(dead) == [0, 1] and {d["group"] for d in dead} == {"a"}
     assert [d["attrs"]["MessageDeduplicationId"] for d in dead] == [str(r) for r in records]

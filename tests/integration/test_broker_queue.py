@@ -60,7 +60,7 @@ def test_an_old_receipt_settles_nothing(client):
     old = client.deliveries(sub, 1)[0]
     client.deliveries(sub, 1)
     result = client.settle([{"receipt": old["receipt"], "action": ACK}])[0]
-    assert result["status"] and result["aws"] in ("ReceiptHandleIsInvalid", "MessageNotInflight")
+    assert result["status"] == 0 and "received again" in result["message"]
     assert client.queue_info("plain")["in_flight"] == 1
 
 
@@ -206,7 +206,7 @@ def test_a_queue_made_at_run_time_survives_a_restart_with_its_messages(broker):
     assert values(client.deliveries(client.consume("extra"), 1)) == ["kept"]
 
 
-@pytest.mark.parametrize("verb,op", [("QUEUE", "redrive"), ("RULE", "explain")])
+@pytest.mark.parametrize("verb,op", [("RULE", "explain")])
 def test_what_is_not_there_yet_is_refused_by_name(client, verb, op):
     with pytest.raises(BusError) as refused:
         client.ask(verb, op=op, name="work")

@@ -125,6 +125,16 @@ static void welcomed(client_t *client, const wire_welcome_t *welcome)
     }
 }
 
+/* Too early or too late, and nothing was done. */
+static bool is_of_no_account(const wire_error_t *error)
+{
+    static const char *const beginnings[] = {"A move task runs", "The move task is", "There is no move task"};
+    for (size_t i = 0; i < ARRAY_LEN(beginnings); i++)
+        if (bytes_has_prefix(error->message, bytes_cstr(beginnings[i])))
+            return true;
+    return bytes_eq_cstr(error->name, "PurgeQueueInProgress");
+}
+
 static void refused(client_t *client, const wire_error_t *error)
 {
     static const char *const known[] = {"NO_SESSION", "NAME_IN_USE", "STOPPING", "DISK_FULL"};
@@ -134,8 +144,8 @@ static void refused(client_t *client, const wire_error_t *error)
         client_lose(client);
         return;
     }
-    if (bytes_eq_cstr(error->name, "PurgeQueueInProgress"))
-        return; /* too early, and nothing was done */
+    if (is_of_no_account(error))
+        return;
     (void)trace_violated(&client->sim->trace, "%s was refused with %.*s: %.*s", client->name, BYTES_FMT(error->name),
                          BYTES_FMT(error->message));
 }

@@ -1,4 +1,7 @@
 /* client_consume.c: consumers that take their time, change their mind and forget, and the watcher of a bus. */
+#include <stdio.h>
+
+#include "proto/msgpack.h"
 #include "tests/sim/sim.h"
 
 #define LATE_US 2000000
@@ -80,6 +83,29 @@ static void purge(client_t *client)
                 &(wire_queue_t){.op = BYTES_LIT("purge"), .name = bytes_cstr(model_rules[queue].name)});
 }
 
+static void redrive(client_t *client)
+{
+    buf_t args = {0};
+    mp_put_map(&args, 1);
+    mp_put_cstr(&args, "rate");
+    mp_put_u64(&args, 1 + sim_below(client->sim, 40));
+    model_ask_redrive(&client->sim->model);
+    client_send(client, WIRE_QUEUE, ++client->seq,
+                &(wire_queue_t){.op = BYTES_LIT("redrive"),
+                                .name = bytes_cstr(model_rules[MODEL_DEAD].name),
+                                .args = buf_bytes(&args)});
+    buf_free(&args);
+}
+
+static void cancel(client_t *client)
+{
+    char handle[24];
+    (void)snprintf(handle, sizeof handle, "%llu", (unsigned long long)model_task_running(&client->sim->model));
+    model_ask_cancel(&client->sim->model);
+    client_send(client, WIRE_QUEUE, ++client->seq,
+                &(wire_queue_t){.op = BYTES_LIT("cancel"), .name = bytes_cstr(handle)});
+}
+
 static void ask_now_and_then(client_t *client)
 {
     sim_t *sim = client->sim;
@@ -90,6 +116,10 @@ static void ask_now_and_then(client_t *client)
         receive(client);
     if (!sim->is_healing && sim_below(sim, 200) == 0)
         purge(client);
+    if (!sim->is_healing && sim_below(sim, 40) == 0)
+        redrive(client);
+    if (!sim->is_healing && sim_below(sim, 200) == 0)
+        cancel(client);
 }
 
 void consume_wake(client_t *client)

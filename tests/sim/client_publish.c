@@ -39,6 +39,7 @@ static void put_events(client_t *client, const op_t *op)
 
 static void put_messages(client_t *client, const op_t *op)
 {
+    static const char *const tenants[] = {"", "loud", "loud", "quiet"};
     sim_t *sim = client->sim;
     wire_send_t *s = &sim->out->send;
     size_t ends[CLIENT_ENTRIES + 1] = {0};
@@ -49,8 +50,9 @@ static void put_messages(client_t *client, const op_t *op)
     *s = (wire_send_t){.queue = bytes_cstr(model_rules[op->queue].name), .producer_seq = op->producer_seq};
     s->entries.count = op->count;
     for (uint32_t i = 0; i < op->count; i++)
-        s->entries.items[i] =
-            (wire_send_entry_t){.delay_ms = -1, .body = bytes_from(sim->body.data + ends[i], ends[i + 1] - ends[i])};
+        s->entries.items[i] = (wire_send_entry_t){.group = bytes_cstr(tenants[(op->token + i) % ARRAY_LEN(tenants)]),
+                                                  .delay_ms = -1,
+                                                  .body = bytes_from(sim->body.data + ends[i], ends[i + 1] - ends[i])};
     client_send(client, WIRE_SEND, op->frame_seq, s);
 }
 

@@ -1,12 +1,11 @@
 /* model.c: folding records one by one, each against the rules. */
-#include "tests/sim/model.h"
+#include "tests/sim/model_internal.h"
 
 #include <stdlib.h>
 
 #include "proto/msgpack.h"
 
 #define S INT64_C(1000000)
-#define PURGE_WINDOW_US (60 * S)
 
 const model_rule_t model_rules[MODEL_QUEUES] = {
     {"work", 5 * S, 0, 345600 * S, 3, 4},      {"aged", 3 * S, 0, 60 * S, 9, 4},
@@ -38,17 +37,6 @@ const char *model_topology(int which)
 }
 
 /* -- arrays ---------------------------------------------------------------------------------------- */
-#define PUSH(array, ...)                                                                                               \
-    do {                                                                                                               \
-        if ((array).count == (array).cap) {                                                                            \
-            (array).cap = (array).cap ? (array).cap * 2 : 64;                                                          \
-            (array).items = reallocarray((array).items, (array).cap, sizeof *(array).items);                           \
-            if (!(array).items)                                                                                        \
-                abort();                                                                                               \
-        }                                                                                                              \
-        (array).items[(array).count++] = __VA_ARGS__;                                                                  \
-    } while (0)
-
 void model_init(model_t *model, trace_t *trace)
 {
     *model = (model_t){.trace = trace, .topology = -1};
@@ -63,6 +51,7 @@ void model_free(model_t *model)
     free(model->deliveries.items);
     free(model->claims.items);
     free(model->sessions.items);
+    free(model->tasks.items);
 }
 
 uint64_t model_newest(const model_t *model)
@@ -88,7 +77,7 @@ uint64_t model_event_between(const model_t *model, uint64_t seq, uint64_t end)
     return 0;
 }
 
-static int queue_index(const model_t *model, uint64_t incarnation)
+int model_queue_index(const model_t *model, uint64_t incarnation)
 {
     for (int i = 0; i < MODEL_QUEUES; i++)
         if (model->queues[i] == incarnation)
@@ -96,16 +85,16 @@ static int queue_index(const model_t *model, uint64_t incarnation)
     return -1;
 }
 
-static model_message_t *message_find(const model_t *model, uint64_t incarnation, uint64_t record)
+model_message_t *model_message_find(const model_t *model, uint64_t incarnation, uint64_t record)
 {
-    int queue = queue_index(model, incarnation);
+    int queue = model_queue_index(model, incarnation);
     for (size_t i = 0; i < model->messages.count; i++)
         if (model->messages.items[i].record == record && model->messages.items[i].queue == queue)
             return &model->messages.items[i];
     return NULL;
 }
 
-static void message_remove(model_t *model, model_message_t *m)
+void model_message_remove(model_t *model, model_message_t *m)
 {
     *m = model->messages.items[--model->messages.count];
 }
@@ -144,9 +133,11 @@ static bool fold_once(model_t *model, const model_record_t *r)
 
 static void fold_message(model_t *model, const record_t *r, int queue, int64_t delay_us)
 {
-    PUSH(model->messages,
-         (model_message_t){
-             .record = r->seq, .queue = queue, .sent_us = r->ingest_us, .visible_us = r->ingest_us + delay_us});
+    PUSH(model->messages, (model_message_t){.record = r->seq,
+                                            .queue = queue,
+                                            .sent_us = r->ingest_us,
+                                            .visible_us = r->ingest_us + delay_us,
+                                            .from = -1});
 }
 
 static bool has_route(const model_t *model, const record_publish_t *p, int queue)
@@ -182,7 +173,7 @@ static bool fold_publish(model_t *model, const record_t *record)
 
 static bool fold_send(model_t *model, const record_t *record)
 {
-    int queue = queue_index(model, record->send.queue);
+    int queue = model_queue_index(model, record->send.queue);
     if (queue < 0)
         return trace_violated(model->trace, "message %llu is for no queue", (unsigned long long)record->seq);
     int64_t delay_us = record->send.visible_us ? record->send.visible_us - record->ingest_us : 0;
@@ -224,7 +215,7 @@ static bool fold_delivered(model_t *model, const record_t *record)
 {
     for (uint32_t i = 0; i < record->delivered.entries.count; i++) {
         const record_delivered_entry_t *e = &record->delivered.entries.items[i];
-        model_message_t *m = message_find(model, e->queue, e->record);
+        model_message_t *m = model_message_find(model, e->queue, e->record);
         const char *fault = delivery_fault(model, m, e, record->ingest_us);
         if (fault)
             return trace_violated(model->trace, "message %llu was delivered (record %llu), but it %s",
@@ -239,7 +230,7 @@ static bool fold_delivered(model_t *model, const record_t *record)
     return true;
 }
 
-static const model_asked_t *asked_find(const model_t *model, uint64_t queue, const model_message_t *m, uint64_t action)
+const model_asked_t *model_asked_find(const model_t *model, uint64_t queue, const model_message_t *m, uint64_t action)
 {
     for (size_t i = model->asked.count; i-- > 0;) {
         const model_asked_t *a = &model->asked.items[i];
@@ -254,18 +245,18 @@ static const char *settled_fault(const model_t *model, const model_message_t *m,
 {
     if (!m)
         return "it is not there";
-    const model_asked_t *asked = asked_find(model, e->queue, m, e->action);
+    const model_asked_t *asked = model_asked_find(model, e->queue, m, e->action);
     if (e->action == WIRE_ACK)
         return asked ? NULL : "nobody acknowledged it";
     if (!m->in_flight)
         return "it was not in flight";
     if (e->action == WIRE_RELEASE && m->visible_us <= now_us && !e->visible_us)
         return NULL; /* its time was over */
-    if (e->action == WIRE_RELEASE && !e->visible_us && asked_find(model, e->queue, m, WIRE_EXTEND))
+    if (e->action == WIRE_RELEASE && !e->visible_us && model_asked_find(model, e->queue, m, WIRE_EXTEND))
         return NULL; /* extended by nothing */
     if (!asked)
-        return e->action == WIRE_RELEASE && asked_find(model, e->queue, m, WIRE_REJECT) ? NULL
-                                                                                        : "nobody asked for that";
+        return e->action == WIRE_RELEASE && model_asked_find(model, e->queue, m, WIRE_REJECT) ? NULL
+                                                                                              : "nobody asked for that";
     return NULL;
 }
 
@@ -273,59 +264,19 @@ static bool fold_settled(model_t *model, const record_t *record)
 {
     for (uint32_t i = 0; i < record->settled.entries.count; i++) {
         const record_settled_entry_t *e = &record->settled.entries.items[i];
-        model_message_t *m = message_find(model, e->queue, e->record);
+        model_message_t *m = model_message_find(model, e->queue, e->record);
         const char *fault = settled_fault(model, m, e, record->ingest_us);
         if (fault)
             return trace_violated(model->trace, "message %llu was settled by action %llu (record %llu), but %s",
                                   (unsigned long long)e->record, (unsigned long long)e->action,
                                   (unsigned long long)record->seq, fault);
         if (e->action == WIRE_ACK) {
-            message_remove(model, m);
+            model_message_remove(model, m);
             continue;
         }
         m->in_flight = e->action == WIRE_EXTEND;
         m->visible_us = e->visible_us ? e->visible_us : record->ingest_us;
     }
-    return true;
-}
-
-/* -- moving ---------------------------------------------------------------------------------------- */
-static const char *move_fault(const model_t *model, const model_message_t *m, const record_t *record)
-{
-    const record_move_t *r = &record->move;
-    if (!m)
-        return "is not there";
-    const model_rule_t *rule = &model_rules[m->queue];
-    if (r->to != (rule->dead < 0 ? 0 : model->queues[rule->dead]))
-        return "does not belong there";
-    if (r->receives != m->receives)
-        return "has another receive count";
-    if (bytes_eq_cstr(r->reason, "max-receives"))
-        return rule->max_receives && m->receives >= rule->max_receives && !m->in_flight ? NULL
-                                                                                        : "was not received too often";
-    if (bytes_eq_cstr(r->reason, "rejected"))
-        return asked_find(model, r->from, m, WIRE_REJECT) ? NULL : "was rejected by nobody";
-    if (bytes_eq_cstr(r->reason, "expired") || bytes_eq_cstr(r->reason, "max-age"))
-        return m->sent_us + rule->oldest_us <= record->ingest_us && !m->in_flight ? NULL : "was not too old";
-    return "left for no known reason";
-}
-
-static bool fold_move(model_t *model, const record_t *record)
-{
-    model_message_t *m = message_find(model, record->move.from, record->move.record);
-    const char *fault = move_fault(model, m, record);
-    if (fault)
-        return trace_violated(model->trace, "message %llu was moved (record %llu, %.*s), but it %s",
-                              (unsigned long long)record->move.record, (unsigned long long)record->seq,
-                              BYTES_FMT(record->move.reason), fault);
-    message_remove(model, m);
-    model->dropped += !record->move.to;
-    model->dead_lettered += record->move.to != 0;
-    if (record->move.to)
-        PUSH(model->messages, (model_message_t){.record = record->seq,
-                                                .queue = queue_index(model, record->move.to),
-                                                .sent_us = record->move.sent_us,
-                                                .visible_us = record->ingest_us});
     return true;
 }
 
@@ -336,28 +287,6 @@ static bool fold_queue(model_t *model, const record_t *record)
         if (bytes_eq_cstr(record->queue.name, model_rules[i].name) && record->queue.op == 1)
             model->queues[i] = record->queue.queue;
     return record->queue.op != 3 || trace_violated(model->trace, "a queue was deleted");
-}
-
-static bool fold_purge(model_t *model, const record_t *record)
-{
-    int queue = queue_index(model, record->purge.queue);
-    uint64_t count = 0;
-    if (queue < 0 || !model->may_be_purged[queue])
-        return trace_violated(model->trace, "a queue was purged (record %llu), and nobody asked for it",
-                              (unsigned long long)record->seq);
-    if (model->purged_us[queue] && record->ingest_us < model->purged_us[queue] + PURGE_WINDOW_US)
-        return trace_violated(model->trace, "queue %s was purged twice within 60 seconds", model_rules[queue].name);
-    model->purged_us[queue] = record->ingest_us;
-    for (size_t i = model->messages.count; i-- > 0;) {
-        if (model->messages.items[i].queue != queue)
-            continue;
-        message_remove(model, &model->messages.items[i]);
-        count++;
-    }
-    model->purged += count;
-    return count == record->purge.count ||
-           trace_violated(model->trace, "queue %s was purged of %llu messages and held %llu", model_rules[queue].name,
-                          (unsigned long long)record->purge.count, (unsigned long long)count);
 }
 
 static bool fold_topology(model_t *model, const record_t *record)
@@ -425,9 +354,11 @@ static bool fold_kind(model_t *model, const record_t *record)
     case RECORD_SETTLED:
         return fold_settled(model, record);
     case RECORD_MOVE:
-        return fold_move(model, record);
+        return model_fold_move(model, record);
     case RECORD_PURGE:
-        return fold_purge(model, record);
+        return model_fold_purge(model, record);
+    case RECORD_MOVE_TASK:
+        return model_fold_task(model, record);
     case RECORD_TOPOLOGY:
         return fold_topology(model, record);
     case RECORD_QUEUE:
@@ -451,6 +382,7 @@ void model_forget(model_t *model)
     for (size_t i = 0; i < model->log.count; i++)
         PUSH(model->before, model->log.items[i]);
     model->log.count = model->messages.count = model->deliveries.count = model->sessions.count = 0;
+    model->tasks.count = 0;
     model->topology = -1;
     memset(model->queues, 0, sizeof model->queues);
     memset(model->purged_us, 0, sizeof model->purged_us);
@@ -459,7 +391,7 @@ void model_forget(model_t *model)
 static bool claim_holds(model_t *model, const model_claim_t *c)
 {
     if (c->acked_queue)
-        return !message_find(model, c->acked_queue, c->record) ||
+        return !model_message_find(model, c->acked_queue, c->record) ||
                trace_violated(model->trace, "message %llu was acknowledged, that was answered, and it is back",
                               (unsigned long long)c->record);
     const model_record_t *r = model_record(model, c->record);

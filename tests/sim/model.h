@@ -11,6 +11,7 @@
 #include "tests/sim/trace.h"
 
 #define MODEL_QUEUES 5
+#define MODEL_DEAD 4 /* the dead letters */
 #define MODEL_DEDUP_WINDOW_US INT64_C(20000000)
 #define MODEL_KEY_BYTES 24
 #define MODEL_ASKED_VISIBILITY_MS 2000 /* what a RECEIVE may ask for instead of its queue's */
@@ -49,7 +50,17 @@ typedef struct {
     uint32_t receives;
     bool in_flight;
     uint64_t session;
+    int from; /* queue that a dead letter left; -1: it is none */
 } model_message_t;
+
+typedef struct { /* a move task */
+    uint64_t number;
+    int source;
+    uint64_t per_second, wanted, moved;
+    bool is_running;
+    int64_t second_us; /* when the second began in which `in_second` were moved */
+    uint64_t in_second;
+} model_task_t;
 
 typedef struct { /* a settlement that a client asked for */
     uint64_t queue, record, receives, action;
@@ -80,12 +91,15 @@ typedef struct {
     MODEL_ARRAY(model_asked_t) asked;
     MODEL_ARRAY(model_delivery_t) deliveries;
     MODEL_ARRAY(model_claim_t) claims;
+    MODEL_ARRAY(model_task_t) tasks;
     MODEL_ARRAY(uint64_t) sessions; /* alive */
     uint64_t queues[MODEL_QUEUES];  /* incarnations */
     int topology;                   /* -1: none yet */
     uint64_t witnessed;             /* newest record that somebody outside relies on */
     bool may_be_purged[MODEL_QUEUES];
-    int64_t purged_us[MODEL_QUEUES];                        /* newest; 0: never */
+    int64_t purged_us[MODEL_QUEUES]; /* newest; 0: never */
+    bool may_be_redriven, may_be_cancelled;
+    uint64_t redriven, tasks_ended;
     uint64_t purged;                                        /* messages */
     uint64_t dead_lettered, dropped, redelivered, returned; /* so that a test can see that these happen */
 } model_t;
@@ -108,6 +122,10 @@ MUST_USE bool model_claim_acked(model_t *model, bytes_t receipt);
 MUST_USE bool model_delivers(model_t *model, const wire_delivery_t *items, uint32_t count);
 /* A client asks that this queue be emptied. */
 void model_ask_purge(model_t *model, int queue);
+/* A client asks that the dead letters be redriven, or that the task which does it be cancelled. */
+void model_ask_redrive(model_t *model);
+void model_ask_cancel(model_t *model);
+uint64_t model_task_running(const model_t *model); /* its number; 0 for none */
 /* Something leaves that relies on all must-sync records up to here. */
 void model_witness(model_t *model, uint64_t seq);
 

@@ -305,6 +305,8 @@ bool sim_run(uint64_t seed, node_bug_t bug, sim_tally_t *tally, FILE *out)
     tally->dead_lettered += sim->model.dead_lettered;
     tally->dropped += sim->model.dropped;
     tally->purged += sim->model.purged;
+    tally->redriven += sim->model.redriven;
+    tally->tasks += sim->model.tasks_ended;
     tally->disk_full += sim->node.refused_full;
     sim_free(sim);
     return good;

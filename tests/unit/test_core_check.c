@@ -121,6 +121,11 @@ static void timer_order(core_t *core)
     message_at(core, due->items[due->count])->timer_us = 1;
 }
 
+static void expiry(core_t *core)
+{
+    queue_named(core, "plain")->expires_us++;
+}
+
 static void identity(core_t *core)
 {
     first_of(core)->record += 1000;
@@ -174,6 +179,7 @@ static const struct {
     {held_count, "messages in flight of one-000001: 3 are kept, 2 are counted"},
     {timer_place, "has no timer"},
     {timer_order, "is due before one that stands before it"},
+    {expiry, "the first expiry of plain"},
     {identity, "is not found by its identity"},
     {link, "and its neighbours do not know one another"},
     {group_messages, "Queue line.fifo, group: messages of g"},

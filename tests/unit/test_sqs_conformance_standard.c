@@ -163,6 +163,20 @@ static void point_10_received_three_times_and_unfinished_it_goes_behind_and_has_
     assert_int_equal(sqs_receive(rig, "plain", 1).items[0].record, poison);
 }
 
+static void the_oldest_age_is_exact_whatever_stands_first(void **state)
+{
+    rig_t *rig = *state;
+    sqs_send(rig, "plain", "a");
+    int64_t oldest_us = rig->now_us;
+    core_item_t item = sqs_receive(rig, "plain", 1).items[0];
+    rig_sleep(rig, S);
+    sqs_send(rig, "plain", "");
+    assert_int_equal(rig_settle(rig, 2, &item, WIRE_RELEASE, 2000), 0); /* comes back behind */
+    assert_int_equal(sqs_number(rig, "plain", "oldest_us"), rig->now_us);
+    rig_sleep(rig, 2 * S);
+    assert_int_equal(sqs_number(rig, "plain", "oldest_us"), oldest_us);
+}
+
 /* -- move tasks ------------------------------------------------------------------------------------------- */
 /* A dead letter of the queue "retry". */
 static uint64_t bury(rig_t *rig)
@@ -583,6 +597,7 @@ int main(void)
         TEST(point_09_a_dead_letter_queue_says_whose_dead_letters_it_takes),
         TEST(point_09_an_allow_policy_is_checked),
         TEST(point_10_received_three_times_and_unfinished_it_goes_behind_and_has_no_age),
+        TEST(the_oldest_age_is_exact_whatever_stands_first),
         TEST(point_11_a_redriven_message_is_new_where_it_came_from),
         TEST(point_11_at_the_rate_asked_for_and_cancel_keeps_what_moved),
         TEST(point_11_a_task_goes_on_after_a_restart_and_does_not_block_later_ones),
