@@ -57,6 +57,9 @@ static void collect_core(observe_t *o)
     count(o, "mangabus_broker_calls_total", "Calls.", s.calls);
     count(o, "mangabus_broker_calls_failed_total", "Calls that ended with a status.", s.calls_failed);
     count(o, "mangabus_broker_permits_empty_total", "Requests for permits that got none.", s.permits_empty);
+    set(o, "mangabus_broker_producers", "Producers whose answers are remembered.", s.producers);
+    count(o, "mangabus_broker_producers_forgotten_total", "Producers forgotten for new ones.", s.producers_forgotten);
+    set(o, "mangabus_broker_dedup_keys", "Deduplication keys of buses that are remembered.", s.dedup_keys);
     count(o, "mangabus_broker_refused_total", "Frames answered with ERROR.", s.refused);
 }
 

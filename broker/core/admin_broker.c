@@ -67,6 +67,9 @@ static uint32_t stats_put(const core_stats_t *stats, buf_t *out)
         STAT(permits_empty),
         STAT(permits_waiting),
         STAT(refused),
+        STAT(producers),
+        STAT(producers_forgotten),
+        STAT(dedup_keys),
         STAT(topology_version),
     };
     for (size_t i = 0; i < ARRAY_LEN(table); i++) {

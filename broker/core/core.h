@@ -177,6 +177,8 @@ typedef struct {
     uint64_t calls, calls_failed, calls_running, calls_waiting;
     uint64_t permits_granted, permits_returned, permits_empty, permits_waiting; /* tokens twice, requests twice */
     uint64_t refused;                                                           /* frames answered with ERROR */
+    uint64_t producers, producers_forgotten;
+    uint64_t dedup_keys; /* of buses, remembered now */
     uint64_t topology_version;
 } core_stats_t;
 

@@ -101,6 +101,11 @@ bytes_t dedup_nth(const dedup_t *dedup, uint32_t nth, uint64_t *record, int64_t 
     return entry_key(dedup, entry);
 }
 
+bool dedup_is_full(const dedup_t *dedup)
+{
+    return dedup->count >= DEDUP_KEYS_MAX || dedup->keys.len >= DEDUP_BYTES_MAX;
+}
+
 void dedup_free(dedup_t *dedup)
 {
     free(dedup->entries);

@@ -7,7 +7,9 @@
 
 #include "broker/core/map.h"
 
-#define DEDUP_KEYS_MAX 1000000u /* in one window; more are refused by whoever asks first */
+/* In one window; more are refused by whoever asks first. With the table, a full window takes at most 330 MB. */
+#define DEDUP_KEYS_MAX 1000000u
+#define DEDUP_BYTES_MAX ((size_t)256 << 20) /* of keys */
 
 typedef struct {
     uint64_t record;
@@ -32,6 +34,8 @@ void dedup_add(dedup_t *dedup, bytes_t key, uint64_t record, int64_t at_us, int6
 void dedup_forget(dedup_t *dedup, int64_t since_us);
 /* The key that is `nth` oldest (from 0, below `count`), with what it stands for. */
 bytes_t dedup_nth(const dedup_t *dedup, uint32_t nth, uint64_t *record, int64_t *at_us);
+/* True when the window holds all the keys that it may. */
+bool dedup_is_full(const dedup_t *dedup);
 void dedup_free(dedup_t *dedup);
 /* The same for the same keys, records and times within the window. */
 uint64_t dedup_digest(const dedup_t *dedup, int64_t since_us);

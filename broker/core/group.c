@@ -250,7 +250,7 @@ uint64_t group_dedup_find(const queue_t *queue, bytes_t group, bytes_t id, int64
 bool group_dedup_has_room(queue_t *queue, int64_t now_us)
 {
     dedup_forget(&queue->dedup, now_us - GROUP_DEDUP_WINDOW_US);
-    return queue->dedup.count < DEDUP_KEYS_MAX;
+    return !dedup_is_full(&queue->dedup);
 }
 
 void group_dedup_add(queue_t *queue, bytes_t group, bytes_t id, uint64_t record, int64_t now_us)

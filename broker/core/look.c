@@ -19,6 +19,10 @@ void core_stats(const core_t *core, core_stats_t *out)
     out->calls_running = core->calls.running;
     out->calls_waiting = core->calls.waiting;
     out->topology_version = core->topology.version;
+    out->producers = core->producers.all.used;
+    out->dedup_keys = 0;
+    for (uint32_t id = pool_next(&core->buses, 0); id; id = pool_next(&core->buses, id))
+        out->dedup_keys += ((const bus_t *)pool_get(&core->buses, id))->dedup.count;
     for (uint32_t id = pool_next(&core->queues, 0); id; id = pool_next(&core->queues, id)) {
         const queue_t *queue = pool_get(&core->queues, id);
         out->messages_visible += queue->visible.count;

@@ -10,11 +10,6 @@
 #define NS_PER_US INT64_C(1000)
 #define GRANTS_FIRST 64u
 
-static bucket_t *bucket_at(const core_t *core, uint32_t id)
-{
-    return pool_get(&core->permits.buckets, id);
-}
-
 static permit_request_t *request_at(const core_t *core, uint32_t id)
 {
     return pool_get(&core->permits.requests, id);
@@ -23,16 +18,6 @@ static permit_request_t *request_at(const core_t *core, uint32_t id)
 static permit_line_t *line_at(const core_t *core, uint32_t id)
 {
     return pool_get(&core->permits.lines, id);
-}
-
-static bool bucket_is(const void *ctx, uint32_t id, const void *key)
-{
-    return bytes_eq_cstr(*(const bytes_t *)key, bucket_at(ctx, id)->name);
-}
-
-static bucket_t *bucket_find(const core_t *core, bytes_t name)
-{
-    return bucket_at(core, map_find(&core->permits.by_name, map_hash_bytes(name), bucket_is, core, &name));
 }
 
 /* -- timers ------------------------------------------------------------------------------------------ */
@@ -176,7 +161,7 @@ static void request_end(core_t *core, permit_request_t *request)
     free(request);
 }
 
-static uint32_t bucket_waiting(const bucket_t *bucket)
+uint32_t bucket_waiting(const bucket_t *bucket)
 {
     uint32_t waiting = 0;
     for (int class = 0; class < PERMIT_CLASSES; class ++)
@@ -262,7 +247,7 @@ static void answer(core_t *core, const permit_request_t *request, const wire_per
 static uint64_t retry_after_ms(const core_t *core, const bucket_t *bucket, uint32_t ahead)
 {
     int64_t wait_ns =
-        token_bucket_wait_ns(&bucket->pace, 1, core->now_us * NS_PER_US) + bucket->pace.interval_ns * ahead;
+        token_bucket_wait_ns(&bucket->pace, 1, bucket_ns(core->now_us)) + bucket->pace.interval_ns * ahead;
     return (uint64_t)(wait_ns / (NS_PER_US * US_PER_MS)) + 1;
 }
 
@@ -322,7 +307,7 @@ static void grant_spare(core_t *core, bucket_t *bucket, permit_request_t *reques
 static void grant_new(core_t *core, bucket_t *bucket, permit_request_t *request, uint32_t there)
 {
     uint32_t tokens = fewer(request->tokens, there);
-    if (!token_bucket_take(&bucket->pace, tokens, core->now_us * NS_PER_US))
+    if (!token_bucket_take(&bucket->pace, tokens, bucket_ns(core->now_us)))
         abort(); /* the caller has looked */
     horizon_move(core, bucket);
     grant(core, bucket, request, tokens, core->now_us + bucket->expiry_us);
@@ -342,13 +327,13 @@ static permit_request_t *next_in_turn(core_t *core, const bucket_t *bucket)
     return NULL;
 }
 
-static void bucket_arm(core_t *core, bucket_t *bucket)
+void bucket_arm(core_t *core, bucket_t *bucket)
 {
     if (!bucket_waiting(bucket)) {
         heap_drop(&core->permits.due, bucket->id);
         return;
     }
-    int64_t wait_ns = token_bucket_wait_ns(&bucket->pace, 1, core->now_us * NS_PER_US);
+    int64_t wait_ns = token_bucket_wait_ns(&bucket->pace, 1, bucket_ns(core->now_us));
     bucket->timer_us = core->now_us + (wait_ns + NS_PER_US - 1) / NS_PER_US;
     heap_set(&core->permits.due, bucket->id);
 }
@@ -358,7 +343,7 @@ static void bucket_serve(core_t *core, bucket_t *bucket)
 {
     while (bucket_waiting(bucket)) {
         permit_grant_t *spare = spare_top(core, bucket);
-        uint32_t there = token_bucket_available(&bucket->pace, core->now_us * NS_PER_US);
+        uint32_t there = token_bucket_available(&bucket->pace, bucket_ns(core->now_us));
         if (!spare && !there)
             break;
         permit_request_t *request = next_in_turn(core, bucket);
@@ -476,25 +461,7 @@ void permits_end_of_session(core_t *core, session_t *session)
     }
 }
 
-/* -- life of buckets ------------------------------------------------------------------------------------------- */
-static bucket_t *bucket_make(core_t *core, bytes_t name)
-{
-    bucket_t *bucket = memory_new(1, sizeof *bucket);
-    bucket->name = memory_text(name);
-    bucket->oldest_grant = 1;
-    bucket->id = pool_add(&core->permits.buckets, bucket);
-    map_add(&core->permits.by_name, map_hash_bytes(name), bucket->id);
-    return bucket;
-}
-
-static void bucket_free(bucket_t *bucket)
-{
-    free(bucket->name);
-    free(bucket->grants);
-    free(bucket);
-}
-
-static void bucket_end(core_t *core, bucket_t *bucket)
+void permits_turn_away(core_t *core, bucket_t *bucket)
 {
     error_t err;
     permit_request_t *request;
@@ -504,106 +471,19 @@ static void bucket_end(core_t *core, bucket_t *bucket)
         request_end(core, request);
     }
     heap_drop(&core->permits.due, bucket->id);
-    map_drop(&core->permits.by_name, map_hash_bytes(bytes_cstr(bucket->name)), bucket->id);
-    pool_drop(&core->permits.buckets, bucket->id);
-    bucket_free(bucket);
-}
-
-/* Tokens that were drawn and not made up for by the pace yet. */
-static double bucket_debt(const bucket_t *bucket, int64_t now_us)
-{
-    int64_t debt_ns = bucket->pace.due_ns - now_us * NS_PER_US;
-    return bucket->pace.interval_ns && debt_ns > 0 ? (double)debt_ns / (double)bucket->pace.interval_ns : 0;
-}
-
-/* A new one owes all it could hold; a changed one owes as many tokens as before. */
-static void bucket_set(core_t *core, const doc_bucket_t *wanted, int64_t now_us)
-{
-    bucket_t *bucket = bucket_find(core, wanted->name);
-    double debt = bucket ? bucket_debt(bucket, now_us) : wanted->burst;
-    if (!bucket)
-        bucket = bucket_make(core, wanted->name);
-    int64_t due_ns = now_us * NS_PER_US + (int64_t)(debt * (double)wanted->interval_ns);
-    if (!token_bucket_init_slow(&bucket->pace, wanted->interval_ns, wanted->burst, due_ns))
-        abort(); /* the document was checked */
-    bucket->burst = wanted->burst;
-    bucket->expiry_us = wanted->expiry_us;
-    bucket_arm(core, bucket);
-}
-
-void permits_take(core_t *core, const topology_doc_t *doc, int64_t now_us)
-{
-    const pool_t *buckets = &core->permits.buckets;
-    for (uint32_t id = pool_next(buckets, 0); id; id = pool_next(buckets, id))
-        if (!topology_doc_bucket(doc, bytes_cstr(bucket_at(core, id)->name)))
-            bucket_end(core, bucket_at(core, id));
-    for (uint32_t i = 0; i < doc->bucket_count; i++)
-        bucket_set(core, &doc->buckets[i], now_us);
-}
-
-bool permit_apply(core_t *core, const record_t *record, error_t *err)
-{
-    bucket_t *bucket = bucket_find(core, record->permits.bucket);
-    if (!bucket)
-        return ledger_misfit(err, record, "permit bucket", 0);
-    bucket->horizon_us = record->permits.next_free_us;
-    return true;
-}
-
-/* The first token comes when the rest is over, or when the pace allows for all that may have been granted; then one
- * after the other. */
-void permits_start(core_t *core)
-{
-    const pool_t *buckets = &core->permits.buckets;
-    for (uint32_t id = pool_next(buckets, 0); id; id = pool_next(buckets, id)) {
-        bucket_t *bucket = bucket_at(core, id);
-        int64_t rested_ns = (core->now_us + PERMIT_REST_US) * NS_PER_US + bucket->pace.ahead_ns;
-        int64_t allowed_ns = bucket->horizon_us * NS_PER_US;
-        bucket->pace.due_ns = rested_ns > allowed_ns ? rested_ns : allowed_ns;
-    }
 }
 
 void permits_free(core_t *core)
 {
     permits_t *all = &core->permits;
-    for (uint32_t id = pool_next(&all->buckets, 0); id; id = pool_next(&all->buckets, id))
-        bucket_free(bucket_at(core, id));
+    buckets_free(core);
     for (uint32_t id = pool_next(&all->requests, 0); id; id = pool_next(&all->requests, id))
         free(request_at(core, id));
     for (uint32_t id = pool_next(&all->lines, 0); id; id = pool_next(&all->lines, id))
         free(line_at(core, id));
-    pool_free(&all->buckets);
     pool_free(&all->requests);
     pool_free(&all->lines);
-    map_free(&all->by_name);
     map_free(&all->lines_by_key);
     heap_free(&all->due);
     heap_free(&all->timeouts);
-}
-
-/* -- looking in -------------------------------------------------------------------------------------------------- */
-uint64_t permits_digest(const core_t *core)
-{
-    uint64_t unordered = 0;
-    for (uint32_t id = pool_next(&core->permits.buckets, 0); id; id = pool_next(&core->permits.buckets, id)) {
-        const bucket_t *b = bucket_at(core, id);
-        unordered += map_mix(map_mix(map_hash_bytes(bytes_cstr(b->name)), (uint64_t)b->horizon_us),
-                             map_mix((uint64_t)b->pace.interval_ns, map_mix(b->burst, (uint64_t)b->expiry_us)));
-    }
-    return unordered;
-}
-
-void core_each_bucket(const core_t *core, void (*each)(void *ctx, const core_bucket_stats_t *bucket), void *ctx)
-{
-    for (uint32_t id = pool_next(&core->permits.buckets, 0); id; id = pool_next(&core->permits.buckets, id)) {
-        const bucket_t *b = bucket_at(core, id);
-        const core_bucket_stats_t stats = {
-            .name = b->name,
-            .available = token_bucket_available(&b->pace, core->now_us * NS_PER_US),
-            .waiting = bucket_waiting(b),
-            .granted = b->granted,
-            .returned = b->returned,
-        };
-        each(ctx, &stats);
-    }
 }

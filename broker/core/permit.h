@@ -41,4 +41,16 @@ void permits_take(core_t *core, const topology_doc_t *doc, int64_t now_us);
 MUST_USE bool permit_apply(core_t *core, const record_t *record, error_t *err);
 uint64_t permits_digest(const core_t *core);
 
+/* -- between permit.c and permit_bucket.c ------------------------------------------------------------- */
+bucket_t *bucket_at(const core_t *core, uint32_t id);
+bucket_t *bucket_find(const core_t *core, bytes_t name); /* NULL for none */
+void buckets_free(core_t *core);
+/* A moment as a bucket's pace has it. */
+int64_t bucket_ns(int64_t us);
+uint32_t bucket_waiting(const bucket_t *bucket); /* requests */
+/* Sets the bucket's timer to the next token that somebody waits for. */
+void bucket_arm(core_t *core, bucket_t *bucket);
+/* Refuses all that wait: the bucket ends. */
+void permits_turn_away(core_t *core, bucket_t *bucket);
+
 #endif

@@ -72,6 +72,17 @@ static void producer_write(core_t *core, uint64_t number, bytes_t name, uint64_t
     (void)ledger_write(core, RECORD_PRODUCER);
 }
 
+/* One more than can be kept pushes out the one that was idle longest: what that one sends again will not be known. */
+static void producer_warn(core_t *core)
+{
+    const producers_t *all = &core->producers;
+    if (all->all.used < core->limits.producers)
+        return;
+    core->stats.producers_forgotten++;
+    effects_log(core->out, LOG_WARNING, "producer %s, idle for longest of %u, is forgotten for a new one",
+                producer_at(core, all->oldest_used)->name, all->all.used);
+}
+
 producer_t *producer_open(core_t *core, bytes_t name, uint64_t epoch, error_t *err)
 {
     producer_t *p = producer_named(core, name);
@@ -81,9 +92,10 @@ producer_t *producer_open(core_t *core, bytes_t name, uint64_t epoch, error_t *e
                   BYTES_FMT(name), (unsigned long long)p->epoch, (unsigned long long)epoch);
         return NULL;
     }
-    if (!p)
+    if (!p) {
+        producer_warn(core);
         producer_write(core, core->producers.newest + 1, name, epoch);
-    else if (epoch > p->epoch)
+    } else if (epoch > p->epoch)
         producer_write(core, p->number, name, epoch);
     return producer_named(core, name);
 }

@@ -117,9 +117,10 @@ static bool dedup_check(const core_t *core, const publish_t *p, uint64_t *record
     if (!p->dedup.len)
         return true;
     dedup_forget(&p->bus->dedup, core->now_us - p->bus->dedup_window_us);
-    if (p->bus->dedup.count >= DEDUP_KEYS_MAX)
+    if (dedup_is_full(&p->bus->dedup))
         return error_set(err, STATUS_RESOURCE_EXHAUSTED, "ThrottlingException",
-                         "Bus \"%s\" remembers its %u deduplication keys already.", p->bus->name, DEDUP_KEYS_MAX);
+                         "Bus \"%s\" remembers %u deduplication keys already, all that it may.", p->bus->name,
+                         p->bus->dedup.count);
     *record = dedup_find(&p->bus->dedup, p->dedup, core->now_us - p->bus->dedup_window_us);
     return true;
 }

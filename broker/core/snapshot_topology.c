@@ -1,4 +1,5 @@
-/* snapshot_topology.c: the topology's document, where its targets led when it took effect, and the buses. */
+/* snapshot_topology.c: the topology's document, where its targets led when it took effect, buses, permit buckets. */
+#include "broker/core/permit.h"
 #include "broker/core/snapshot_parts.h"
 #include "broker/core/topology.h"
 
@@ -86,4 +87,29 @@ bool snapshot_load_bus(snapshot_load_t *load, const snapshot_bus_t *item, error_
     bus->dedup_window_us = item->dedup_window_us;
     load->keys = &bus->dedup;
     return true;
+}
+
+/* -- permit buckets ------------------------------------------------------------------------------------ */
+/* The document says the rest. */
+uint64_t snapshot_save_buckets(snapshot_save_t *save, uint64_t at)
+{
+    uint32_t id = pool_next(&save->core->permits.buckets, (uint32_t)at);
+    if (!id)
+        return SNAPSHOT_NO_MORE;
+    const bucket_t *bucket = pool_get(&save->core->permits.buckets, id);
+    if (bucket->horizon_us)
+        snapshot_put(save, SNAPSHOT_BUCKET,
+                     &(snapshot_bucket_t){.name = bytes_cstr(bucket->name), .next_free_us = bucket->horizon_us});
+    return id;
+}
+
+bool snapshot_load_bucket(snapshot_load_t *load, const snapshot_bucket_t *item, error_t *err)
+{
+    core_t *core = load->core;
+    if (!snapshot_time_is_good(item->next_free_us))
+        return snapshot_misfit(err, SNAPSHOT_BUCKET, "microseconds:", (uint64_t)item->next_free_us);
+    core->record->seq = core->next_seq - 1;
+    core->record->kind = RECORD_PERMITS;
+    core->record->permits = (record_permits_t){.bucket = item->name, .next_free_us = item->next_free_us};
+    return permit_apply(core, core->record, err);
 }

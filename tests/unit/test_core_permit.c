@@ -376,6 +376,24 @@ static void a_restart_grants_nothing_twice(void **state)
     }
 }
 
+static void a_snapshot_remembers_how_far_tokens_may_have_been_granted(void **state)
+{
+    rig_t *rig = *state;
+    const wire_permit_t one = {.bucket = BYTES_LIT("slow"), .tokens = 1};
+    for (int i = 0; i < 10; i++) {
+        rig_sleep(rig, S);
+        rig_send(rig, A, WIRE_PERMIT, 1, &one);
+    }
+    uint64_t digest = core_digest(rig->core);
+    rig_snapshot(rig);
+    rig_restart(rig, 0);
+    assert_int_equal(core_digest(rig->core), digest);
+    rig_sleep(rig, 2 * S);
+    rig_hello(rig, 20, "erp-000020", NULL);
+    rig_send(rig, 20, WIRE_PERMIT, 1, &one);
+    assert_int_equal(got(rig, 20, 1).tokens, 0);
+}
+
 static void a_grant_leaves_with_the_record_that_allows_for_it(void **state)
 {
     rig_t *rig = *state;
@@ -456,6 +474,7 @@ int main(void)
         T(a_stopping_broker_answers_who_waits_with_nothing),
         T(after_a_restart_a_bucket_is_empty_for_a_second),
         T(a_restart_grants_nothing_twice),
+        T(a_snapshot_remembers_how_far_tokens_may_have_been_granted),
         T(a_grant_leaves_with_the_record_that_allows_for_it),
         T(the_topology_changes_buckets_and_ends_them),
         T(a_wrong_bucket_is_refused_with_its_place),

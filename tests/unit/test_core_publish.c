@@ -192,6 +192,69 @@ static void a_higher_epoch_fences_the_older_process(void **state)
     expect_error(rig_take(&c->rig, 4), "PRODUCER_FENCED");
 }
 
+#define DAY (INT64_C(86400) * S)
+
+static void answers_to_a_producer_are_kept_for_days(void **state)
+{
+    case_t *c = *state;
+    hello_as(c, 2, "two-000002", 1, 0);
+    event(c, "a");
+    c->publish.producer_seq = 1;
+    uint64_t record = publish_by(c, 2)->published.results.items[0].record;
+    rig_sleep(&c->rig, 4 * DAY);
+    rig_snapshot(&c->rig);
+    rig_restart(&c->rig, 0);
+    rig_sleep(&c->rig, 3 * DAY);
+    hello_as(c, 3, "three-000003", 1, 1);
+    publish_by(c, 3);
+    assert_int_equal(c->result.record, record);
+    assert_true(c->result.duplicate);
+}
+
+static void a_window_of_four_days_is_kept_to_the_hour_and_over_restarts(void **state)
+{
+    case_t *c = *state;
+    rig_topology(&c->rig, "{\"Buses\":[{\"Name\":\"shop\",\"DeduplicationWindowSeconds\":345600}]}");
+    event(c, "a")->dedup = BYTES_LIT("k");
+    uint64_t record = published(c)->record;
+    rig_sleep(&c->rig, 2 * DAY);
+    rig_snapshot(&c->rig);
+    rig_restart(&c->rig, 0);
+    rig_sleep(&c->rig, 2 * DAY - 3600 * S);
+    rig_hello(&c->rig, 2, "two-000002", NULL);
+    publish_by(c, 2);
+    assert_true(c->result.duplicate);
+    assert_int_equal(c->result.record, record);
+    rig_sleep(&c->rig, 2 * 3600 * S);
+    rig_hello(&c->rig, 3, "three-000003", NULL);
+    publish_by(c, 3);
+    assert_false(c->result.duplicate);
+}
+
+static void one_producer_too_many_pushes_out_the_one_that_was_idle_longest_and_is_counted(void **state)
+{
+    case_t *c = *state;
+    core_stats_t stats;
+    rig_close(&c->rig);
+    rig_open(&c->rig, &(core_limits_t){.producers = 2});
+    rig_topology(&c->rig, topology);
+    for (uint64_t peer = 1; peer <= 3; peer++) {
+        char name[] = "producer-00000x";
+        name[sizeof name - 2] = (char)('0' + peer);
+        const wire_hello_t hello = {
+            .protocol = WIRE_PROTOCOL, .name = bytes_cstr(name), .producer = bytes_cstr(name), .epoch = 1};
+        rig_send(&c->rig, peer, WIRE_HELLO, 1, &hello);
+        (void)rig_expect(&c->rig, peer, WIRE_WELCOME);
+    }
+    core_stats(c->rig.core, &stats);
+    assert_int_equal(stats.producers, 2);
+    assert_int_equal(stats.producers_forgotten, 1);
+    event(c, "a");
+    c->publish.producer_seq = 1;
+    assert_true(bytes_eq_cstr(publish_by(c, 1)->published.results.items[0].aws, "SEQUENCE_EXPIRED"));
+    assert_int_equal(publish_by(c, 3)->published.results.items[0].status, 0);
+}
+
 static void an_event_may_be_addressed_to_one_queue_or_one_subscriber(void **state)
 {
     case_t *c = *state;
@@ -302,6 +365,9 @@ int main(void)
         TEST(a_producer_is_answered_the_same_for_the_same_number_also_after_a_restart),
         TEST(a_refused_number_may_be_tried_again_and_an_old_one_has_expired),
         TEST(a_higher_epoch_fences_the_older_process),
+        TEST(answers_to_a_producer_are_kept_for_days),
+        TEST(a_window_of_four_days_is_kept_to_the_hour_and_over_restarts),
+        TEST(one_producer_too_many_pushes_out_the_one_that_was_idle_longest_and_is_counted),
         TEST(an_event_may_be_addressed_to_one_queue_or_one_subscriber),
         TEST(a_cursor_reads_the_past_and_goes_on_at_the_head),
         TEST(a_cursor_without_credit_stays_and_catches_up_without_loss),

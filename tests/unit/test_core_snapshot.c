@@ -21,7 +21,8 @@ static const char topology[] =
     "{\"Id\":\"late\",\"Arn\":\"late\"}]}],\"Queues\":[{\"QueueName\":\"work\",\"Attributes\":{\"VisibilityTimeout\":"
     "20,"
     "\"RedrivePolicy\":{\"deadLetterTargetArn\":\"dead\",\"maxReceiveCount\":1}}},{\"QueueName\":\"dead\"},"
-    "{\"QueueName\":\"late\",\"Attributes\":{\"DelaySeconds\":60}},{\"QueueName\":\"line.fifo\"}]}";
+    "{\"QueueName\":\"late\",\"Attributes\":{\"DelaySeconds\":60}},{\"QueueName\":\"line.fifo\"}],"
+    "\"PermitBuckets\":[{\"BucketName\":\"erp\",\"RateLimit\":50,\"BurstLimit\":5}]}";
 
 static void send_to_line(rig_t *rig, const char *group, const char *dedup)
 {
@@ -43,7 +44,7 @@ static void ask_queue(rig_t *rig, const char *op, const char *name)
 }
 
 /* Something of every kind: in flight, delayed, dead, visible; keys; a producer; two sessions; a deleted queue, a
- * purged one, and a move task. */
+ * purged one, a move task, and a permit. */
 static void open_world(rig_t *rig)
 {
     rig_open(rig, NULL);
@@ -73,6 +74,8 @@ static void open_world(rig_t *rig)
     send_to_line(rig, "three", "fourth");
     (void)rig_send_message(rig, 1, "dead", "dead");
     ask_queue(rig, "redrive", "dead");
+    rig_send(rig, 1, WIRE_PERMIT, 7, &(wire_permit_t){.bucket = BYTES_LIT("erp"), .tokens = 1, .wait_ms = 1000});
+    rig_sleep(rig, S);
 }
 
 static core_t *load(const rig_t *rig, bytes_t snapshot, error_t *err)
