@@ -212,5 +212,6 @@ def test_ten_kills_lose_nothing(start, state_dir):
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 def test_a_hundred_kills_lose_nothing(start, state_dir):
     kill_often(start, state_dir, 100)

@@ -1,13 +1,15 @@
-/* Any bytes as a segment's file: as they are, and with the checksums made right so that what they guard is reached.
- * It is refused or opened; and when it is opened, it can be appended to, and opens again with no less. */
+/* Any bytes as a journal's folder (a segment; or two, and the copy of a tail): as they are, and with the checksums made
+ * right so that what they guard is reached. It is refused or opened; when it is opened, it can be appended to, and
+ * opens again with no less; and the survey, which reads on behind damage, says the same of it. */
 #include <fcntl.h>
 #include <stdlib.h>
 
-#include "broker/journal/journal_format.h"
+#include "broker/journal/journal_copy.h"
+#include "broker/journal/journal_survey.h"
 #include "tests/lib/fault_disk.h"
 
 #define DIR "/journal"
-#define SEGMENT DIR "/0000000000000001.journal"
+#define FILES 3
 #define SEGMENT_BYTES SEGMENT_TINY_BYTES
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -42,9 +44,9 @@ static void seal_records(uint8_t *at, size_t bytes)
     }
 }
 
-static void seal(uint8_t *file)
+static void seal(uint8_t *file, uint64_t number)
 {
-    segment_header_t segment = {.number = 1,
+    segment_header_t segment = {.number = number,
                                 .generation = get(file + 24, 8),
                                 .first_seq = get(file + 32, 8),
                                 .first_batch = get(file + 40, 8),
@@ -87,16 +89,44 @@ static void append_one(journal_t *journal)
     buf_free(&raw);
 }
 
-static void use(const uint8_t *file)
+static void put_file(const journal_io_t *io, const char *path, const uint8_t *data, uint64_t bytes)
 {
-    fault_disk_t *disk = fault_disk_new(1);
-    const journal_io_t *io = fault_disk_io(disk);
-    int fd = io->open(io->ctx, SEGMENT, O_CREAT | O_RDWR, 0600);
-    for (uint64_t at = 0; at < SEGMENT_BYTES;)
-        at += (uint64_t)io->pwrite(io->ctx, fd, file + at, SEGMENT_BYTES - at, at);
+    int fd = io->open(io->ctx, path, O_CREAT | O_RDWR, 0600);
+    for (uint64_t at = 0; at < bytes;)
+        at += (uint64_t)io->pwrite(io->ctx, fd, data + at, bytes - at, at);
     check(io->datasync(io->ctx, fd) == 0 && io->close(io->ctx, fd) == 0);
+}
+
+/* Two segments at most, and a copy. */
+static fault_disk_t *lay_out(uint8_t files[FILES][SEGMENT_TINY_BYTES], int count)
+{
+    static const char *const paths[FILES] = {DIR "/0000000000000001.journal", DIR "/" COPY_NAME,
+                                             DIR "/0000000000000002.journal"};
+    fault_disk_t *disk = fault_disk_new(1);
+    for (int i = 0; i < count; i++)
+        put_file(fault_disk_io(disk), paths[i], files[i], SEGMENT_BYTES);
+    return disk;
+}
+
+/* Records that cannot be decoded are refused by the one, and end the other: neither goes on. */
+static void survey(fault_disk_t *disk, bool opened)
+{
+    folder_t folder;
+    survey_report_t report;
+    error_t err = {0};
+    const survey_sink_t sink = {0};
+    check(folder_init(&folder, DIR, fault_disk_io(disk), &err));
+    bool good = journal_survey(&folder, &sink, &report, &err);
+    check(good || err.message[0]);
+    check(!opened || (good && report.damages == 0));
+}
+
+static void use(uint8_t files[FILES][SEGMENT_TINY_BYTES], int count)
+{
+    fault_disk_t *looked_at = lay_out(files, count), *disk = lay_out(files, count);
     journal_recovery_t first, second;
     journal_t *journal = open_journal(disk, &first);
+    survey(looked_at, journal != NULL);
     if (journal) {
         append_one(journal);
         check(journal_close(&journal, NULL));
@@ -106,15 +136,28 @@ static void use(const uint8_t *file)
     if (journal)
         (void)journal_close(&journal, NULL);
     fault_disk_free(disk);
+    fault_disk_free(looked_at);
+}
+
+static void seal_copy(uint8_t *file)
+{
+    copy_header_t header = {.segment = 1 + (file[16] & 1), .generation = get(file + 24, 8)};
+    header.at = SEGMENT_BLOCK_BYTES + get(file + 32, 2) % (SEGMENT_BYTES - SEGMENT_BLOCK_BYTES);
+    header.bytes = 1 + get(file + 40, 2) % (SEGMENT_BYTES - COPY_CONTENT_AT);
+    header.content_crc = crc32c(0, file + COPY_CONTENT_AT, header.bytes);
+    copy_header_encode(&header, file);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static uint8_t file[SEGMENT_TINY_BYTES];
-    memset(file, 0, sizeof file);
-    memcpy(file, data, size < sizeof file ? size : sizeof file);
-    use(file);
-    seal(file);
-    use(file);
+    static uint8_t files[FILES][SEGMENT_TINY_BYTES];
+    memset(files, 0, sizeof files);
+    memcpy(files, data, size < sizeof files ? size : sizeof files);
+    int count = size <= SEGMENT_BYTES ? 1 : size <= 2 * SEGMENT_BYTES ? 2 : 3;
+    use(files, count);
+    seal(files[0], 1);
+    seal_copy(files[1]);
+    seal(files[2], 2);
+    use(files, count);
     return 0;
 }

@@ -160,6 +160,8 @@ static bool speaks_of_queue(const wanted_queue_t *queue, const record_t *r)
         return is_wanted_queue(queue, r->send.queue);
     case RECORD_MOVE:
         return is_wanted_queue(queue, r->move.from) || is_wanted_queue(queue, r->move.to);
+    case RECORD_MOVE_TASK:
+        return is_wanted_queue(queue, r->move_task.source) || is_wanted_queue(queue, r->move_task.to);
     case RECORD_QUEUE:
         return is_wanted_queue(queue, r->queue.queue);
     case RECORD_PURGE:
