@@ -71,6 +71,7 @@ bool admin_queue_cancel(core_t *core, const admin_request_t *request, buf_t *out
 bool admin_queue_purge(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
 bool admin_rule_list(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
 bool admin_rule_test(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
+bool admin_rule_explain(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
 bool admin_topology_show(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
 bool admin_topology_apply(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
 bool admin_topology_export(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
