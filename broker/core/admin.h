@@ -14,7 +14,8 @@
  *             cancel    admin    handle    -                           task
  *   RULE      list      observe  bus or ""  -                          [rule]
  *             test      observe  bus       body: envelope              [rule]: those that match, disabled ones too
- *             explain                                                  UNIMPLEMENTED
+ *             explain   observe  bus       rule, replay_name;          [{rule, bus, state, explanation}], see
+ *                                          body: envelope              explanation_put in rules/explain.h
  *   TOPOLOGY  show      observe  -         -                           {version, sha256, document}: JSON as text
  *             apply     admin    -         force, dry_run (booleans);  {version, dry_run, changes: [text]}
  *                                          body: JSON as text
