@@ -4,7 +4,7 @@ import os
 import random
 import subprocess
 
-from lib.event_pattern import likely_event, loads, matches, random_event, random_pattern
+from lib.event_pattern import likely_event, matches, random_event, random_pattern
 from lib.mangabus_broker import TOPOLOGY
 from lib.mangabus_client import event
 from lib.paths import bin_dir, patience
