@@ -23,7 +23,7 @@ static const struct {
     {WIRE_QUEUE, "cancel", true, admin_queue_cancel},
     {WIRE_RULE, "list", false, admin_rule_list},
     {WIRE_RULE, "test", false, admin_rule_test},
-    {WIRE_RULE, "explain", false, NULL},
+    {WIRE_RULE, "explain", false, admin_rule_explain},
     {WIRE_TOPOLOGY, "show", false, admin_topology_show},
     {WIRE_TOPOLOGY, "apply", true, admin_topology_apply},
     {WIRE_TOPOLOGY, "export", false, admin_topology_export},

@@ -14,7 +14,8 @@
  *             cancel    admin    handle    -                           task
  *   RULE      list      observe  bus or ""  -                          [rule]
  *             test      observe  bus       body: envelope              [rule]: those that match, disabled ones too
- *             explain                                                  UNIMPLEMENTED
+ *             explain   observe  bus       rule, replay_name;          [{rule, bus, state, explanation}], see
+ *                                          body: envelope              explanation_put in rules/explain.h
  *   TOPOLOGY  show      observe  -         -                           {version, sha256, document}: JSON as text
  *             apply     admin    -         force, dry_run (booleans);  {version, dry_run, changes: [text]}
  *                                          body: JSON as text
@@ -71,6 +72,7 @@ bool admin_queue_cancel(core_t *core, const admin_request_t *request, buf_t *out
 bool admin_queue_purge(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
 bool admin_rule_list(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
 bool admin_rule_test(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
+bool admin_rule_explain(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
 bool admin_topology_show(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
 bool admin_topology_apply(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
 bool admin_topology_export(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);

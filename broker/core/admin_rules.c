@@ -3,6 +3,7 @@
 #include "broker/core/queue.h"
 #include "broker/core/sha256.h"
 #include "broker/core/topology.h"
+#include "broker/rules/explain.h"
 #include "proto/envelope.h"
 #include "proto/json.h"
 
@@ -78,7 +79,7 @@ bool admin_rule_list(core_t *core, const admin_request_t *request, buf_t *out, e
 
 static bool rule_matches(const rule_t *rule, bytes_t envelope)
 {
-    pattern_t *pattern = pattern_compile(bytes_cstr(rule->pattern), NULL);
+    pattern_t *pattern = pattern_compile_with(bytes_cstr(rule->pattern), rule->options, NULL);
     bool matches = pattern && pattern_match(pattern, envelope, BYTES_NONE);
     pattern_free(&pattern);
     return matches;
@@ -100,6 +101,49 @@ bool admin_rule_test(core_t *core, const admin_request_t *request, buf_t *out, e
     }
     mp_array_end(out, at, count);
     return true;
+}
+
+/* {rule, bus, state} and what explanation_put has to say. */
+static void rule_explain(const rule_t *rule, bytes_t envelope, bytes_t replay_name, buf_t *out)
+{
+    pattern_t *pattern = pattern_compile_with(bytes_cstr(rule->pattern), rule->options, NULL);
+    explanation_t why = {.reason = EXPLAIN_BROKEN};
+    if (pattern)
+        (void)pattern_explain(pattern, envelope, replay_name, &why);
+    mp_put_map(out, 4);
+    mp_put_cstr(out, "rule");
+    mp_put_cstr(out, rule->name);
+    mp_put_cstr(out, "bus");
+    mp_put_cstr(out, rule->bus);
+    mp_put_cstr(out, "state");
+    mp_put_cstr(out, state_name(rule->is_enabled));
+    mp_put_cstr(out, "explanation");
+    explanation_put(&why, out);
+    explanation_free(&why);
+    pattern_free(&pattern);
+}
+
+bool admin_rule_explain(core_t *core, const admin_request_t *request, buf_t *out, error_t *err)
+{
+    envelope_t envelope;
+    bytes_t only = BYTES_NONE, replay_name = BYTES_NONE;
+    if (!bus_known(core, request->name, err) || !envelope_read(request->body, &envelope, err))
+        return false;
+    (void)!mp_map_str(request->args, "rule", &only);
+    (void)!mp_map_str(request->args, "replay_name", &replay_name);
+    uint32_t count = 0;
+    size_t at = mp_array_begin(out);
+    for (uint32_t i = 0; i < core->topology.rule_count; i++) {
+        const rule_t *rule = &core->topology.rules[i];
+        if (!bytes_eq_cstr(request->name, rule->bus) || (only.len && !bytes_eq_cstr(only, rule->name)))
+            continue;
+        rule_explain(rule, request->body, replay_name, out);
+        count++;
+    }
+    mp_array_end(out, at, count);
+    return count > 0 || !only.len ||
+           error_set(err, STATUS_NOT_FOUND, "ResourceNotFoundException", "The bus \"%.*s\" has no rule \"%.*s\".",
+                     BYTES_FMT(request->name), BYTES_FMT(only));
 }
 
 /* -- topology ---------------------------------------------------------------------------------------- */
@@ -143,6 +187,20 @@ bool admin_topology_apply(core_t *core, const admin_request_t *request, buf_t *o
     return ok;
 }
 
+/* What is exported is for AWS too. */
+static bool export_check(const core_t *core, error_t *err)
+{
+    for (uint32_t i = 0; i < core->topology.rule_count; i++) {
+        const rule_t *rule = &core->topology.rules[i];
+        if (rule->options.all_of)
+            return error_set(err, STATUS_FAILED_PRECONDITION, "ValidationException",
+                             "Rule \"%s\" has PatternExtensions (allOf), which AWS has not: its pattern cannot be "
+                             "exported.",
+                             rule->name);
+    }
+    return true;
+}
+
 static void export_queues(const core_t *core, buf_t *out)
 {
     mp_put_array(out, core->queues.used);
@@ -163,6 +221,8 @@ bool admin_topology_export(core_t *core, const admin_request_t *request UNUSED, 
     static const char *const lists[] = {"Buses", "Archives", "Rules", "Schedules", "PermitBuckets"};
     bytes_t document = buf_bytes(&core->topology.document), list;
     buf_t now = {0}, json = {0};
+    if (!export_check(core, err))
+        return false;
     mp_put_map(&now, ARRAY_LEN(lists) + 1);
     for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
         mp_put_cstr(&now, lists[i]);

@@ -453,6 +453,7 @@ typedef struct {
     char *name;
     char *bus;
     char *pattern; /* JSON */
+    pattern_options_t options;
     bytes_t given; /* in topology_t.document */
     bool is_enabled;
     target_t *targets;

@@ -11,6 +11,7 @@ static bool rule_compile(const topology_doc_t *doc, const doc_rule_t *from, rule
     out->name = memory_text(from->name);
     out->bus = memory_text(from->bus);
     out->is_enabled = from->is_enabled;
+    out->options = from->options;
     out->given = from->given;
     out->targets = memory_new(from->target_count + 1, sizeof *out->targets);
     bool ok = json_from_msgpack(from->pattern, JSON_COMPACT, &pattern, err);
@@ -34,7 +35,7 @@ static ruleset_t *bus_compile(const topology_doc_t *doc, bytes_t bus, const rule
     for (uint32_t i = 0; ok && i < doc->rule_count; i++) {
         if (!rules[i].is_enabled || !bytes_eq(doc->rules[i].bus, bus))
             continue;
-        ok = ruleset_add(ruleset, i, bytes_cstr(rules[i].pattern), err) ||
+        ok = ruleset_add_with(ruleset, i, bytes_cstr(rules[i].pattern), rules[i].options, err) ||
              error_prefix(err, "Topology, rule \"%s\"", rules[i].name);
     }
     if (ok && ruleset_compile(ruleset, err))
@@ -48,7 +49,7 @@ static bool disabled_check(const rule_t *rule, error_t *err)
 {
     if (rule->is_enabled)
         return true;
-    pattern_t *pattern = pattern_compile(bytes_cstr(rule->pattern), err);
+    pattern_t *pattern = pattern_compile_with(bytes_cstr(rule->pattern), rule->options, err);
     if (!pattern)
         return error_prefix(err, "Topology, rule \"%s\"", rule->name);
     pattern_free(&pattern);

@@ -199,18 +199,36 @@ static bool targets_read(const object_t *rule, bytes_t list, topology_doc_t *doc
     return true;
 }
 
+/* The operators that AWS has not, each allowed by its name. */
+static bool extensions_read(const object_t *o, bytes_t list, pattern_options_t *out, error_t *err)
+{
+    mp_reader_t r = mp_reader(list);
+    uint32_t count = 0;
+    bytes_t name;
+    bool ok = !list.len || mp_get_array(&r, &count);
+    for (uint32_t i = 0; ok && i < count; i++) {
+        ok = mp_get_str(&r, &name) && bytes_eq_cstr(name, "allOf");
+        out->all_of = true;
+    }
+    return ok || bad(err, o, "PatternExtensions is a list that can hold \"allOf\".");
+}
+
 static bool rule_read(object_t *o, bytes_t given, topology_doc_t *doc, doc_rule_t *out, error_t *err)
 {
-    static const member_t members[] = {{"Name", MP_STR, true},         {"EventBusName", MP_STR, true},
-                                       {"Description", MP_STR, false}, {"State", MP_STR, false},
-                                       {"EventPattern", MP_MAP, true}, {"Targets", MP_ARRAY, true}};
+    static const member_t members[] = {{"Name", MP_STR, true},
+                                       {"EventBusName", MP_STR, true},
+                                       {"Description", MP_STR, false},
+                                       {"State", MP_STR, false},
+                                       {"EventPattern", MP_MAP, true},
+                                       {"Targets", MP_ARRAY, true},
+                                       {"PatternExtensions", MP_ARRAY, false}};
     if (!object_read(o, given, members, ARRAY_LEN(members), err))
         return false;
     out->given = given;
     out->bus = arn_tail(text_of(o->values[1]));
     out->pattern = o->values[4];
     return name_read(o, o->values[0], &out->name, err) && state_read(o, o->values[3], &out->is_enabled, err) &&
-           targets_read(o, o->values[5], doc, out, err);
+           extensions_read(o, o->values[6], &out->options, err) && targets_read(o, o->values[5], doc, out, err);
 }
 
 static bool expression_check(const object_t *o, bytes_t text, error_t *err)

@@ -37,6 +37,7 @@ typedef struct {
 
 typedef struct {
     bytes_t name, bus, pattern, given;
+    pattern_options_t options;
     bool is_enabled;
     uint32_t first_target, target_count;
 } doc_rule_t;

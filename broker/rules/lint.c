@@ -65,6 +65,7 @@ static const char *field_trouble(const pattern_t *p, const pattern_field_t *fiel
 
 bool pattern_is_dead(const pattern_t *p, buf_t *why)
 {
+    size_t begin = why->len;
     for (uint32_t b = 0; b < p->branch_count; b++) {
         const char *trouble = NULL;
         uint32_t field = 0;
@@ -72,8 +73,10 @@ bool pattern_is_dead(const pattern_t *p, buf_t *why)
             field = p->members[p->branches[b].first + i];
             trouble = field_trouble(p, &p->fields[field]);
         }
-        if (!trouble)
+        if (!trouble) {
+            why->len = begin;
             return false;
+        }
         if (b > 0)
             continue;
         pattern_path(p, p->fields[field].node, why);

@@ -360,15 +360,20 @@ static bool store_branches(build_t *b)
     return true;
 }
 
-/* Gives back what the lists have too much; many rules are kept. */
-static void fit(pattern_t *p)
+/* Gives back what the lists have too much, for many rules are kept. Where that fails they stay as they are. */
+static void *fit(void *items, size_t bytes)
 {
-    pattern_node_t *nodes = realloc(p->nodes, p->node_count * sizeof *nodes);
-    condition_t *conditions = realloc(p->conditions, p->condition_count * sizeof *conditions);
-    pattern_field_t *fields = realloc(p->fields, p->field_count * sizeof *fields);
-    p->nodes = nodes ? nodes : p->nodes;
-    p->conditions = conditions ? conditions : p->conditions;
-    p->fields = fields ? fields : p->fields;
+    void *fitting = realloc(items, bytes);
+    if (!fitting)
+        return items;
+    return fitting;
+}
+
+static void fit_lists(pattern_t *p)
+{
+    p->nodes = fit(p->nodes, p->node_count * sizeof *p->nodes);
+    p->conditions = fit(p->conditions, p->condition_count * sizeof *p->conditions);
+    p->fields = fit(p->fields, p->field_count * sizeof *p->fields);
 }
 
 static bool compile(build_t *b, bytes_t json)
@@ -388,7 +393,7 @@ static bool compile(build_t *b, bytes_t json)
     if (!compile_object(b, 0, token.count) || !store_branches(b))
         return false;
     (void)number_nodes(p, 0, 0);
-    fit(p);
+    fit_lists(p);
     return true;
 }
 

@@ -18,13 +18,19 @@ static bool next(build_t *b, mp_token_t *token)
     return mp_next(&b->reader, token) || build_refuse(b, "%s", b->reader.error ? b->reader.error : "it ends too early");
 }
 
-static bool is_number(const mp_token_t *token)
+/* VALUE_OTHER for containers. */
+static value_t scalar_of(const mp_token_t *token)
 {
-    value_t v = token->type == MP_ARRAY || token->type == MP_MAP ? (value_t){0} : value_of(token);
-    return v.type >= VALUE_DOUBLE;
+    value_t none = {.type = VALUE_OTHER};
+    return token->type == MP_ARRAY || token->type == MP_MAP ? none : value_of(token);
 }
 
-/* Appends to the texts of the pattern, which have room for everything: see build_texts_reserve. */
+static bool is_number(const mp_token_t *token)
+{
+    return scalar_of(token).type >= VALUE_DOUBLE;
+}
+
+/* What was appended to the pattern's texts since. */
 static bytes_t keep_text(build_t *b, size_t begin)
 {
     const buf_t *texts = &b->pattern->texts;
@@ -398,8 +404,7 @@ static bool read_operator(build_t *b, uint32_t keys, condition_t *out)
 static bool read_exact(build_t *b, const mp_token_t *token, condition_t *out)
 {
     block_t block;
-    bool is_container = token->type == MP_ARRAY || token->type == MP_MAP;
-    value_t value = is_container ? (value_t){0} : value_of(token);
+    value_t value = scalar_of(token);
     if (value.type == VALUE_OTHER)
         return build_refuse(b, "Match value must be String, number, true, false, or null");
     *out = (condition_t){.type = CONDITION_EXACT, .value = value};

@@ -196,6 +196,15 @@ static bool parse_template(parse_t *p)
     return !p->template->text.failed || refuse_memory(p->err);
 }
 
+/* No more than there are "<". */
+static size_t places_in(bytes_t text)
+{
+    size_t count = 1;
+    for (size_t i = 0; i < text.len; i++)
+        count += text.data[i] == '<';
+    return count;
+}
+
 static bool read_template(template_t *t, bytes_t target, error_t *err)
 {
     parse_t p = {.template = t, .target = target, .err = err};
@@ -205,14 +214,10 @@ static bool read_template(template_t *t, bytes_t target, error_t *err)
     if (p.text.len == 0 || p.text.len > TEMPLATE_MAX_BYTES)
         return error_set(err, STATUS_INVALID_ARGUMENT, VALIDATION,
                          "InputTemplate is %zu bytes long, and 1 to %d are allowed.", p.text.len, TEMPLATE_MAX_BYTES);
-    t->places = calloc(TEMPLATE_PLACES_MAX, sizeof *t->places);
+    t->places = calloc(places_in(p.text), sizeof *t->places);
     if (!t->places)
         return refuse_memory(err);
-    if (!parse_template(&p))
-        return false;
-    place_t *fitting = realloc(t->places, (t->place_count + 1) * sizeof *fitting);
-    t->places = fitting ? fitting : t->places;
-    return true;
+    return parse_template(&p);
 }
 
 template_t *template_compile(bytes_t transformer, bytes_t target, error_t *err)

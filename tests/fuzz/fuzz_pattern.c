@@ -1,9 +1,13 @@
-/* fuzz_pattern.c: any pattern and any event: nothing breaks, and a ruleset of one says what the pattern says.
+/* fuzz_pattern.c: any pattern and any event: nothing breaks, a ruleset of one says what the pattern says, and what is
+ * said about the pattern agrees with it.
  *
  * The input is the pattern's JSON, a zero byte, and the event in msgpack. */
 #include <stdlib.h>
 
+#include "broker/rules/explain.h"
 #include "broker/rules/ruleset.h"
+#include "proto/envelope.h"
+#include "proto/msgpack.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -11,13 +15,31 @@ static void compare(bytes_t json, const pattern_t *pattern, bytes_t event)
 {
     error_t err = {0};
     uint32_t id = 0;
+    envelope_t envelope;
     ruleset_t *s = ruleset_new();
     if (!s || !ruleset_add(s, 7, json, &err) || !ruleset_compile(s, &err))
         abort();
-    bool matched = pattern_match(pattern, event, BYTES_LIT("r"));
-    if (ruleset_match(s, event, BYTES_LIT("r"), &id, 1) != (matched ? 1 : 0) || (matched && id != 7))
+    bool matched = pattern_match(pattern, event, BYTES_LIT("r")), whole = mp_validate(event, NULL);
+    size_t found = ruleset_match(s, event, BYTES_LIT("r"), &id, 1);
+    if (whole && (found != (matched ? 1 : 0) || (matched && id != 7)))
         abort();
     ruleset_free(&s);
+    buf_t why = {0};
+    if (pattern_is_dead(pattern, &why) && matched && envelope_read(event, &envelope, NULL))
+        abort();
+    buf_free(&why);
+}
+
+static void explain(const pattern_t *pattern, bytes_t event)
+{
+    explanation_t why;
+    buf_t out = {0};
+    if (pattern_explain(pattern, event, BYTES_LIT("r"), &why) != pattern_match(pattern, event, BYTES_LIT("r")))
+        abort();
+    explanation_put(&why, &out);
+    explanation_free(&why);
+    buf_free(&out);
+    (void)pattern_covers(pattern, pattern);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -32,6 +54,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             abort();
         return 0;
     }
+    explain(pattern, zero ? bytes_from(zero + 1, size - len - 1) : BYTES_NONE);
     compare(json, pattern, zero ? bytes_from(zero + 1, size - len - 1) : BYTES_NONE);
     pattern_free(&pattern);
     return 0;

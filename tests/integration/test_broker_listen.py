@@ -63,12 +63,11 @@ def test_a_pattern_selects(client):
     client.nothing("DELIVER")
 
 
-@pytest.mark.parametrize("pattern,status", [("{", "INVALID_ARGUMENT"), ("[]", "INVALID_ARGUMENT"),
-                                            ('{"a":[{"numeric":[">",1]}]}', "UNIMPLEMENTED")])
-def test_a_bad_pattern_is_refused(client, pattern, status):
+@pytest.mark.parametrize("pattern", ["{", "[]", '{"a":[{"regex":"x"}]}', '{"a":[{"allOf":[{"prefix":"x"},1]}]}'])
+def test_a_bad_pattern_is_refused(client, pattern):
     with pytest.raises(BusError) as refused:
         client.listen("demo", pattern=pattern)
-    assert refused.value.status == status and refused.value.name == "InvalidEventPatternException"
+    assert refused.value.status == "INVALID_ARGUMENT" and refused.value.name == "InvalidEventPatternException"
 
 
 def test_an_unknown_bus_is_refused(client):

@@ -206,13 +206,6 @@ def test_a_queue_made_at_run_time_survives_a_restart_with_its_messages(broker):
     assert values(client.deliveries(client.consume("extra"), 1)) == ["kept"]
 
 
-@pytest.mark.parametrize("verb,op", [("RULE", "explain")])
-def test_what_is_not_there_yet_is_refused_by_name(client, verb, op):
-    with pytest.raises(BusError) as refused:
-        client.ask(verb, op=op, name="work")
-    assert refused.value.status == "UNIMPLEMENTED" and refused.value.name == "UnsupportedOperation"
-
-
 def test_an_unknown_operation_is_refused(client):
     with pytest.raises(BusError) as refused:
         client.admin("QUEUE", "frobnicate")

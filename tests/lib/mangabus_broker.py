@@ -35,7 +35,7 @@ class Broker:
         self.folder = folder
         self.asked_endpoint = endpoint or f"ipc://{folder}/bus"
         document = folder / "topology.json"
-        document.write_text(json.dumps(topology or TOPOLOGY))
+        document.write_text(topology if isinstance(topology, str) else json.dumps(topology or TOPOLOGY))
         self.env = {"MANGABUS_STATE": folder, "MANGABUS_ENDPOINT": self.asked_endpoint,
                     "MANGABUS_HTTP": "127.0.0.1:0", "MANGABUS_TOPOLOGY": document, **(env or {})}
         self.process = None

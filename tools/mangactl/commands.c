@@ -26,6 +26,8 @@ static const command_t *const COMMANDS[] = {
     &command_queue_cancel,
     &command_rule_ls,
     &command_rule_test,
+    &command_rule_explain,
+    &command_rule_lint,
     &command_topology_show,
     &command_topology_export,
     &command_status,
