@@ -108,6 +108,7 @@ $(foreach s,$(SERVICE_DIRS),$(eval $(call library,svc-$(s),$(call folder,service
 $(foreach s,$(SIM_DIRS),$(eval $(call library,sim-$(s),$(call folder,tools/sims/$(s)))))
 $(eval $(call library,testing,$(filter-out tests/lib/output.c,$(call folder,tests/lib))))
 $(eval $(call library,simulator,$(filter-out tests/sim/test_%,$(call folder,tests/sim))))
+$(eval $(call library,benching,$(filter tests/bench/lib_%,$(call folder,tests/bench))))
 
 # What a program may link is what its floor allows (DESIGN: proto < kit < broker, services, tools).
 $(eval $(call program,mangabus-broker,broker,broker-front core rules journal kit proto))
@@ -146,7 +147,7 @@ OBJECTS += $(B)/obj/tests/lib/output.o
 endif
 $(foreach s,$(TEST_SOURCES),$(eval $(call linked,$(call test_binary,$(s)),$(s),$(call test_libraries,$(s)))))
 $(foreach s,$(HELPER_SOURCES),$(eval $(call linked,$(s:tests/%.c=$(B)/tests/%),$(s),$(HOUSE))))
-$(foreach s,$(BENCH_SOURCES),$(eval $(call linked,$(call bench_binary,$(s)),$(s),$(HOUSE) broker-front)))
+$(foreach s,$(BENCH_SOURCES),$(eval $(call linked,$(call bench_binary,$(s)),$(s),benching $(HOUSE) broker-front)))
 # Compiled, though not linked, with the tests: a changed header must not break a fuzz target unnoticed.
 FUZZ_OBJECTS := $(call objects,$(FUZZ_SOURCES))
 $(FUZZ_OBJECTS): ALL_CFLAGS += -Wno-unused-result # gcc minds the casts to void that clang takes

@@ -1,0 +1,88 @@
+/* lib_measure.c: clock, /proc and a log-linear histogram. */
+#include "tests/bench/lib_measure.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+uint64_t measure_now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * UINT64_C(1000000000) + (uint64_t)t.tv_nsec;
+}
+
+/* utime and stime are the 14th and 15th field; the second, the name, ends with the last bracket. */
+double measure_cpu_s(pid_t pid)
+{
+    char path[64], text[1024];
+    unsigned long long user = 0, system = 0;
+    (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *file = pid > 0 ? fopen(path, "re") : NULL;
+    if (!file)
+        return 0;
+    size_t len = fread(text, 1, sizeof text - 1, file);
+    (void)fclose(file);
+    text[len] = '\0';
+    const char *at = len ? text + len : NULL;
+    while (at && at > text && *at != ')')
+        at--;
+    if (!at || sscanf(at, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &user, &system) != 2)
+        return 0;
+    return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
+}
+
+uint64_t measure_resident_bytes(void)
+{
+    unsigned long long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (!file || fscanf(file, "%*u %llu", &pages) != 1)
+        measure_die("/proc/self/statm cannot be read");
+    (void)fclose(file);
+    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static unsigned bucket_of(uint64_t ns)
+{
+    if (ns < (UINT64_C(1) << HISTOGRAM_STEP_BITS))
+        return (unsigned)ns;
+    unsigned power = 63u - (unsigned)__builtin_clzll(ns), shift = power - HISTOGRAM_STEP_BITS;
+    return ((shift + 1) << HISTOGRAM_STEP_BITS) + (unsigned)((ns >> shift) & ((1u << HISTOGRAM_STEP_BITS) - 1));
+}
+
+static double bucket_ns(unsigned bucket)
+{
+    unsigned step = bucket & ((1u << HISTOGRAM_STEP_BITS) - 1), row = bucket >> HISTOGRAM_STEP_BITS;
+    if (row == 0)
+        return step;
+    return ((double)(1u << HISTOGRAM_STEP_BITS) + step + 0.5) * (double)(UINT64_C(1) << (row - 1));
+}
+
+void histogram_add(histogram_t *histogram, uint64_t ns)
+{
+    histogram->counts[bucket_of(ns)]++;
+    histogram->total++;
+}
+
+double histogram_at_us(const histogram_t *histogram, double part)
+{
+    uint64_t wanted = (uint64_t)((double)histogram->total * part), seen = 0;
+    for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
+        seen += histogram->counts[i];
+        if (seen > wanted)
+            return bucket_ns(i) / 1e3;
+    }
+    return 0;
+}
+
+void measure_die(const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    (void)vfprintf(stderr, fmt, args);
+    va_end(args);
+    (void)fputc('\n', stderr);
+    exit(1);
+}
