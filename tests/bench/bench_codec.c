@@ -1,25 +1,20 @@
-/* How long one 512-byte publish takes to decode and to encode, as frame and as record, and the checksum. */
+/* How long one 512-byte publish takes to decode and to encode, as frame and as record, and the checksum, in CPU time.
+ */
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "proto/crc32c.h"
 #include "proto/record.h"
 #include "proto/wire.h"
+#include "tests/bench/lib_lines.h"
+#include "tests/bench/lib_measure.h"
 
 #define ROUNDS 1000000
 #define BODY_BYTES 512
 
-static double now_ns(void)
+static void report(const char *what, uint64_t begun_ns)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
-
-static void report(const char *what, double begun_ns)
-{
-    printf("%-32s %8.1f ns\n", what, (now_ns() - begun_ns) / ROUNDS);
+    line_put(what, (double)(measure_own_cpu_ns() - begun_ns) / ROUNDS, "ns");
 }
 
 static void fill(wire_publish_t *publish, bytes_t body)
@@ -37,13 +32,13 @@ static void bench_frames(wire_msg_t *msg, bytes_t body)
     buf_t frame = {0};
     msg->verb = WIRE_PUBLISH;
     fill(&msg->publish, body);
-    double begun = now_ns();
+    uint64_t begun = measure_own_cpu_ns();
     for (int i = 0; i < ROUNDS; i++) {
         buf_clear(&frame);
         wire_encode(&frame, msg);
     }
     report("PUBLISH frame, encode", begun);
-    begun = now_ns();
+    begun = measure_own_cpu_ns();
     for (int i = 0; i < ROUNDS; i++)
         if (!wire_decode(buf_bytes(&frame), msg, NULL))
             abort();
@@ -57,13 +52,13 @@ static void bench_records(record_t *record, bytes_t body)
     record->publish.bus = BYTES_LIT("manga-assist-orders");
     record->publish.routes.count = 2;
     record->publish.body = body;
-    double begun = now_ns();
+    uint64_t begun = measure_own_cpu_ns();
     for (int i = 0; i < ROUNDS; i++) {
         buf_clear(&raw);
         record_encode(&raw, (uint64_t)i, i, RECORD_PUBLISH, &record->publish);
     }
     report("PUBLISH record, encode", begun);
-    begun = now_ns();
+    begun = measure_own_cpu_ns();
     for (int i = 0; i < ROUNDS; i++)
         if (!record_decode(buf_bytes(&raw), record, NULL))
             abort();
@@ -74,11 +69,11 @@ static void bench_records(record_t *record, bytes_t body)
 static void bench_checksums(bytes_t body)
 {
     uint32_t crc = 0;
-    double begun = now_ns();
+    uint64_t begun = measure_own_cpu_ns();
     for (int i = 0; i < ROUNDS; i++)
         crc = crc32c(crc, body.data, body.len);
     report("CRC-32C of 512 bytes", begun);
-    begun = now_ns();
+    begun = measure_own_cpu_ns();
     for (int i = 0; i < ROUNDS; i++)
         crc = crc32c_portable(crc, body.data, body.len);
     report("CRC-32C of 512 bytes, portable", begun);

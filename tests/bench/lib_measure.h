@@ -17,6 +17,8 @@ typedef struct {
 } histogram_t;
 
 uint64_t measure_now_ns(void);
+/* CPU time of this process: what others on the machine do disturbs it least. */
+uint64_t measure_own_cpu_ns(void);
 /* User and system time of all threads of a process so far, in seconds; 0 when there is none. */
 double measure_cpu_s(pid_t pid);
 /* Resident memory of this process, in bytes. */
