@@ -82,12 +82,6 @@ void buf_free(buf_t *b)
     *b = (buf_t){0};
 }
 
-void buf_clear(buf_t *b)
-{
-    b->len = 0;
-    b->failed = false;
-}
-
 bool buf_reserve(buf_t *b, size_t more)
 {
     if (b->failed)
@@ -105,29 +99,6 @@ bool buf_reserve(buf_t *b, size_t more)
     b->data = data;
     b->cap = cap;
     return true;
-}
-
-void buf_append(buf_t *b, const void *data, size_t len)
-{
-    if (len == 0 || !buf_reserve(b, len))
-        return;
-    memcpy(b->data + b->len, data, len);
-    b->len += len;
-}
-
-void buf_append_bytes(buf_t *b, bytes_t s)
-{
-    buf_append(b, s.data, s.len);
-}
-
-void buf_append_cstr(buf_t *b, const char *s)
-{
-    buf_append(b, s, strlen(s));
-}
-
-void buf_append_byte(buf_t *b, uint8_t byte)
-{
-    buf_append(b, &byte, 1);
 }
 
 void buf_printf(buf_t *b, const char *fmt, ...)

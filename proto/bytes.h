@@ -74,12 +74,39 @@ static inline bytes_t buf_bytes(const buf_t *b)
 }
 
 void buf_free(buf_t *b);                 /* leaves it empty and usable */
-void buf_clear(buf_t *b);                /* keeps the memory, forgets content and failure */
 bool buf_reserve(buf_t *b, size_t more); /* room for `more` bytes behind len; false sets failed */
-void buf_append(buf_t *b, const void *data, size_t len);
-void buf_append_bytes(buf_t *b, bytes_t s);
-void buf_append_cstr(buf_t *b, const char *s);
-void buf_append_byte(buf_t *b, uint8_t byte);
+
+/* Keeps the memory, forgets content and failure. */
+static inline void buf_clear(buf_t *b)
+{
+    b->len = 0;
+    b->failed = false;
+}
+
+/* Here, not in bytes.c, because frames and records are written in pieces of a few bytes. */
+static inline void buf_append(buf_t *b, const void *data, size_t len)
+{
+    if (len == 0 || ((len > b->cap - b->len || b->failed) && !buf_reserve(b, len)))
+        return;
+    memcpy(b->data + b->len, data, len);
+    b->len += len;
+}
+
+static inline void buf_append_bytes(buf_t *b, bytes_t s)
+{
+    buf_append(b, s.data, s.len);
+}
+
+static inline void buf_append_cstr(buf_t *b, const char *s)
+{
+    buf_append(b, s, strlen(s));
+}
+
+static inline void buf_append_byte(buf_t *b, uint8_t byte)
+{
+    buf_append(b, &byte, 1);
+}
+
 void buf_printf(buf_t *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Ends the content with a NUL that len does not count; returns it, or "" when failed. */
 const char *buf_cstr(buf_t *b);

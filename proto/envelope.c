@@ -8,6 +8,7 @@ typedef enum { KEY_TEXT, KEY_RESOURCES, KEY_DETAIL } key_kind_t;
 
 typedef struct {
     const char *name;
+    size_t name_bytes;
     key_kind_t kind;
     size_t offset;
     size_t min_bytes; /* 0 for a key that may be absent */
@@ -16,7 +17,7 @@ typedef struct {
 
 #define KEY(name, member, min, max)                                                                                    \
     {                                                                                                                  \
-        name, KEY_TEXT, offsetof(envelope_t, member), min, max                                                         \
+        name, sizeof name - 1, KEY_TEXT, offsetof(envelope_t, member), min, max                                        \
     }
 
 /* In the order in which they are written. */
@@ -28,8 +29,8 @@ static const envelope_key_t KEYS[] = {
     KEY("account", account, 0, ENVELOPE_ACCOUNT_MAX_BYTES),
     KEY("time", time, 1, ENVELOPE_TIME_MAX_BYTES),
     KEY("region", region, 0, ENVELOPE_REGION_MAX_BYTES),
-    {"resources", KEY_RESOURCES, offsetof(envelope_t, resources), 0, ENVELOPE_MAX_BYTES},
-    {"detail", KEY_DETAIL, offsetof(envelope_t, detail), 1, ENVELOPE_MAX_BYTES},
+    {"resources", sizeof "resources" - 1, KEY_RESOURCES, offsetof(envelope_t, resources), 0, ENVELOPE_MAX_BYTES},
+    {"detail", sizeof "detail" - 1, KEY_DETAIL, offsetof(envelope_t, detail), 1, ENVELOPE_MAX_BYTES},
 };
 
 static bytes_t *member(envelope_t *e, const envelope_key_t *key)
@@ -108,11 +109,17 @@ static bool check_whole(envelope_t *e, error_t *err)
     return true;
 }
 
+/* Looks at *index first, where the key stands when our own writer wrote the map; sets it to where it is. */
 static const envelope_key_t *key_find(bytes_t name, size_t *index)
 {
-    for (*index = 0; *index < ARRAY_LEN(KEYS); (*index)++)
-        if (bytes_eq_cstr(name, KEYS[*index].name))
-            return &KEYS[*index];
+    for (size_t i = 0; i < ARRAY_LEN(KEYS); i++) {
+        size_t at = (*index + i) % ARRAY_LEN(KEYS);
+        const envelope_key_t *key = &KEYS[at];
+        if (name.len != key->name_bytes || memcmp(name.data, key->name, name.len) != 0)
+            continue;
+        *index = at;
+        return key;
+    }
     return NULL;
 }
 
@@ -128,13 +135,13 @@ static bool read_value(mp_reader_t *r, const envelope_key_t *key, envelope_t *ou
     return true;
 }
 
-static bool read_pair(mp_reader_t *r, envelope_t *out, unsigned *seen, error_t *err)
+static bool read_pair(mp_reader_t *r, envelope_t *out, size_t expected, unsigned *seen, error_t *err)
 {
     bytes_t name;
     if (!mp_get_str(r, &name))
         return error_set(err, STATUS_INVALID_ARGUMENT, "InvalidArgument",
                          "envelope: expected a string key at offset %zu", mp_offset(r));
-    size_t index;
+    size_t index = expected;
     const envelope_key_t *key = key_find(name, &index);
     if (!key)
         return mp_skip(r) || error_set(err, STATUS_INVALID_ARGUMENT, "InvalidArgument",
@@ -165,7 +172,7 @@ bool envelope_read(bytes_t input, envelope_t *out, error_t *err)
         return error_set(err, STATUS_INVALID_ARGUMENT, "InvalidArgument", "envelope: expected a map");
     unsigned seen = 0;
     for (uint32_t i = 0; i < count; i++)
-        if (!read_pair(&r, out, &seen, err))
+        if (!read_pair(&r, out, i, &seen, err))
             return false;
     if (mp_left(&r) != 0)
         return error_set(err, STATUS_INVALID_ARGUMENT, "InvalidArgument", "envelope: %zu bytes behind its end",

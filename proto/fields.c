@@ -132,14 +132,15 @@ static bool refuse(decoder_t *d, const char *field, const char *why)
                      why);
 }
 
-static void zero_fields(const fields_layout_t *layout, uint8_t *values)
+/* Zeroes the fields from the `first` on: those that a shorter header lacks, or all. */
+static void zero_fields(const fields_layout_t *layout, size_t first, uint8_t *values)
 {
     static const size_t sizes[] = {
         [FIELD_U64] = sizeof(uint64_t), [FIELD_I64] = sizeof(int64_t),   [FIELD_BOOL] = sizeof(bool),
         [FIELD_STR] = sizeof(bytes_t),  [FIELD_BIN] = sizeof(bytes_t),   [FIELD_MAP] = sizeof(bytes_t),
         [FIELD_BODY] = sizeof(bytes_t), [FIELD_LIST] = sizeof(uint32_t),
     };
-    for (size_t i = 0; i < layout->field_count; i++)
+    for (size_t i = first; i < layout->field_count; i++)
         memset(values + layout->fields[i].offset, 0, sizes[layout->fields[i].type]);
 }
 
@@ -157,6 +158,7 @@ static bool decode_map(decoder_t *d, const field_t *field, bytes_t *out)
     mp_type_t type;
     if (!mp_peek(&d->r, &type) || (type != MP_MAP && type != MP_NIL))
         return refuse(d, field->name, expected[FIELD_MAP]);
+    *out = BYTES_NONE;
     if (type == MP_NIL)
         return mp_get_nil(&d->r);
     error_t why;
@@ -174,7 +176,7 @@ static bool decode_body(decoder_t *d, const field_t *field, bytes_t *out)
     if (len > mp_left(&d->r) || d->body_bytes + len > mp_left(&d->r))
         return refuse(d, field->name, "the body is longer than what is left of the input");
     d->body_bytes += len;
-    out->len = len;
+    *out = bytes_from(NULL, len);
     return true;
 }
 
@@ -219,10 +221,10 @@ static bool skip_unknown(decoder_t *d, uint32_t count)
 static bool decode_entry(decoder_t *d, const fields_layout_t *entry, uint8_t *values)
 {
     uint32_t count;
-    zero_fields(entry, values);
     if (!mp_get_array(&d->r, &count))
         return refuse(d, NULL, expected[FIELD_LIST]);
     size_t known = count < entry->field_count ? count : entry->field_count;
+    zero_fields(entry, known, values);
     for (size_t i = 0; i < known; i++)
         if (!decode_scalar(d, &entry->fields[i], values))
             return false;
@@ -250,6 +252,7 @@ static bool decode_fields(decoder_t *d, uint32_t count, uint8_t *values)
 {
     const fields_layout_t *layout = d->layout;
     size_t known = count < layout->field_count ? count : layout->field_count;
+    zero_fields(layout, known, values);
     for (size_t i = 0; i < known; i++) {
         const field_t *field = &layout->fields[i];
         if (!(field->type == FIELD_LIST ? decode_list(d, field, values) : decode_scalar(d, field, values)))
@@ -300,20 +303,28 @@ bool fields_peek(bytes_t input, bool has_second, uint64_t *number, uint64_t *sec
                      has_second ? "two unsigned integers" : "an unsigned integer");
 }
 
+static bool bodies_fit(decoder_t *d)
+{
+    if (d->body_bytes == mp_left(&d->r))
+        return true;
+    return refuse(d, NULL,
+                  d->body_bytes < mp_left(&d->r) ? "more bytes follow than the bodies have"
+                                                 : "the bodies are longer than what is left of the input");
+}
+
 bool fields_decode(bytes_t input, const fields_layout_t *layout, bool has_second, void *values, error_t *err)
 {
     decoder_t d = {.r = mp_reader(input), .layout = layout, .err = err};
     uint64_t number, second;
     uint32_t count;
-    zero_fields(layout, values);
-    if (!read_head(&d.r, has_second, &number, &second, &count) || number != layout->number)
+    if (!read_head(&d.r, has_second, &number, &second, &count) || number != layout->number) {
+        zero_fields(layout, 0, values);
         return refuse(&d, NULL, "the header does not begin with its number");
-    if (!decode_fields(&d, count, values))
+    }
+    if (!decode_fields(&d, count, values) || !bodies_fit(&d)) {
+        zero_fields(layout, 0, values); /* nobody is to meet half of a frame, or what was there before */
         return false;
-    if (d.body_bytes != mp_left(&d.r))
-        return refuse(&d, NULL,
-                      d.body_bytes < mp_left(&d.r) ? "more bytes follow than the bodies have"
-                                                   : "the bodies are longer than what is left of the input");
+    }
     place_bodies(layout, values, d.r.pos);
     return true;
 }

@@ -60,8 +60,8 @@ void fields_encode(buf_t *out, const fields_layout_t *layout, bool has_second, u
  * `second` may be NULL when has_second is false. */
 MUST_USE bool fields_peek(bytes_t input, bool has_second, uint64_t *number, uint64_t *second, error_t *err);
 
-/* Decodes into `values`: scalars and counts are zeroed first, list items beyond `count` are left as they
- * were. False with INVALID_ARGUMENT and the field's name in `err`. */
+/* Decodes into `values`: scalars and counts that the input lacks are zeroed, list items beyond `count` are left as they
+ * were. False with INVALID_ARGUMENT and the field's name in `err`; then all scalars and counts are zero. */
 MUST_USE bool fields_decode(bytes_t input, const fields_layout_t *layout, bool has_second, void *values, error_t *err);
 
 /* -- for use by wire.h and record.h -------------------------------------------------------------- */

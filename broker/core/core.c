@@ -65,13 +65,16 @@ core_t *core_new(const core_config_t *config, error_t *err)
 {
     core_t *core = calloc(1, sizeof *core);
     record_t *record = calloc(1, sizeof *record);
-    if (!core || !record) {
+    core_answers_t *answers = calloc(1, sizeof *answers);
+    if (!core || !record || !answers) {
         free(core);
         free(record);
+        free(answers);
         error_set(err, STATUS_RESOURCE_EXHAUSTED, NULL, "Out of memory for the broker's state.");
         return NULL;
     }
     core->record = record;
+    core->answers = answers;
     core->next_seq = 1;
     limits_take(&core->limits, &config->limits);
     core->limits.sessions = at_most(core->limits.sessions, MESSAGE_IDS_MAX);
@@ -114,6 +117,7 @@ void core_free(core_t **core)
     names_free(c);
     ids_free(&c->scratch);
     free(c->record);
+    free(c->answers);
     free(c->broker_name);
     free(c->version);
     free(c);

@@ -200,8 +200,9 @@ void publish_handle(core_t *core, session_t *session, const wire_msg_t *msg)
         answer_refuse(core, session->peer, msg->seq, &err);
         return;
     }
-    wire_published_t *results = memory_new(1, sizeof *results);
+    wire_published_t *results = &core->answers->published;
     buf_t texts = {0};
+    results->results.count = 0;
     for (uint32_t i = 0; i < p.msg->entries.count; i++) {
         wire_result_entry_t *out = &results->results.items[results->results.count++];
         if (!publish_one(core, &p, &p.msg->entries.items[i], entry_seq(p.msg->producer_seq, i), out, &err))
@@ -211,7 +212,6 @@ void publish_handle(core_t *core, session_t *session, const wire_msg_t *msg)
     cursor_feed(core, p.bus, p.msg, results);
     buf_free(&texts);
     buf_free(&p.bodies);
-    free(results);
 }
 
 /* -- SEND ------------------------------------------------------------------------------------------ */
@@ -372,9 +372,10 @@ void publish_handle_send(core_t *core, session_t *session, const wire_msg_t *msg
         return;
     }
     uint32_t count = msg->send.entries.count;
-    wire_published_t *results = memory_new(1, sizeof *results);
+    wire_published_t *results = &core->answers->published;
     message_digests_t *digests = msg->send.digests ? memory_new(count + 1, sizeof *digests) : NULL;
     buf_t texts = {0};
+    results->results.count = 0;
     for (uint32_t i = 0; i < count; i++) {
         const wire_send_entry_t *entry = &msg->send.entries.items[i];
         wire_result_entry_t *out = &results->results.items[results->results.count++];
@@ -387,7 +388,6 @@ void publish_handle_send(core_t *core, session_t *session, const wire_msg_t *msg
     results_send(core, session, WIRE_SENT, results, &texts);
     buf_free(&texts);
     free(digests);
-    free(results);
 }
 
 /* -- applying -------------------------------------------------------------------------------------- */

@@ -213,13 +213,13 @@ static wire_status_entry_t settle_one(core_t *core, settle_t *s, const wire_sett
 void settle_handle(core_t *core, session_t *session, const wire_msg_t *msg)
 {
     settle_t s = {0};
-    wire_settled_t *results = memory_new(1, sizeof *results);
+    wire_settled_t *results = &core->answers->settled;
+    results->results.count = 0;
     core->record->settled.entries.count = 0;
     for (uint32_t i = 0; i < msg->settle.entries.count; i++)
         results->results.items[results->results.count++] = settle_one(core, &s, &msg->settle.entries.items[i]);
     settle_flush(core);
     effects_frame(core->out, session->peer, ledger_after(core), WIRE_SETTLED, msg->seq, results);
-    free(results);
 }
 
 /* -- applying -------------------------------------------------------------------------------------- */

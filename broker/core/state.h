@@ -472,6 +472,14 @@ typedef struct {
     uint32_t rule_count;
 } topology_t;
 
+/* -- of a step ------------------------------------------------------------------------------------- */
+/* Answers with a list, kept because a list is large: made anew for each frame, zeroing it would cost more than the rest
+ * of a small answer. Only the items that are counted are written, and only these are read. */
+typedef union {
+    wire_published_t published; /* and SENT */
+    wire_settled_t settled;
+} core_answers_t;
+
 /* -- all of it ------------------------------------------------------------------------------------- */
 struct core {
     core_limits_t limits;
@@ -508,7 +516,8 @@ struct core {
     const core_input_t *input;
     core_effects_t *out;
     record_t *record; /* being written, see ledger.h */
-    ids_t scratch;    /* for lists within one function */
+    core_answers_t *answers;
+    ids_t scratch; /* for lists within one function */
 };
 
 #endif
