@@ -38,6 +38,7 @@ struct router {
     stalled_t *stalled;
     size_t stalled_bytes;
     uint64_t cut_off;
+    bool has_keys; /* some endpoint asks for them */
     uint64_t *gone;
     size_t gone_count, gone_cap;
 };
@@ -159,6 +160,7 @@ bool router_bind(router_t *router, const char *endpoint, const char *server_secr
                  char bound[ROUTER_ENDPOINT_BYTES], error_t *err)
 {
     size_t len = ROUTER_ENDPOINT_BYTES;
+    router->has_keys = router->has_keys || server_secret_key;
     if ((server_secret_key && !set_security(router->socket, server_secret_key)) ||
         zmq_bind(router->socket, endpoint) != 0 || zmq_getsockopt(router->socket, ZMQ_LAST_ENDPOINT, bound, &len) != 0)
         return error_set(err, STATUS_UNAVAILABLE, NULL, "Cannot listen on %s: %s.", endpoint, zmq_strerror(errno));
@@ -212,10 +214,10 @@ static bool receive(router_t *r, router_frame_fn fn, void *ctx)
         return false;
     zmq_msg_init(&msg);
     int got = zmq_msg_recv(&msg, r->socket, ZMQ_DONTWAIT);
-    frame.several_parts = skip_parts(r->socket);
+    frame.several_parts = got >= 0 && zmq_msg_more(&msg) && skip_parts(r->socket);
     if (got >= 0 && is_ours) {
         frame.frame = bytes_from(zmq_msg_data(&msg), zmq_msg_size(&msg));
-        frame.user = zmq_msg_gets(&msg, "User-Id");
+        frame.user = r->has_keys ? zmq_msg_gets(&msg, "User-Id") : NULL; /* a look-up by name, for each frame */
         fn(ctx, &frame);
     } else if (got >= 0) {
         log_warn("a connection with a routing id of its own is not answered");

@@ -8,6 +8,7 @@
 
 #if defined(__x86_64__)
 #include <nmmintrin.h>
+#include <wmmintrin.h>
 #elif defined(__aarch64__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
@@ -74,13 +75,40 @@ uint32_t crc32c_portable(uint32_t crc, const void *data, size_t len)
 
 bool crc32c_has_hardware(void)
 {
-    return __builtin_cpu_supports("sse4.2") != 0;
+    return __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("pclmul");
 }
 
-__attribute__((target("sse4.2"))) uint32_t crc32c_hardware(uint32_t crc, const void *data, size_t len)
+/* The instruction takes three cycles and one can begin in each: three lanes of a block go side by side. Their sums are
+ * joined by moving the first ones over the bytes behind them: a product with x to the power of so many bits, less the
+ * 33 that the product and the instruction bring themselves (Gopal et al., "Fast CRC Computation for iSCSI Polynomial
+ * Using CRC32 Instruction", Intel 2011). */
+#define LANE_BYTES ((size_t)64)
+#define OVER_ONE_LANE UINT32_C(0x9e4addf8) /* x^(8 * 64 - 33) modulo the polynomial, bits reversed */
+#define OVER_TWO_LANES UINT32_C(0xd3b6092) /* x^(8 * 128 - 33) */
+
+__attribute__((target("sse4.2,pclmul"))) static inline uint64_t crc_moved(uint64_t crc, uint32_t factor)
+{
+    __m128i product = _mm_clmulepi64_si128(_mm_cvtsi64_si128((int64_t)crc), _mm_cvtsi64_si128((int64_t)factor), 0);
+    return _mm_crc32_u64(0, (uint64_t)_mm_cvtsi128_si64(product));
+}
+
+__attribute__((target("sse4.2,pclmul"))) static uint64_t crc_block(uint64_t crc, const uint8_t *p)
+{
+    uint64_t first = crc, second = 0, third = 0;
+    for (size_t at = 0; at < LANE_BYTES; at += STEP_BYTES) {
+        first = _mm_crc32_u64(first, load64le(p + at));
+        second = _mm_crc32_u64(second, load64le(p + LANE_BYTES + at));
+        third = _mm_crc32_u64(third, load64le(p + 2 * LANE_BYTES + at));
+    }
+    return crc_moved(first, OVER_TWO_LANES) ^ crc_moved(second, OVER_ONE_LANE) ^ third;
+}
+
+__attribute__((target("sse4.2,pclmul"))) uint32_t crc32c_hardware(uint32_t crc, const void *data, size_t len)
 {
     const uint8_t *p = data;
     uint64_t sum = (uint32_t)~crc;
+    for (; len >= 3 * LANE_BYTES; p += 3 * LANE_BYTES, len -= 3 * LANE_BYTES)
+        sum = crc_block(sum, p);
     for (; len >= STEP_BYTES; p += STEP_BYTES, len -= STEP_BYTES)
         sum = _mm_crc32_u64(sum, load64le(p));
     uint32_t rest = (uint32_t)sum;

@@ -155,18 +155,20 @@ bool spares_fill(spares_t *spares, error_t *err)
     return spares_healthy(spares, err);
 }
 
+/* Asked for every message that is taken in: one look, unless the disk was full. */
 size_t spares_ready(spares_t *spares, bool *full)
 {
     pthread_mutex_lock(&spares->mutex);
     bool was_full = spares->full;
     uint64_t retry_bytes = spares->retry_bytes;
-    pthread_mutex_unlock(&spares->mutex);
-    bool still_full = was_full && free_now(spares) < retry_bytes;
-    pthread_mutex_lock(&spares->mutex);
-    if (was_full)
-        spares->full = still_full;
-    *full = spares->full;
     size_t count = spares->count;
+    pthread_mutex_unlock(&spares->mutex);
+    *full = was_full && free_now(spares) < retry_bytes;
+    if (!was_full)
+        return count;
+    pthread_mutex_lock(&spares->mutex);
+    spares->full = *full;
+    count = spares->count;
     pthread_mutex_unlock(&spares->mutex);
     return count;
 }

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 
 #define RING_FIRST 64
+#define SLACK_BYTES ((size_t)64 << 10) /* so much may a buffer hold for nothing, or */
+#define SLACK_FACTOR 4                 /* so many times its content */
 
 static bool ring_grow(tail_t *tail)
 {
@@ -20,9 +22,14 @@ static bool ring_grow(tail_t *tail)
     return true;
 }
 
-static void batch_free(batch_t *batch)
+static void batch_free(tail_t *tail, batch_t *batch)
 {
-    buf_free(&batch->data);
+    if (tail->kept_count < TAIL_KEPT && batch->data.cap > 0) {
+        buf_clear(&batch->data);
+        tail->kept[tail->kept_count++] = batch->data;
+    } else {
+        buf_free(&batch->data);
+    }
     free(batch);
 }
 
@@ -35,9 +42,11 @@ batch_t *tail_add(tail_t *tail, segment_t *segment, uint64_t number, uint64_t fi
     if (!batch)
         return NULL;
     *batch = (batch_t){.segment = segment, .at = segment->used, .number = number, .first_seq = first_seq};
+    if (tail->kept_count > 0)
+        batch->data = tail->kept[--tail->kept_count];
     buf_append(&batch->data, header, sizeof header);
     if (batch->data.failed) {
-        batch_free(batch);
+        batch_free(tail, batch);
         return NULL;
     }
     tail->ring[(tail->head + tail->count++) & (tail->cap - 1)] = batch;
@@ -64,12 +73,26 @@ bool tail_append(tail_t *tail, bytes_t record)
     return true;
 }
 
+/* A small batch in a buffer that a large one left behind: the bound of the tail counts what is used. */
+static void give_back(buf_t *data)
+{
+    uint8_t *less =
+        data->cap > SLACK_BYTES && data->cap / SLACK_FACTOR > data->len ? realloc(data->data, data->len) : NULL;
+    if (!less)
+        return;
+    data->data = less;
+    data->cap = data->len;
+}
+
 bool tail_close_newest(tail_t *tail)
 {
     static const uint8_t padding[BATCH_ALIGN_BYTES];
     size_t len = tail_newest(tail)->data.len;
     tail_newest(tail)->length = (uint32_t)len;
-    return newest_extend(tail, padding, (size_t)(batch_padded(len) - len));
+    if (!newest_extend(tail, padding, (size_t)(batch_padded(len) - len)))
+        return false;
+    give_back(&tail_newest(tail)->data);
+    return true;
 }
 
 static void drop_oldest(tail_t *tail)
@@ -78,7 +101,7 @@ static void drop_oldest(tail_t *tail)
     tail->bytes -= oldest->data.len;
     tail->head = (tail->head + 1) & (tail->cap - 1);
     tail->count--;
-    batch_free(oldest);
+    batch_free(tail, oldest);
 }
 
 void tail_trim(tail_t *tail, uint64_t synced_batch)
@@ -91,6 +114,8 @@ void tail_free(tail_t *tail)
 {
     while (tail->count > 0)
         drop_oldest(tail);
+    while (tail->kept_count > 0)
+        buf_free(&tail->kept[--tail->kept_count]);
     free(tail->ring);
     *tail = (tail_t){0};
 }

@@ -19,11 +19,15 @@ typedef struct {
     buf_t data;          /* room for the header, records; padding once it is closed */
 } batch_t;
 
+#define TAIL_KEPT 2 /* buffers of dropped batches that wait for the next */
+
 typedef struct {
     batch_t **ring;
     size_t head, count, cap; /* cap is a power of two */
     size_t bytes;            /* of the data of all */
     size_t bound_bytes;
+    buf_t kept[TAIL_KEPT]; /* so that a busy journal asks for no memory: the kernel would have to clear it first */
+    size_t kept_count;
 } tail_t;
 
 /* Appends a batch without records, with room for its header; NULL when out of memory. */
