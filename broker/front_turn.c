@@ -190,7 +190,7 @@ static void on_frame(void *ctx, const router_frame_t *frame)
 {
     front_t *f = ctx;
     error_t err = {0};
-    core_input_t input = {.peer = frame->peer, .frame_bytes = frame->frame.len};
+    core_input_t input = {.peer = frame->peer, .frame_bytes = frame->frame.len, .more = true};
     input.role = access_role(f->access, frame->user);
     f->frames_in++;
     if (!input.role) {
@@ -218,9 +218,11 @@ static void on_frame(void *ctx, const router_frame_t *frame)
 void front_on_frames(void *ctx, int events UNUSED)
 {
     front_t *f = ctx;
+    core_input_t last = {.kind = CORE_IN_TIMER};
     f->frames_in = f->frames_bad = 0;
     if (f->has_failed || router_drain(f->router, FRONT_FRAMES_A_TURN, on_frame, f) == 0)
         return;
+    front_step(f, &last); /* what the frames made ready is delivered now, many messages in a frame */
     observe_frames(f->observe, f->frames_in, f->frames_bad);
     front_settle(f);
 }

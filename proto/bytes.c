@@ -8,6 +8,7 @@
 #include "proto/utf8.h"
 
 #define BUF_FIRST_BYTES 256
+#define NOT_ASCII UINT64_C(0x8080808080808080)
 
 int bytes_cmp(bytes_t a, bytes_t b)
 {
@@ -49,22 +50,25 @@ char *bytes_dup(bytes_t a)
     return copy;
 }
 
-/* Bytes of plain ASCII from `at` on, counted eight at a time. */
+/* Bytes of plain ASCII from `at` on, counted eight at a time, and what is left of the end if it is ASCII whole. */
 static size_t ascii_run(bytes_t a, size_t at)
 {
     size_t i = at;
-    for (uint64_t word; a.len - i >= sizeof word; i += sizeof word) {
+    uint64_t word;
+    for (; a.len - i >= sizeof word; i += sizeof word) {
         memcpy(&word, a.data + i, sizeof word);
-        if (word & UINT64_C(0x8080808080808080))
-            break;
+        if (word & NOT_ASCII)
+            return i - at;
     }
-    return i - at;
+    word = 0;
+    memcpy(&word, a.data + i, a.len - i);
+    return word & NOT_ASCII ? i - at : a.len - at;
 }
 
 bool bytes_is_utf8(bytes_t a, size_t *bad_at)
 {
     size_t i = 0;
-    while ((i += ascii_run(a, i)) < a.len) {
+    while (i < a.len && (i += ascii_run(a, i)) < a.len) {
         size_t n = utf8_sequence(a.data + i, a.len - i);
         if (n == 0) {
             if (bad_at)

@@ -148,7 +148,9 @@ static bool decode_str(decoder_t *d, const field_t *field, bytes_t *out)
 {
     if (!mp_get_str(&d->r, out))
         return refuse(d, field->name, expected[FIELD_STR]);
-    if (out->len > 0 && memchr(out->data, 0, out->len))
+    if (out->len == 0)
+        return true;
+    if (memchr(out->data, 0, out->len))
         return refuse(d, field->name, "the string holds a NUL");
     return bytes_is_utf8(*out, NULL) ? true : refuse(d, field->name, "the string is not UTF-8");
 }

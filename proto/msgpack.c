@@ -13,23 +13,6 @@ static const char bad_tag[] = "byte 0xc1 starts no value";
 static const char wrong_type[] = "the value has another type than asked for";
 static const char out_of_range[] = "the number is out of range";
 
-mp_reader_t mp_reader(bytes_t input)
-{
-    static const uint8_t nothing[1]; /* so that an empty input has a position too */
-    const uint8_t *start = input.data ? input.data : nothing;
-    return (mp_reader_t){.start = start, .pos = start, .end = start + input.len};
-}
-
-size_t mp_left(const mp_reader_t *r)
-{
-    return (size_t)(r->end - r->pos);
-}
-
-size_t mp_offset(const mp_reader_t *r)
-{
-    return (size_t)(r->pos - r->start);
-}
-
 static bool refuse(mp_reader_t *r, const char *why)
 {
     if (!r->error)
@@ -303,7 +286,7 @@ static bool need_integer(mp_reader_t *r, mp_token_t *out)
     return out->type == MP_UINT || out->type == MP_INT ? true : refuse_at(r, at, wrong_type);
 }
 
-bool mp_get_u64(mp_reader_t *r, uint64_t *out)
+bool mp_get_u64_long(mp_reader_t *r, uint64_t *out)
 {
     const uint8_t *at = r->pos;
     mp_token_t t;
@@ -367,7 +350,7 @@ bool mp_get_double(mp_reader_t *r, double *out)
     return integer_as_double(&t, out) ? true : refuse_at(r, at, out_of_range);
 }
 
-bool mp_get_str(mp_reader_t *r, bytes_t *out)
+bool mp_get_str_long(mp_reader_t *r, bytes_t *out)
 {
     mp_token_t t;
     if (!need_type(r, MP_STR, &t))
@@ -385,7 +368,7 @@ bool mp_get_bin(mp_reader_t *r, bytes_t *out)
     return true;
 }
 
-bool mp_get_array(mp_reader_t *r, uint32_t *count)
+bool mp_get_array_long(mp_reader_t *r, uint32_t *count)
 {
     mp_token_t t;
     if (!need_type(r, MP_ARRAY, &t))

@@ -71,11 +71,23 @@ MUST_USE size_t mp_array_begin(buf_t *b);
 void mp_array_end(buf_t *b, size_t at, uint32_t count);
 
 /* -- reading ------------------------------------------------------------------------------------ */
-mp_reader_t mp_reader(bytes_t input);
+static inline mp_reader_t mp_reader(bytes_t input)
+{
+    const uint8_t *start = input.data ? input.data : (const uint8_t *)""; /* an empty input has a position too */
+    return (mp_reader_t){.start = start, .pos = start, .end = start + input.len};
+}
+
 /* Bytes not read yet. */
-size_t mp_left(const mp_reader_t *r);
+static inline size_t mp_left(const mp_reader_t *r)
+{
+    return (size_t)(r->end - r->pos);
+}
+
 /* Offset of the next byte; of the offending value once `error` is set. */
-size_t mp_offset(const mp_reader_t *r);
+static inline size_t mp_offset(const mp_reader_t *r)
+{
+    return (size_t)(r->pos - r->start);
+}
 
 /* The next token; containers are entered, not skipped. False at the end or on an error. (All other reads take
  * the end for an error: they were told that a value is there.) */
@@ -91,13 +103,13 @@ MUST_USE bool mp_get_raw(mp_reader_t *r, bytes_t *out);
 /* Typed reads: false (and a sticky error) when the next value is of another type or out of range. */
 MUST_USE bool mp_get_nil(mp_reader_t *r);
 MUST_USE bool mp_get_bool(mp_reader_t *r, bool *out);
-MUST_USE bool mp_get_u64(mp_reader_t *r, uint64_t *out);
+MUST_USE static inline bool mp_get_u64(mp_reader_t *r, uint64_t *out);
 MUST_USE bool mp_get_u32(mp_reader_t *r, uint32_t *out);
 MUST_USE bool mp_get_i64(mp_reader_t *r, int64_t *out);
-MUST_USE bool mp_get_double(mp_reader_t *r, double *out); /* takes integers too, where exact */
-MUST_USE bool mp_get_str(mp_reader_t *r, bytes_t *out);   /* not checked for UTF-8 */
+MUST_USE bool mp_get_double(mp_reader_t *r, double *out);             /* takes integers too, where exact */
+MUST_USE static inline bool mp_get_str(mp_reader_t *r, bytes_t *out); /* not checked for UTF-8 */
 MUST_USE bool mp_get_bin(mp_reader_t *r, bytes_t *out);
-MUST_USE bool mp_get_array(mp_reader_t *r, uint32_t *count);
+MUST_USE static inline bool mp_get_array(mp_reader_t *r, uint32_t *count);
 MUST_USE bool mp_get_map(mp_reader_t *r, uint32_t *count);
 
 /* Finds `key` in the map that `map` is (one whole value). False when it is no map, is broken before the key
@@ -113,5 +125,37 @@ MUST_USE bool mp_map_bool(bytes_t map, const char *key, bool *out);
 /* True when `input` is exactly one well-formed value: depth within MP_DEPTH_MAX, strings UTF-8, map keys of
  * any type. Otherwise fills `err` with the offset. */
 MUST_USE bool mp_validate(bytes_t input, error_t *err);
+
+/* -- short forms ---------------------------------------------------------------------------------- */
+/* Small numbers, short texts and short arrays are most of what frames and events are made of: one byte says all, and it
+ * is read here. The rest, and every error, is the business of these. */
+MUST_USE bool mp_get_u64_long(mp_reader_t *r, uint64_t *out);
+MUST_USE bool mp_get_str_long(mp_reader_t *r, bytes_t *out);
+MUST_USE bool mp_get_array_long(mp_reader_t *r, uint32_t *count);
+
+static inline bool mp_get_u64(mp_reader_t *r, uint64_t *out)
+{
+    if (r->error || r->pos == r->end || *r->pos >= 0x80)
+        return mp_get_u64_long(r, out);
+    *out = *r->pos++;
+    return true;
+}
+
+static inline bool mp_get_str(mp_reader_t *r, bytes_t *out)
+{
+    if (r->error || r->pos == r->end || (*r->pos & 0xE0) != 0xA0 || (*r->pos & 0x1Fu) >= mp_left(r))
+        return mp_get_str_long(r, out);
+    *out = bytes_from(r->pos + 1, *r->pos & 0x1Fu);
+    r->pos += 1 + out->len;
+    return true;
+}
+
+static inline bool mp_get_array(mp_reader_t *r, uint32_t *count)
+{
+    if (r->error || r->pos == r->end || (*r->pos & 0xF0) != 0x90 || (*r->pos & 0x0Fu) >= mp_left(r))
+        return mp_get_array_long(r, count);
+    *count = *r->pos++ & 0x0Fu;
+    return true;
+}
 
 #endif

@@ -42,6 +42,10 @@ void mp_put_bool(buf_t *b, bool v)
 
 void mp_put_u64(buf_t *b, uint64_t v)
 {
+    if (v < 0x80) { /* most of them: spare the packer */
+        buf_append_byte(b, (uint8_t)v);
+        return;
+    }
     msgpack_packer pk = packer(b);
     msgpack_pack_uint64(&pk, v);
 }

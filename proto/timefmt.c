@@ -127,10 +127,10 @@ static char take_char(scan_t *s, const char *any)
     if (s->at >= s->text.len)
         return 0;
     char c = (char)s->text.data[s->at];
-    if (c == 0 || !strchr(any, c))
-        return 0;
-    s->at++;
-    return c;
+    while (*any && *any != c)
+        any++;
+    s->at += *any != 0;
+    return *any;
 }
 
 static int days_in_month(int year, int month)

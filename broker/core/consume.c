@@ -329,6 +329,8 @@ void consume_touched(core_t *core)
 {
     for (uint32_t i = 0; i < core->touched.count; i++) {
         queue_t *queue = pool_get(&core->queues, core->touched.items[i]);
+        if (!queue)
+            continue; /* dropped by an input that came in between */
         queue->is_touched = false;
         consume_queue(core, queue);
     }

@@ -290,8 +290,10 @@ void core_step(core_t *core, int64_t now_us, const core_input_t *input, core_eff
     core->out = out;
     timers_in(core);
     input_in(core, input);
-    consume_touched(core);
-    receives_due(core);
+    if (!input->more) {
+        consume_touched(core);
+        receives_due(core);
+    }
     core->input = NULL;
     core->out = NULL;
 }

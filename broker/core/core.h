@@ -65,6 +65,8 @@ typedef struct {
     const role_t *role;    /* FRAME: by the connection's key */
     const wire_msg_t *msg; /* FRAME */
     size_t frame_bytes;    /* FRAME: for windows */
+    bool more;             /* another input follows at once: nothing is delivered before it, so that messages which came
+                              one by one leave together. The last input (a TIMER will do) must come without. */
     uint64_t random[2];    /* FRAME with HELLO: fresh random bits */
     const error_t *bad;    /* BAD: why */
     uint64_t bad_seq;      /* BAD: the frame's seq, 0 when it could not be read */

@@ -144,6 +144,7 @@ void rig_send(rig_t *rig, uint64_t peer, wire_verb_t verb, uint64_t seq, const v
         .role = rig->role,
         .msg = rig->in,
         .frame_bytes = frame.len,
+        .more = rig->more,
         .random = {random_u64(&random), random_u64(&random)},
     };
     forget(rig);

@@ -235,6 +235,38 @@ static void a_bye_returns_at_once(void **state)
     assert_true(bytes_eq_cstr(msg->error.name, "NO_SESSION"));
 }
 
+static void what_came_frame_by_frame_leaves_in_one_delivery(void **state)
+{
+    rig_t *rig = *state;
+    rig_subscribe_queue(rig, 2, 5, "plain", 10);
+    rig->more = true;
+    for (int i = 0; i < 3; i++) {
+        (void)rig_send_message(rig, 1, "plain", "m");
+        assert_null(rig_deliver(rig, 2));
+    }
+    rig->more = false;
+    uint64_t last = rig_send_message(rig, 1, "plain", "m");
+    const core_out_t *deliver = rig_deliver(rig, 2);
+    assert_int_equal(item_at(rig, deliver, 3).record, last);
+    assert_int_equal(deliver->deliver.count, 4);
+    assert_null(rig_deliver(rig, 2));
+}
+
+static void a_queue_dropped_before_its_delivery_is_not_looked_for(void **state)
+{
+    rig_t *rig = *state;
+    rig_send(rig, 1, WIRE_QUEUE, 6, &(wire_queue_t){.op = BYTES_LIT("create"), .name = BYTES_LIT("made")});
+    (void)rig_expect(rig, 1, WIRE_RESULT);
+    rig_subscribe_queue(rig, 2, 5, "made", 10);
+    rig->more = true;
+    (void)rig_send_message(rig, 1, "made", "m");
+    rig_send(rig, 1, WIRE_QUEUE, 7, &(wire_queue_t){.op = BYTES_LIT("delete"), .name = BYTES_LIT("made")});
+    (void)rig_expect(rig, 1, WIRE_RESULT);
+    rig->more = false;
+    rig_send(rig, 1, WIRE_PING, 8, &(wire_ping_t){0});
+    assert_null(rig_deliver(rig, 2));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_rig, close_rig)
@@ -250,6 +282,8 @@ int main(void)
         TEST(an_ack_holds_even_when_the_crash_lost_the_record_of_the_delivery),
         TEST(what_a_session_held_returns_when_its_grace_is_over),
         TEST(a_bye_returns_at_once),
+        TEST(what_came_frame_by_frame_leaves_in_one_delivery),
+        TEST(a_queue_dropped_before_its_delivery_is_not_looked_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
