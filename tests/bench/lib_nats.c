@@ -22,16 +22,10 @@ typedef struct {
     size_t bytes;
 } header_t;
 
-<<<<<<< HEAD
-static void command(nats_t *nats, const char *subject, const char *reply, const char *body)
-{
-    buf_printf(&nats->stream.out, "PUB %s %s %zu\r\n%s\r\n", subject, reply, strlen(body), body);
-=======
 /* Its answer comes to the connection's own inbox. */
 static void command(nats_t *nats, const char *subject, const char *body)
 {
     buf_printf(&nats->stream.out, "PUB %s _INBOX.%s.x %zu\r\n%s\r\n", subject, nats->name, strlen(body), body);
->>>>>>> wt-bench
 }
 
 /* "MSG subject sid [reply] bytes", taken apart. */
@@ -127,11 +121,7 @@ static void make_stream(nats_t *nats)
     (void)snprintf(subject, sizeof subject, "$JS.API.STREAM.CREATE.%s", nats->name);
     (void)snprintf(body, sizeof body, "{\"name\":\"%s\",\"subjects\":[\"%s\"],\"storage\":\"file\"%s}", nats->name,
                    nats->name, nats->settles ? ",\"retention\":\"workqueue\"" : "");
-<<<<<<< HEAD
-    command(nats, subject, "_INBOX.bench.x", body);
-=======
     command(nats, subject, body);
->>>>>>> wt-bench
     wait_answers(nats, 1);
 }
 
@@ -144,11 +134,7 @@ static void make_consumer(nats_t *nats)
                    "{\"stream_name\":\"%s\",\"config\":{\"durable_name\":\"c\",\"deliver_subject\":\"deliver.%s\","
                    "\"ack_policy\":\"explicit\",\"max_ack_pending\":4096}}",
                    nats->name, nats->name);
-<<<<<<< HEAD
-    command(nats, subject, "_INBOX.bench.x", body);
-=======
     command(nats, subject, body);
->>>>>>> wt-bench
     wait_answers(nats, 1);
 }
 
@@ -161,21 +147,13 @@ static void *nats_open(const load_options_t *options, unsigned nth)
     nats->settles = true; /* so that answers are only counted */
     (void)snprintf(nats->name, sizeof nats->name, "bench%u", nth);
     stream_open(&nats->stream, options->endpoint);
-<<<<<<< HEAD
-    buf_printf(&nats->stream.out, "CONNECT {\"verbose\":false,\"pedantic\":false}\r\nSUB _INBOX.bench.%s 1\r\n", "*");
-=======
     buf_printf(&nats->stream.out, "CONNECT {\"verbose\":false,\"pedantic\":false}\r\nSUB _INBOX.%s.* 1\r\n",
                nats->name);
->>>>>>> wt-bench
     make_stream(nats);
     nats->settles = strcmp(options->work, "settle") == 0;
     if (nats->settles)
         make_consumer(nats);
-<<<<<<< HEAD
-    buf_printf(&nats->one, "PUB %s _INBOX.bench.a %u\r\n", nats->name, options->bytes);
-=======
     buf_printf(&nats->one, "PUB %s _INBOX.%s.a %u\r\n", nats->name, nats->name, options->bytes);
->>>>>>> wt-bench
     for (unsigned i = 0; i < options->bytes; i++)
         buf_append_byte(&nats->one, 'x');
     buf_append_cstr(&nats->one, "\r\n");

@@ -49,11 +49,7 @@ class Keys:
 
     def __init__(self, folder):
         subprocess.run([BIN / "mangactl", "keygen", "--dir", folder, "--server", "bench"], check=True,
-<<<<<<< HEAD
-                       stdout=subprocess.DEVNULL)
-=======
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
->>>>>>> wt-bench
         self.folder = folder
         self.server_secret = (folder / "server.key").read_text().strip()
         self.load = [f"server_key={(folder / 'server.pub').read_text().strip()}",
