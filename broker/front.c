@@ -74,7 +74,12 @@ static bool read_topology(front_t *f, error_t *err)
 /* -- recovery ------------------------------------------------------------------------------------ */
 static bool apply_record(void *ctx, const record_t *record, bytes_t raw UNUSED, error_t *err)
 {
-    return core_apply(ctx, record, err);
+    return core_apply(((checkpoint_loader_t *)ctx)->core, record, err);
+}
+
+static bool load_snapshot(void *ctx, bytes_t items, error_t *err)
+{
+    return checkpoint_load(ctx, items, err);
 }
 
 static void start_clock(front_t *f)
@@ -94,15 +99,19 @@ static bool open_journal(front_t *f, error_t *err)
     journal_recovery_t recovery = {0};
     journal_options_t options = {.dir = f->journal_dir,
                                  .segment_bytes = (uint64_t)f->options->segment_bytes,
-                                 .tail_cache_bytes = (size_t)f->options->tail_cache_bytes};
+                                 .tail_cache_bytes = (size_t)f->options->tail_cache_bytes,
+                                 .load = load_snapshot};
+    checkpoint_loader_t loader = {.core = f->core};
     clock_random(&options.salt, sizeof options.salt);
     int64_t begin_us = clock_mono_us();
-    f->journal = journal_open(&options, apply_record, f->core, &recovery, err);
+    f->journal = journal_open(&options, apply_record, &loader, &recovery, err);
+    checkpoint_loader_end(&loader);
     if (!f->journal)
         return false;
-    log_info("journal recovered", LOG_I("records", recovery.records), LOG_I("segments", recovery.segments),
-             LOG_I("bytes", recovery.bytes), LOG_I("cut_bytes", recovery.cut_bytes),
-             LOG_I("duration_ms", (clock_mono_us() - begin_us) / 1000));
+    f->checkpoints.recovery_us = clock_mono_us() - begin_us;
+    log_info("journal recovered", LOG_I("records", recovery.records), LOG_I("snapshot", recovery.snapshot),
+             LOG_I("segments", recovery.segments), LOG_I("bytes", recovery.bytes),
+             LOG_I("cut_bytes", recovery.cut_bytes), LOG_I("duration_ms", f->checkpoints.recovery_us / 1000));
     int64_t sync_ns = probe_sync_ns(f->journal_dir);
     if (sync_ns > 0)
         log_info("disk measured", LOG_I("syncs_per_s", INT64_C(1000000000) / sync_ns),
@@ -113,14 +122,15 @@ static bool open_journal(front_t *f, error_t *err)
 static bool make_core(front_t *f, error_t *err)
 {
     const options_t *o = f->options;
-    core_config_t config = {.limits = {.grace_ms = (uint64_t)o->grace_ms,
-                                       .heartbeat_ms = (uint64_t)o->heartbeat_ms,
-                                       .max_frame_bytes = (uint64_t)o->max_frame_bytes,
-                                       .lag_records = (uint64_t)o->lag_records},
-                            .broker_name = f->instance,
-                            .version = MANGABUS_VERSION};
-    f->core = core_new(&config, err);
-    return f->core != NULL;
+    f->core_config = (core_config_t){.limits = {.grace_ms = (uint64_t)o->grace_ms,
+                                                .heartbeat_ms = (uint64_t)o->heartbeat_ms,
+                                                .max_frame_bytes = (uint64_t)o->max_frame_bytes,
+                                                .lag_records = (uint64_t)o->lag_records},
+                                     .broker_name = f->instance,
+                                     .version = MANGABUS_VERSION};
+    f->core = core_new(&f->core_config, err);
+    f->checkpointer = f->core ? checkpointer_new(err) : NULL;
+    return f->checkpointer != NULL;
 }
 
 /* -- parts --------------------------------------------------------------------------------------- */
@@ -167,9 +177,11 @@ static void on_housekeeping(void *ctx)
         keyring_refresh(f->keyring);
     front_settle(f);
     journal_stats(f->journal, &stats);
-    if (stats.appended == f->appended_before && !f->has_failed && !journal_idle(f->journal, &err))
+    bool is_idle = stats.appended == f->appended_before;
+    if (is_idle && !f->has_failed && !journal_idle(f->journal, &err))
         front_fail(f, "the journal cannot write", &err);
     f->appended_before = stats.appended;
+    front_checkpoint_look(f, &stats, is_idle);
 }
 
 static bool no_memory(error_t *err)
@@ -226,6 +238,7 @@ static bool open_observer(front_t *f, error_t *err)
                                  .gate = f->gate,
                                  .deliver = f->deliver,
                                  .zap = f->zap,
+                                 .checkpoints = &f->checkpoints,
                                  .now_us = now_us,
                                  .not_ready = not_ready,
                                  .ctx = f};
@@ -256,7 +269,8 @@ static bool start_listening(front_t *f, error_t *err)
     if ((*local && !bind_one(f, local, NULL, err)) || !bind_one(f, f->options->endpoint, server_key, err))
         return false;
     f->journal_watch = loop_watch_fd(f->loop, journal_fd(f->journal), LOOP_READ, front_on_journal, f);
-    if (!f->journal_watch)
+    f->checkpoint_watch = loop_watch_fd(f->loop, checkpointer_fd(f->checkpointer), LOOP_READ, front_on_checkpoint, f);
+    if (!f->journal_watch || !f->checkpoint_watch)
         return no_memory(err);
     loop_timer_every(f->housekeeping, HOUSEKEEPING_MS);
     f->is_listening = true;
@@ -315,6 +329,9 @@ static void close_all(front_t *f)
     observe_free(&f->observe);
     if (f->journal_watch)
         loop_watch_end(&f->journal_watch);
+    if (f->checkpoint_watch)
+        loop_watch_end(&f->checkpoint_watch);
+    checkpointer_free(&f->checkpointer); /* before the journal, whose spares it fills */
     if (f->journal && !journal_close(&f->journal, &err) && !f->has_failed)
         front_fail(f, "the journal could not be closed", &err);
     close_timers(f);

@@ -3,6 +3,7 @@
 #define BROKER_FRONT_INTERNAL_H
 
 #include "broker/access.h"
+#include "broker/checkpointer.h"
 #include "broker/deliver.h"
 #include "broker/front.h"
 #include "broker/gate.h"
@@ -46,6 +47,13 @@ typedef struct {
     size_t scan_first, scan_count, scan_cap;
     bool scan_planned;
 
+    core_config_t core_config;
+    checkpointer_t *checkpointer;
+    loop_watch_t *checkpoint_watch;
+    observe_checkpoint_t checkpoints;
+    int64_t checkpoint_began_us, checkpoint_not_before_us; /* monotonic */
+    int idle_seconds;
+
     uint64_t appended_before; /* records, at the last housekeeping */
     size_t frames_in, frames_bad;
     bool is_listening, is_stopping, has_failed;
@@ -66,6 +74,11 @@ void front_on_frames(void *ctx, int events);
 void front_on_journal(void *ctx, int events);
 /* The first failure of the disk is the last: logs, and ends the loop with `exit_code`. */
 void front_fail(front_t *front, const char *what, const error_t *err);
+
+/* front_checkpoint.c */
+/* Every second: is it time for a checkpoint? */
+void front_checkpoint_look(front_t *f, const journal_stats_t *stats, bool is_idle);
+void front_on_checkpoint(void *ctx, int events);
 
 /* front_scan.c */
 void front_scan_put(front_t *front, const front_scan_t *scan);

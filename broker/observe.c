@@ -116,6 +116,31 @@ static void collect_journal(observe_t *o)
     count(o, "mangabus_broker_journal_written_bytes_total", "Bytes written since the start.", s.bytes);
 }
 
+static void set_real(observe_t *o, const char *name, const char *help, double value)
+{
+    metric_set(metrics_gauge(o->metrics, name, "", help), value);
+}
+
+static void collect_checkpoints(observe_t *o)
+{
+    const observe_checkpoint_t *c = o->subject.checkpoints;
+    journal_stats_t s;
+    journal_stats(o->subject.journal, &s);
+    double needed = c->last.kept_bytes ? (double)c->last.needed_bytes / (double)c->last.kept_bytes : 1;
+    set(o, "mangabus_broker_journal_kept_bytes", "Disk used by records that outlived their segment.", s.kept_bytes);
+    set(o, "mangabus_broker_journal_kept_files", "Files of such records.", s.kept_files);
+    set(o, "mangabus_broker_journal_unsnapshotted_bytes", "Whole segments behind the newest snapshot.", s.sealed_bytes);
+    set_real(o, "mangabus_broker_journal_kept_live_ratio",
+             "How much of the kept bytes was needed at the last snapshot.", needed < 1 ? needed : 1);
+    set_real(o, "mangabus_broker_journal_recovery_seconds", "How long reading the journal took at the start.",
+             (double)c->recovery_us / US_PER_S);
+    count(o, "mangabus_broker_snapshots_total", "Snapshots taken.", c->count);
+    count(o, "mangabus_broker_snapshots_given_up_total", "Snapshots that had no room or no memory.", c->given_up);
+    set_real(o, "mangabus_broker_snapshot_last_seconds", "How long the last snapshot took.",
+             (double)c->last_us / US_PER_S);
+    set(o, "mangabus_broker_snapshot_last_bytes", "Size of the last snapshot.", c->last.snapshot_bytes);
+}
+
 static void collect_output(observe_t *o)
 {
     set(o, "mangabus_broker_waiting_frames", "Frames waiting for a sync.", gate_count(o->subject.gate));
@@ -137,6 +162,7 @@ static void collect(void *ctx)
     core_each_queue(o->subject.core, collect_queue, o);
     core_each_bucket(o->subject.core, collect_bucket, o);
     collect_journal(o);
+    collect_checkpoints(o);
     collect_output(o);
 }
 

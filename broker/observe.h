@@ -5,12 +5,20 @@
 #include "broker/core/core.h"
 #include "broker/deliver.h"
 #include "broker/gate.h"
-#include "broker/journal/journal.h"
+#include "broker/journal/journal_checkpoint.h"
 #include "broker/router.h"
 #include "broker/zap.h"
 #include "kit/loop.h"
 
 typedef struct observe observe_t;
+
+/* Counted by the front. */
+typedef struct {
+    uint64_t count, given_up;
+    journal_checkpoint_stats_t last;
+    int64_t last_us;     /* how long it took */
+    int64_t recovery_us; /* at start */
+} observe_checkpoint_t;
 
 /* What is looked at; all outlive the observer but `zap`, which may be NULL. */
 typedef struct {
@@ -20,6 +28,7 @@ typedef struct {
     const gate_t *gate;
     const deliver_t *deliver;
     const zap_t *zap;
+    const observe_checkpoint_t *checkpoints;
     int64_t (*now_us)(void *ctx);        /* the broker's clock */
     const char *(*not_ready)(void *ctx); /* NULL: ready; else why not, one sentence */
     void *ctx;

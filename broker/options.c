@@ -38,6 +38,12 @@ static const config_row_t rows[] = {
     ROW("MANGABUS_SEGMENT", CONFIG_BYTES, segment_bytes, "64MiB", 8 * MIB, 4096 * MIB, "size of a journal file"),
     ROW("MANGABUS_TAIL_CACHE", CONFIG_BYTES, tail_cache_bytes, "64MiB", 1 * MIB, 65536 * MIB,
         "newest records kept in memory"),
+    ROW("MANGABUS_JOURNAL_CHECKPOINT_BYTES", CONFIG_BYTES, checkpoint_bytes, "1GiB", 1 * MIB, 1048576 * MIB,
+        "a snapshot is taken when so much log has gathered behind the last one"),
+    ROW("MANGABUS_JOURNAL_RETAIN_BYTES", CONFIG_BYTES, retain_bytes, "1GiB", 0, 1048576 * MIB,
+        "so much of the newest log stays readable for live subscriptions that come back"),
+    ROW("MANGABUS_JOURNAL_RETAIN", CONFIG_MS, retain_ms, "0", 0, 8760.0 * 3600e3,
+        "and so long; 0: no longer than the bytes say"),
     ROW("MANGABUS_LAG_RECORDS", CONFIG_I64, lag_records, "1000000", 16, 1e12,
         "a live subscription further behind gets a GAP"),
 };

@@ -18,7 +18,7 @@ typedef struct {
     char *topology, *roles; /* paths; empty: the shipped documents */
     int64_t grace_ms, heartbeat_ms;
     int64_t max_frame_bytes;
-    int64_t segment_bytes, tail_cache_bytes;
+    int64_t segment_bytes, tail_cache_bytes, checkpoint_bytes, retain_bytes, retain_ms;
     int64_t lag_records;
 } options_t;
 

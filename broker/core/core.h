@@ -214,7 +214,8 @@ uint64_t core_digest(const core_t *core);
  * names the first that does not agree. For tests and for the simulator; a live broker does it in slices (check.h). */
 MUST_USE bool core_check(const core_t *core, error_t *err);
 
-/* Oldest record that some queue or cursor still needs; UINT64_MAX when none does. */
-uint64_t core_oldest_needed(const core_t *core);
+/* Oldest record that a live subscription behind the head may still be shown: never further back than the lag that is
+ * allowed. UINT64_MAX when there is none. What queues need: snapshot.h. */
+uint64_t core_oldest_followed(const core_t *core);
 
 #endif

@@ -53,19 +53,9 @@ const char *core_queue_name(const core_t *core, uint64_t incarnation)
     return queue ? queue->name : "";
 }
 
-/* Walks all messages: for the journal's housekeeping, once a segment. */
-uint64_t core_oldest_needed(const core_t *core)
+uint64_t core_oldest_followed(const core_t *core)
 {
-    uint64_t oldest = cursor_oldest(core);
-    for (uint32_t id = 1; id <= core->messages.made; id++) {
-        const message_t *m = message_at(core, id);
-        if (m->state == MESSAGE_FREE)
-            continue;
-        uint64_t origin = message_origin(core, m, NULL);
-        if (origin < oldest)
-            oldest = origin;
-    }
-    return oldest;
+    return cursor_oldest(core);
 }
 
 /* -- digest ------------------------------------------------------------------------------------------ */

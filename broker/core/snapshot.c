@@ -1,7 +1,6 @@
 /* snapshot.c: walks the sections when saving, and hands each item to its loader when loading. */
 #include "broker/core/snapshot.h"
 
-#include <endian.h>
 #include <stdlib.h>
 
 #include "broker/core/message.h"
@@ -9,18 +8,29 @@
 
 #define LENGTH_BYTES 4
 
+/* Little-endian, whatever the machine. */
+static void length_put(uint8_t *at, size_t length)
+{
+    for (int i = 0; i < LENGTH_BYTES; i++)
+        at[i] = (uint8_t)(length >> (8 * i));
+}
+
+static uint32_t length_get(const uint8_t *at)
+{
+    return at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+}
+
 /* -- what parts share ---------------------------------------------------------------------------------- */
 void snapshot_put(snapshot_save_t *save, snapshot_kind_t kind, const void *values)
 {
-    uint32_t length = 0;
+    static const uint8_t length[LENGTH_BYTES];
     size_t at = save->out->len;
-    buf_append(save->out, &length, LENGTH_BYTES);
+    buf_append(save->out, length, sizeof length);
     fields_encode(save->out, snapshot_layout((uint64_t)kind), false, 0, values);
     save->items++;
     if (save->out->failed)
         return;
-    length = htole32((uint32_t)(save->out->len - at - LENGTH_BYTES));
-    memcpy(save->out->data + at, &length, LENGTH_BYTES);
+    length_put(save->out->data + at, save->out->len - at - LENGTH_BYTES);
 }
 
 bool snapshot_misfit(error_t *err, snapshot_kind_t kind, const char *what, uint64_t number)
@@ -174,10 +184,7 @@ static bool as_damage(error_t *err)
 bool snapshot_load_slice(snapshot_load_t *load, bytes_t slice, error_t *err)
 {
     while (slice.len) {
-        uint32_t length = 0;
-        if (slice.len >= LENGTH_BYTES)
-            memcpy(&length, slice.data, LENGTH_BYTES);
-        length = le32toh(length);
+        uint32_t length = slice.len >= LENGTH_BYTES ? length_get(slice.data) : 0;
         if (slice.len < LENGTH_BYTES || length > slice.len - LENGTH_BYTES || length > SNAPSHOT_ITEM_MAX_BYTES)
             return error_set(err, STATUS_DATA_LOSS, "JOURNAL_CORRUPT",
                              "An item of the snapshot has %u bytes, and %zu are left.", length, slice.len);

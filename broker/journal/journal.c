@@ -298,6 +298,9 @@ static void take_recovered(journal_t *journal, recovered_t *recovered)
 {
     journal->segments = recovered->segments;
     recovered->segments = (segments_t){0};
+    journal->kepts = recovered->kepts;
+    recovered->kepts = (kepts_t){0};
+    journal->snapshot = recovered->snapshot;
     journal->next_seq = recovered->next_seq;
     journal->next_batch = recovered->next_batch;
     journal->next_generation = recovered->max_generation + 1;
@@ -306,6 +309,37 @@ static void take_recovered(journal_t *journal, recovered_t *recovered)
     journal->synced_batch = recovered->next_batch - 1;
     journal->proven_batch = recovered->proven_batch;
     journal->filled_batch = recovered->filled_batch;
+}
+
+static bool is_kept(const journal_t *journal, uint64_t made, uint64_t first)
+{
+    for (size_t i = 0; i < journal->kepts.count; i++)
+        if (journal->kepts.items[i]->ref.made == made && journal->kepts.items[i]->ref.first == first)
+            return true;
+    return false;
+}
+
+/* What a checkpoint that was cut short left: segments that its snapshot had released, files that no snapshot names,
+ * snapshots older than the newest. */
+static bool clear_remains(journal_t *journal, const recovered_t *recovered, error_t *err)
+{
+    char name[FILE_NAME_BYTES];
+    const numbers_t *kept = &recovered->kept_files, *snapshots = &recovered->snapshots;
+    for (size_t i = 0; i < recovered->leftovers.count; i++)
+        if (!spares_recycle(&journal->spares, &recovered->leftovers.items[i]->header, err))
+            return false;
+    for (size_t i = 0; i + 1 < snapshots->count; i++) {
+        snapshot_name(snapshots->items[i], name);
+        if (!file_remove(&journal->folder, name, err))
+            return false;
+    }
+    for (size_t i = 0; i < kept->count; i += 2) {
+        kept_name(kept->items[i], kept->items[i + 1], name);
+        if (!is_kept(journal, kept->items[i], kept->items[i + 1]) && !file_remove(&journal->folder, name, err))
+            return false;
+    }
+    return file_remove(&journal->folder, KEPT_FILLING_NAME, err) &&
+           file_remove(&journal->folder, SNAPSHOT_FILLING_NAME, err);
 }
 
 static bool adopt_spares(journal_t *journal, const recovered_t *recovered, error_t *err)
@@ -326,17 +360,17 @@ static bool make_first_segment(journal_t *journal, error_t *err)
     return segment ? spares_take(&journal->spares, segment, err) : no_memory(journal, err);
 }
 
-static bool recover(journal_t *journal, journal_apply_fn apply, void *ctx, journal_recovery_t *recovery, error_t *err)
+static bool recover(journal_t *journal, const recover_sink_t *sink, journal_recovery_t *recovery, error_t *err)
 {
     recovered_t recovered;
-    bool good = recover_read(&recovered, &journal->folder, apply, ctx, err) &&
+    bool good = recover_read(&recovered, &journal->folder, sink, err) &&
                 recover_repair(&recovered, &journal->folder, err) &&
                 copy_prepare(&journal->folder, journal->segment_bytes, err);
     if (recovery)
         *recovery = recovered.report;
     if (good)
         take_recovered(journal, &recovered);
-    good = good && adopt_spares(journal, &recovered, err);
+    good = good && adopt_spares(journal, &recovered, err) && clear_remains(journal, &recovered, err);
     recovered_free(&recovered, &journal->folder);
     return good;
 }
@@ -353,6 +387,7 @@ static void journal_free(journal_t *journal)
     writer_free(&journal->writer);
     spares_free(&journal->spares);
     segments_free(&journal->segments, &journal->folder);
+    kepts_free(&journal->kepts, &journal->folder);
     tail_free(&journal->tail);
     window_free(&journal->window);
     buf_free(&journal->read);
@@ -382,6 +417,8 @@ static journal_t *journal_new(const journal_options_t *options, const folder_t *
     bool good = spares_init(&journal->spares, &journal->folder, journal->segment_bytes, err);
     if (good && journal->record)
         return journal;
+    if (good)
+        error_set(err, STATUS_RESOURCE_EXHAUSTED, NULL, "no memory for the journal");
     journal_free(journal);
     return NULL;
 }
@@ -390,6 +427,7 @@ journal_t *journal_open(const journal_options_t *options, journal_apply_fn apply
                         journal_recovery_t *recovery, error_t *err)
 {
     folder_t folder;
+    const recover_sink_t sink = {.load = options->load, .apply = apply, .ctx = ctx};
     if (!check_options(options, err) || !folder_init(&folder, options->dir, options->io, err) ||
         !folder_make(&folder, err))
         return NULL;
@@ -397,7 +435,7 @@ journal_t *journal_open(const journal_options_t *options, journal_apply_fn apply
     if (!journal)
         return NULL;
     if (journal_lock(&journal->folder, O_RDWR | O_CREAT, &journal->lock_fd, err) &&
-        recover(journal, apply, ctx, recovery, err) && start(journal, err))
+        recover(journal, &sink, recovery, err) && start(journal, err))
         return journal;
     journal_free(journal);
     return NULL;
@@ -430,47 +468,19 @@ bool journal_walk(const char *dir, const journal_io_t *io, journal_apply_fn appl
 {
     folder_t folder;
     recovered_t recovered;
+    const recover_sink_t sink = {.apply = apply, .ctx = ctx, .whole = true};
     int fd = -1;
     if (!folder_init(&folder, dir, io, err))
         return false;
     bool good = journal_lock(&folder, O_RDONLY, &fd, err);
     if (good) {
-        good = recover_read(&recovered, &folder, apply, ctx, err);
+        good = recover_read(&recovered, &folder, &sink, err);
         if (found)
             *found = recovered.report;
         recovered_free(&recovered, &folder);
     }
     file_close(&folder, &fd);
     return good;
-}
-
-/* -- giving disk back ---------------------------------------------------------------------------- */
-
-/* True when the oldest segment holds nothing that is needed, and is not one that is written. */
-static bool oldest_releasable(const journal_t *journal, uint64_t oldest_needed_seq, int64_t not_after_us)
-{
-    const segments_t *segments = &journal->segments;
-    if (segments->count < 2 || segments->items[1]->header.first_batch > journal->synced_batch)
-        return false;
-    return segments->items[1]->header.first_seq <= oldest_needed_seq &&
-           segments->items[0]->last_ingest_us < not_after_us;
-}
-
-bool journal_release(journal_t *journal, uint64_t oldest_needed_seq, int64_t not_after_us, error_t *err)
-{
-    if (!journal_works(journal, err))
-        return false;
-    while (oldest_releasable(journal, oldest_needed_seq, not_after_us)) {
-        segment_t *oldest = journal->segments.items[0];
-        error_t why;
-        journal->open_fds -= oldest->fd >= 0 && journal->open_fds > 0;
-        file_close(&journal->folder, &oldest->fd);
-        if (!spares_recycle(&journal->spares, &oldest->header, &why))
-            return journal_fail(journal, &why, err);
-        segments_drop_first(&journal->segments, &journal->folder);
-        journal->window_of = 0;
-    }
-    return true;
 }
 
 /* -- numbers ------------------------------------------------------------------------------------- */
@@ -500,12 +510,28 @@ int journal_fd(const journal_t *journal)
     return journal->writer.event_fd;
 }
 
+bool journal_is_past(const journal_t *journal, size_t i)
+{
+    return i + 1 < journal->segments.count &&
+           journal->segments.items[i + 1]->header.first_batch <= journal->synced_batch;
+}
+
 void journal_stats(const journal_t *journal, journal_stats_t *out)
 {
     *out = journal->stats;
     out->segments = journal->segments.count;
-    out->disk_bytes = 0;
-    for (size_t i = 0; i < journal->segments.count; i++)
-        out->disk_bytes += journal->segments.items[i]->header.bytes;
+    out->disk_bytes = journal->snapshot.bytes;
+    for (size_t i = 0; i < journal->segments.count; i++) {
+        const segment_header_t *header = &journal->segments.items[i]->header;
+        out->disk_bytes += header->bytes;
+        if (journal_is_past(journal, i) && header->first_seq > journal->snapshot.newest)
+            out->sealed_bytes += header->bytes;
+    }
+    for (size_t i = 0; i < journal->kepts.count; i++)
+        out->kept_bytes += journal->kepts.items[i]->ref.bytes;
+    out->kept_files = journal->kepts.count;
+    out->disk_bytes += out->kept_bytes;
+    out->snapshot = journal->snapshot.newest;
+    out->is_full = journal->was_full;
     out->pending_records = journal->next_seq - 1 - journal->synced_seq;
 }

@@ -1,7 +1,7 @@
 /* journal.h: the log that is the truth: append, group commit, recovery, and reading back.
  *
  * One owner thread calls everything here; a writer thread of the journal's own does the writing and the
- * syncing. Nothing blocks but journal_open, journal_close, journal_release, the reading ones (disk reads, from
+ * syncing. Nothing blocks but journal_open, journal_close, the reading ones (disk reads, from
  * the page cache as a rule), and journal_commit and journal_poll when they sync in place. A callback may not call
  * the journal, but that journal_scan's may append and read one record: its own slices are gone then.
  *
@@ -27,13 +27,18 @@
 
 typedef struct journal journal_t;
 
+/* Called with the slices of the newest snapshot, in order, and at last with an empty one, before any record is applied.
+ * False stops the opening with the error it set. */
+typedef bool (*journal_load_fn)(void *ctx, bytes_t items, error_t *err);
+
 typedef struct {
     const char *dir;         /* created (0700) if missing; locked against a second broker */
     const journal_io_t *io;  /* NULL for the real disk */
     uint64_t segment_bytes;  /* 0 for JOURNAL_SEGMENT_BYTES */
     size_t tail_cache_bytes; /* newest records kept in memory for reading back; 0 for 64 MiB */
     bool no_thread; /* sync in journal_commit always: for the simulator and for tests (also allows tiny segments) */
-    uint64_t salt;  /* random bits, so that no client can forge a batch inside a message; 0 in tests */
+    journal_load_fn load; /* with the context of journal_open; NULL is right only where no records are applied either */
+    uint64_t salt;        /* random bits, so that no client can forge a batch inside a message; 0 in tests */
 } journal_options_t;
 
 typedef struct {
@@ -41,6 +46,7 @@ typedef struct {
     uint64_t segments;
     uint64_t bytes;
     uint64_t cut_bytes;  /* unsynced tail that was cut; 0 after a clean stop */
+    uint64_t snapshot;   /* newest record of the snapshot that it began with; 0 for none */
     int64_t duration_us; /* filled by the caller, who has the clock */
 } journal_recovery_t;
 
@@ -49,13 +55,17 @@ typedef struct {
     uint64_t batches;  /* commits since open */
     uint64_t syncs;
     uint64_t bytes;      /* written since open */
-    uint64_t disk_bytes; /* of all segments, spares not counted */
+    uint64_t disk_bytes; /* of segments, kept files and snapshot; spares not counted */
     uint64_t segments;
+    uint64_t kept_files, kept_bytes;
+    uint64_t snapshot;        /* newest record of the newest snapshot; 0 for none */
+    uint64_t sealed_bytes;    /* of whole segments behind the newest snapshot: what a new one would take in */
+    bool is_full;             /* the disk had no room for another segment when last looked */
     uint64_t sync_ns_last;    /* of the newest sync, monotonic */
     uint64_t pending_records; /* appended, not synced */
 } journal_stats_t;
 
-/* Called for every record of the journal in order while opening; `raw` is the whole encoded record. The
+/* Called for every record behind the snapshot in order while opening; `raw` is the whole encoded record. The
  * slices die with the call. False stops the opening with the error it set. */
 typedef bool (*journal_apply_fn)(void *ctx, const record_t *record, bytes_t raw, error_t *err);
 
@@ -112,17 +122,13 @@ MUST_USE bool journal_scan(journal_t *journal, uint64_t from, size_t max_bytes, 
 /* First record whose ingest time is not before `us`; journal_next_seq() when there is none. */
 MUST_USE bool journal_find_time(journal_t *journal, int64_t us, uint64_t *seq, error_t *err);
 
-/* Oldest record that can still be read; journal_next_seq() when there is none. */
+/* From here on every record can be read; before it those that were kept (journal_checkpoint.h). */
 uint64_t journal_first_seq(const journal_t *journal);
-
-/* Gives back whole segments, oldest first, all of whose records are below `oldest_needed_seq` and older than
- * `not_after_us` (ingest time): their files become spares or go. The newest segment always stays. Blocks for a rename
- * and a folder sync each. False when that failed: then the journal has. */
-MUST_USE bool journal_release(journal_t *journal, uint64_t oldest_needed_seq, int64_t not_after_us, error_t *err);
 
 void journal_stats(const journal_t *journal, journal_stats_t *out);
 
-/* Walks a stopped broker's files without changing anything, calling `apply` for each record. The error
+/* Walks a stopped broker's files without changing anything, calling `apply` for each record there is: kept ones first,
+ * then those of the segments. Snapshots are checked too. The error
  * names file and offset. */
 MUST_USE bool journal_walk(const char *dir, const journal_io_t *io, journal_apply_fn apply, void *ctx,
                            journal_recovery_t *found, error_t *err);

@@ -8,6 +8,7 @@
 
 #define FOLDER_MODE 0700u
 #define FILE_MODE 0600u
+#define PACE_BYTES ((uint64_t)2 << 20)
 #define WINDOW_BYTES ((size_t)256 << 10)
 
 static bool failed(error_t *err, const char *what, const char *path, int64_t result)
@@ -138,6 +139,17 @@ bool file_sync(const folder_t *folder, int fd, error_t *err)
 {
     int result = folder->io->datasync(folder->io->ctx, fd);
     return result < 0 ? failed(err, "sync a segment", folder->path, result) : true;
+}
+
+bool file_write_paced(const folder_t *folder, int fd, bytes_t data, uint64_t offset, uint64_t *unsynced, error_t *err)
+{
+    if (!file_write(folder, fd, data.data, data.len, offset, err))
+        return false;
+    *unsynced += data.len;
+    if (*unsynced < PACE_BYTES)
+        return true;
+    *unsynced = 0;
+    return file_sync(folder, fd, err);
 }
 
 bool file_rename(const folder_t *folder, const char *from, const char *to, error_t *err)

@@ -34,6 +34,10 @@ MUST_USE bool file_size(const folder_t *folder, const char *name, int fd, uint64
 MUST_USE bool file_read(const folder_t *folder, int fd, void *out, uint64_t bytes, uint64_t offset, error_t *err);
 MUST_USE bool file_write(const folder_t *folder, int fd, const void *data, uint64_t bytes, uint64_t offset,
                          error_t *err);
+/* The same, and a sync whenever 2 MiB were written since the last: large files that are written beside a log must not
+ * leave so much to their last sync that it holds up the log's. *unsynced counts for the caller. */
+MUST_USE bool file_write_paced(const folder_t *folder, int fd, bytes_t data, uint64_t offset, uint64_t *unsynced,
+                               error_t *err);
 MUST_USE bool file_sync(const folder_t *folder, int fd, error_t *err);
 MUST_USE bool file_rename(const folder_t *folder, const char *from, const char *to, error_t *err);
 /* No error when there is no such file. */
@@ -53,7 +57,7 @@ typedef struct {
     uint64_t cover_at, cover_bytes, cover_from;
 } window_t;
 
-/* The `bytes` (at most BATCH_LIMIT_BYTES) at `offset`; they live until the next call. NULL with *err untouched
+/* The `bytes` (few MiB at most) at `offset`; they live until the next call. NULL with *err untouched
  * when the file ends before, NULL with err->code set when it cannot be read; so pass a cleared error. */
 const uint8_t *window_view(window_t *window, uint64_t offset, size_t bytes, error_t *err);
 void window_free(window_t *window);

@@ -1,46 +1,20 @@
 /* journal_format.c: segment and batch headers to and from bytes, and the names of the files. */
 #include "broker/journal/journal_format.h"
 
-#include <endian.h>
 #include <inttypes.h>
 #include <stdio.h>
+
+#include "broker/journal/journal_bytes.h"
 
 #define SEGMENT_MAGIC "MANGAJNL"
 #define SEGMENT_MAGIC_BYTES 8
 #define SEGMENT_FORMAT_AT 8
 #define SEGMENT_CRC_AT 12
 #define SEGMENT_CONTENT_AT 16
-#define BATCH_MAGIC UINT32_C(0x5442424D) /* "MBBT" */
 #define BATCH_CRC_AT 4
 #define BATCH_CONTENT_AT 8
 #define COPY_MAGIC "MANGACPY"
 #define NAME_DIGITS 16
-
-static void put32(uint8_t *at, uint32_t v)
-{
-    v = htole32(v);
-    memcpy(at, &v, sizeof v);
-}
-
-static void put64(uint8_t *at, uint64_t v)
-{
-    v = htole64(v);
-    memcpy(at, &v, sizeof v);
-}
-
-static uint32_t get32(const uint8_t *at)
-{
-    uint32_t v;
-    memcpy(&v, at, sizeof v);
-    return le32toh(v);
-}
-
-static uint64_t get64(const uint8_t *at)
-{
-    uint64_t v;
-    memcpy(&v, at, sizeof v);
-    return le64toh(v);
-}
 
 /* Of a segment's header, and of the copy file's, which is built alike. */
 static uint32_t segment_crc(const uint8_t *header)
@@ -173,6 +147,8 @@ bool copy_header_decode(const uint8_t *in, copy_header_t *out)
            out->at <= SEGMENT_MAX_BYTES;
 }
 
+/* -- names in the folder ---------------------------------------------------------------------------- */
+
 void segment_name(uint64_t number, char out[FILE_NAME_BYTES])
 {
     (void)snprintf(out, FILE_NAME_BYTES, "%016" PRIu64 ".journal", number);
@@ -183,16 +159,33 @@ void spare_name(uint64_t id, char out[FILE_NAME_BYTES])
     (void)snprintf(out, FILE_NAME_BYTES, "%016" PRIu64 ".spare", id);
 }
 
-static bool name_parse(const char *name, const char *suffix, uint64_t *number)
+void snapshot_name(uint64_t number, char out[FILE_NAME_BYTES])
+{
+    (void)snprintf(out, FILE_NAME_BYTES, "%016" PRIu64 ".snapshot", number);
+}
+
+void kept_name(uint64_t made, uint64_t first, char out[FILE_NAME_BYTES])
+{
+    (void)snprintf(out, FILE_NAME_BYTES, "%016" PRIu64 "-%016" PRIu64 ".kept", made, first);
+}
+
+/* NULL when there are no sixteen digits. */
+static const char *digits_parse(const char *name, uint64_t *number)
 {
     uint64_t v = 0;
     for (int i = 0; i < NAME_DIGITS; i++) {
         if (name[i] < '0' || name[i] > '9')
-            return false;
+            return NULL;
         v = v * 10 + (uint64_t)(name[i] - '0');
     }
     *number = v;
-    return strcmp(name + NAME_DIGITS, suffix) == 0;
+    return name + NAME_DIGITS;
+}
+
+static bool name_parse(const char *name, const char *suffix, uint64_t *number)
+{
+    const char *rest = digits_parse(name, number);
+    return rest && strcmp(rest, suffix) == 0;
 }
 
 bool segment_name_parse(const char *name, uint64_t *number)
@@ -203,4 +196,15 @@ bool segment_name_parse(const char *name, uint64_t *number)
 bool spare_name_parse(const char *name, uint64_t *id)
 {
     return name_parse(name, ".spare", id);
+}
+
+bool snapshot_name_parse(const char *name, uint64_t *number)
+{
+    return name_parse(name, ".snapshot", number);
+}
+
+bool kept_name_parse(const char *name, uint64_t *made, uint64_t *first)
+{
+    const char *rest = digits_parse(name, made);
+    return rest && *rest == '-' && name_parse(rest + 1, ".kept", first);
 }

@@ -4,6 +4,9 @@
 #ifndef BROKER_JOURNAL_JOURNAL_FORMAT_H
 #define BROKER_JOURNAL_JOURNAL_FORMAT_H
 
+#include <endian.h>
+#include <string.h>
+
 #include "broker/journal/journal.h"
 
 #define SEGMENT_BLOCK_BYTES 4096 /* batches begin here: writing one never touches the header's page */
@@ -13,7 +16,7 @@
 #define BATCH_LIMIT_BYTES (BATCH_HEADER_BYTES + JOURNAL_BATCH_MAX_BYTES)
 #define SEGMENT_TINY_BYTES ((uint64_t)16 << 10) /* smallest segment, in tests */
 #define SEGMENT_MAX_BYTES ((uint64_t)1 << 30)
-#define FILE_NAME_BYTES 32
+#define FILE_NAME_BYTES 48
 
 typedef struct {
     uint64_t number;      /* of the segment; consecutive */
@@ -55,6 +58,16 @@ void segment_header_guess(const uint8_t *in, segment_header_t *out);
 /* Fills in the header, checksums included, of the `header->length` bytes at `batch`. */
 void batch_seal(uint8_t *batch, batch_header_t *header, uint64_t salt);
 
+#define BATCH_MAGIC UINT32_C(0x5442424D) /* "MBBT" */
+
+/* The cheapest look, for who searches for batches at every eighth byte. */
+static inline bool batch_may_begin(const uint8_t *in)
+{
+    uint32_t magic;
+    memcpy(&magic, in, sizeof magic);
+    return magic == htole32(BATCH_MAGIC);
+}
+
 /* True when a whole batch header of this generation is at `in` (BATCH_HEADER_BYTES). */
 MUST_USE bool batch_header_decode(const uint8_t *in, uint64_t generation, uint64_t salt, batch_header_t *out);
 
@@ -79,10 +92,18 @@ static inline uint64_t batch_padded(uint64_t length)
 #define FILLING_NAME "filling.tmp" /* a spare that is not whole yet; worthless after a stop */
 #define COPY_NAME "tail.copy"      /* what a start was writing anew */
 
-void segment_name(uint64_t number, char out[FILE_NAME_BYTES]); /* 0000000000000001.journal */
-void spare_name(uint64_t id, char out[FILE_NAME_BYTES]);       /* 0000000000000001.spare */
+#define KEPT_FILLING_NAME "kept.tmp"
+#define SNAPSHOT_FILLING_NAME "snapshot.tmp"
+
+void segment_name(uint64_t number, char out[FILE_NAME_BYTES]);  /* 0000000000000001.journal */
+void spare_name(uint64_t id, char out[FILE_NAME_BYTES]);        /* 0000000000000001.spare */
+void snapshot_name(uint64_t number, char out[FILE_NAME_BYTES]); /* 0000000000000001.snapshot */
+/* 0000000000000009-0000000000000001.kept: written with snapshot 9, holds records from 1 on */
+void kept_name(uint64_t made, uint64_t first, char out[FILE_NAME_BYTES]);
 /* The number of a name as above; false for any other name. */
 MUST_USE bool segment_name_parse(const char *name, uint64_t *number);
 MUST_USE bool spare_name_parse(const char *name, uint64_t *id);
+MUST_USE bool snapshot_name_parse(const char *name, uint64_t *number);
+MUST_USE bool kept_name_parse(const char *name, uint64_t *made, uint64_t *first);
 
 #endif

@@ -7,12 +7,12 @@
 
 #define NUMBERS_FIRST 16
 #define COPY_BYTES ((size_t)64 << 10)
+#define SEARCH_BYTES ((uint64_t)128 << 10)
 
 typedef struct {
     recovered_t *out;
     const folder_t *folder;
-    journal_apply_fn apply;
-    void *ctx;
+    const recover_sink_t *sink;
     record_t *record;
     window_t window;
     char name[FILE_NAME_BYTES]; /* of the segment being read */
@@ -41,31 +41,43 @@ static int numbers_order(const void *a, const void *b)
 }
 
 typedef struct {
-    numbers_t *segments, *spares;
+    recovered_t *out;
+    numbers_t *segments;
 } listing_t;
 
 static int list_one(void *ctx, const char *name)
 {
     listing_t *listing = ctx;
-    uint64_t number;
+    recovered_t *out = listing->out;
+    uint64_t number, first;
+    bool good = true;
     if (segment_name_parse(name, &number))
-        return numbers_push(listing->segments, number) ? 0 : -ENOMEM;
-    if (spare_name_parse(name, &number))
-        return numbers_push(listing->spares, number) ? 0 : -ENOMEM;
-    return 0;
+        good = numbers_push(listing->segments, number);
+    else if (spare_name_parse(name, &number))
+        good = numbers_push(&out->spares, number);
+    else if (snapshot_name_parse(name, &number))
+        good = numbers_push(&out->snapshots, number);
+    else if (kept_name_parse(name, &number, &first))
+        good = numbers_push(&out->kept_files, number) && numbers_push(&out->kept_files, first);
+    return good ? 0 : -ENOMEM;
 }
 
-static bool list_files(const folder_t *folder, numbers_t *segments, numbers_t *spares, error_t *err)
+static void numbers_sort(numbers_t *numbers)
 {
-    listing_t listing = {segments, spares};
+    if (numbers->count)
+        qsort(numbers->items, numbers->count, sizeof(uint64_t), numbers_order);
+}
+
+static bool list_files(const folder_t *folder, recovered_t *out, numbers_t *segments, error_t *err)
+{
+    listing_t listing = {out, segments};
     int result = folder->io->list_dir(folder->io->ctx, folder->path, list_one, &listing);
     if (result < 0)
         return error_set(err, STATUS_INTERNAL, "JOURNAL_IO", "%s: cannot list the folder: %s", folder->path,
                          strerrordesc_np(-result));
-    if (segments->count)
-        qsort(segments->items, segments->count, sizeof(uint64_t), numbers_order);
-    if (spares->count)
-        qsort(spares->items, spares->count, sizeof(uint64_t), numbers_order);
+    numbers_sort(segments);
+    numbers_sort(&out->spares);
+    numbers_sort(&out->snapshots);
     return true;
 }
 
@@ -103,7 +115,8 @@ static bool apply_record(reader_t *r, bytes_t raw, uint64_t offset, error_t *err
     out->next_seq++;
     out->last_ingest_us = r->record->ingest_us;
     out->report.records++;
-    return !r->apply || r->apply(r->ctx, r->record, raw, err);
+    bool is_known = !r->sink->whole && r->record->seq <= out->snapshot.newest;
+    return is_known || !r->sink->apply || r->sink->apply(r->sink->ctx, r->record, raw, err);
 }
 
 /* The batch's checksums hold: whatever is wrong inside now is no accident of a power cut. */
@@ -196,12 +209,13 @@ static bool follows(reader_t *r, const segment_header_t *header, error_t *err)
     recovered_t *out = r->out;
     const segment_t *before = segments_last(&out->segments);
     if (!before) {
+        if (header->first_seq != out->snapshot.released + 1)
+            return damaged(r, 0, err, "the records before its first one are missing");
         out->next_seq = header->first_seq;
         out->next_batch = header->first_batch;
+        out->last_ingest_us = header->first_seq > out->snapshot.newest ? out->snapshot.ingest_us : 0;
         return true;
     }
-    if (header->number != before->header.number + 1)
-        return damaged(r, 0, err, "the segment before it is missing");
     if (header->first_batch == out->next_batch && header->first_seq == out->next_seq)
         return true;
     segment_name(before->header.number, r->name);
@@ -209,47 +223,78 @@ static bool follows(reader_t *r, const segment_header_t *header, error_t *err)
                    "no good batch is there, and the next segment proves that one had been synced");
 }
 
-static bool read_segment(reader_t *r, uint64_t number, error_t *err)
+static bool add_segment(reader_t *r, const segment_header_t *header, error_t *err)
 {
     recovered_t *out = r->out;
-    segment_header_t header;
-    r->window.at = r->window.len = r->window.cover_bytes = 0;
-    bool good = read_header(r, number, &header, err) && follows(r, &header, err);
-    if (good && !segments_add(&out->segments, &header, out->last_ingest_us))
-        good = no_memory(err);
-    if (!good)
-        return false;
-    copy_cover(&out->copy, &header, &r->window);
-    out->max_generation = header.generation > out->max_generation ? header.generation : out->max_generation;
-    out->unproven_at = SEGMENT_BLOCK_BYTES;
     out->report.segments++;
-    return read_batches(r, err);
+    return segments_add(&out->segments, header, out->last_ingest_us) ? true : no_memory(err);
 }
 
-/* Looks behind the end of the newest segment for batches: remains to cut, or proof of damage. */
-static bool search_tail(reader_t *r, error_t *err)
+static bool read_segment(reader_t *r, const segment_header_t *header, error_t *err)
+{
+    r->window.at = r->window.len = r->window.cover_bytes = 0;
+    segment_name(header->number, r->name);
+    if (!file_open(r->folder, r->name, O_RDONLY, &r->window.fd, err))
+        return false;
+    r->window.file_bytes = header->bytes;
+    copy_cover(&r->out->copy, header, &r->window);
+    r->out->unproven_at = SEGMENT_BLOCK_BYTES;
+    return follows(r, header, err) && add_segment(r, header, err) && read_batches(r, err);
+}
+
+/* One whose records are in the snapshot: they are found when somebody asks for one. `next` is the segment behind. */
+static bool skip_segment(reader_t *r, const segment_header_t *header, const segment_header_t *next, error_t *err)
+{
+    recovered_t *out = r->out;
+    segment_name(header->number, r->name);
+    if (!follows(r, header, err) || !add_segment(r, header, err))
+        return false;
+    segment_t *segment = segments_last(&out->segments);
+    segment->is_closed = true;
+    segment->used = header->bytes;
+    segment->last_ingest_us = out->last_ingest_us = out->snapshot.ingest_us;
+    out->next_seq = next->first_seq;
+    out->next_batch = next->first_batch;
+    return true;
+}
+
+/* A header that may be a batch's stands at `at`: remains to cut, or proof of damage. */
+static bool judge_remains(reader_t *r, uint64_t at, const uint8_t *bytes, error_t *err)
 {
     recovered_t *out = r->out;
     const segment_t *segment = segments_last(&out->segments);
     const segment_header_t *s = &segment->header;
+    batch_header_t header;
+    if (!batch_header_decode(bytes, s->generation, s->salt, &header))
+        return true;
+    uint64_t end = at + batch_padded(header.length);
+    out->cut_end = end < s->bytes ? end : s->bytes;
+    /* Not by what it holds: a header's own checksum is enough to believe what it says. */
+    if (header.number > out->next_batch && header.synced >= out->next_batch)
+        return damaged(r, segment->used, err, "no good batch is there, and a later one proves that it had been synced");
+    return true;
+}
+
+/* Looks behind the end of the newest segment for batches, a piece at a time: pieces overlap by a header. */
+static bool search_tail(reader_t *r, error_t *err)
+{
+    recovered_t *out = r->out;
+    const segment_t *segment = segments_last(&out->segments);
+    uint64_t file_bytes = segment->header.bytes;
     out->cut_at = out->cut_end = segment->used;
-    for (uint64_t at = segment->used; at + BATCH_HEADER_BYTES <= s->bytes; at += BATCH_ALIGN_BYTES) {
+    for (uint64_t at = segment->used; at + BATCH_HEADER_BYTES <= file_bytes; at += SEARCH_BYTES) {
         error_t unreadable = {0};
-        batch_header_t header;
-        const uint8_t *bytes = window_view(&r->window, at, BATCH_HEADER_BYTES, &unreadable);
-        if (bytes && batch_header_decode(bytes, s->generation, s->salt, &header)) {
-            uint64_t end = at + batch_padded(header.length);
-            out->cut_end = end < s->bytes ? end : s->bytes;
-            /* Not by what it holds: a header's own checksum is enough to believe what it says. */
-            if (header.number > out->next_batch && header.synced >= out->next_batch)
-                return damaged(r, segment->used, err,
-                               "no good batch is there, and a later one proves that it had been synced");
-        }
+        uint64_t left = file_bytes - at, most = SEARCH_BYTES + BATCH_HEADER_BYTES;
+        size_t bytes = (size_t)(left < most ? left : most);
+        const uint8_t *piece = window_view(&r->window, at, bytes, &unreadable);
         if (unreadable.code != STATUS_OK) {
             if (err)
                 *err = unreadable;
             return in_file(r, err);
         }
+        for (size_t i = 0; piece && i + BATCH_HEADER_BYTES <= bytes && i < SEARCH_BYTES; i += BATCH_ALIGN_BYTES)
+            if (batch_may_begin(piece + i) && !judge_remains(r, at + i, piece + i, err))
+                return false;
     }
     out->report.cut_bytes = out->cut_end - out->cut_at;
     return true;
@@ -268,30 +313,67 @@ static void note_spare(reader_t *r, uint64_t id)
     file_close(r->folder, &fd);
 }
 
-static bool read_all(reader_t *r, const numbers_t *numbers, error_t *err)
+/* All headers first: each says where the segment before it ended. */
+static bool read_headers(reader_t *r, const numbers_t *numbers, segment_header_t *headers, error_t *err)
 {
+    recovered_t *out = r->out;
     for (size_t i = 0; i < numbers->count; i++) {
+        r->window.at = r->window.len = r->window.cover_bytes = 0;
+        bool good = read_header(r, numbers->items[i], &headers[i], err);
         file_close(r->folder, &r->window.fd);
-        if (!read_segment(r, numbers->items[i], err))
+        if (!good)
             return false;
+        if (i > 0 && headers[i].number != headers[i - 1].number + 1)
+            return damaged(r, 0, err, "the segment before it is missing");
+        if (i > 0 && headers[i].first_seq < headers[i - 1].first_seq)
+            return damaged(r, 0, err, "its first record is before that of the segment before it");
+        if (headers[i].generation > out->max_generation)
+            out->max_generation = headers[i].generation;
     }
-    for (size_t i = 0; i < r->out->spares.count; i++)
-        note_spare(r, r->out->spares.items[i]);
-    if (numbers->count == 0)
-        return true;
-    segment_name(segments_last(&r->out->segments)->header.number, r->name);
-    return search_tail(r, err);
+    for (size_t i = 0; i < out->spares.count; i++)
+        note_spare(r, out->spares.items[i]);
+    return true;
 }
 
-bool recover_read(recovered_t *out, const folder_t *folder, journal_apply_fn apply, void *ctx, error_t *err)
+static bool read_one(reader_t *r, const segment_header_t *header, const segment_header_t *next, error_t *err)
+{
+    recovered_t *out = r->out;
+    uint64_t end = next ? next->first_seq : UINT64_MAX; /* of its records */
+    if (out->snapshot.number && end <= out->snapshot.released + 1)
+        return segments_add(&out->leftovers, header, 0) ? true : no_memory(err);
+    if (out->snapshot.number && end <= out->snapshot.newest + 1 && !r->sink->whole)
+        return skip_segment(r, header, next, err);
+    bool good = read_segment(r, header, err);
+    if (good && !next)
+        good = search_tail(r, err);
+    file_close(r->folder, &r->window.fd);
+    return good;
+}
+
+static bool read_segments(reader_t *r, const numbers_t *numbers, error_t *err)
+{
+    const recovered_t *out = r->out;
+    segment_header_t *headers = calloc(numbers->count + 1, sizeof *headers);
+    bool good = headers ? read_headers(r, numbers, headers, err) : no_memory(err);
+    for (size_t i = 0; good && i < numbers->count; i++)
+        good = read_one(r, &headers[i], i + 1 < numbers->count ? &headers[i + 1] : NULL, err);
+    free(headers);
+    if (good && out->next_seq <= out->snapshot.newest) {
+        snapshot_name(out->snapshot.number, r->name);
+        good = damaged(r, 0, err, "the segments end before the records that are in it");
+    }
+    return good;
+}
+
+bool recover_read(recovered_t *out, const folder_t *folder, const recover_sink_t *sink, error_t *err)
 {
     numbers_t numbers = {0};
-    reader_t r = {.out = out, .folder = folder, .apply = apply, .ctx = ctx, .window = {.folder = folder, .fd = -1}};
+    reader_t r = {.out = out, .folder = folder, .sink = sink, .window = {.folder = folder, .fd = -1}};
     *out = (recovered_t){.next_seq = 1, .next_batch = 1, .copy = {.fd = -1}};
     r.record = malloc(sizeof *r.record);
     bool good = r.record ? true : no_memory(err);
-    good = good && list_files(folder, &numbers, &out->spares, err) && copy_find(&out->copy, folder, err) &&
-           read_all(&r, &numbers, err);
+    good = good && list_files(folder, out, &numbers, err) && copy_find(&out->copy, folder, err) &&
+           recover_snapshot(out, folder, sink, err) && read_segments(&r, &numbers, err);
     file_close(folder, &r.window.fd);
     window_free(&r.window);
     free(r.record);
@@ -344,7 +426,11 @@ bool recover_repair(recovered_t *recovered, const folder_t *folder, error_t *err
 void recovered_free(recovered_t *recovered, const folder_t *folder)
 {
     segments_free(&recovered->segments, folder);
+    segments_free(&recovered->leftovers, folder);
+    kepts_free(&recovered->kepts, folder);
     copy_close(&recovered->copy, folder);
     free(recovered->spares.items);
+    free(recovered->snapshots.items);
+    free(recovered->kept_files.items);
     *recovered = (recovered_t){.copy = {.fd = -1}};
 }

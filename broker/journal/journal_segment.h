@@ -12,7 +12,8 @@ typedef struct {
     uint64_t used;   /* offset at which the next batch goes */
     uint32_t *index; /* offset of record header.first_seq + i */
     size_t count, cap;
-    int64_t last_ingest_us; /* of its newest record; of the newest before it while it has none */
+    bool is_closed; /* it is older than the snapshot: its records are not in `index` until somebody asks for one */
+    int64_t last_ingest_us; /* of its newest record, or later; of the newest before it while it has none */
     int fd;                 /* -1: not open */
 } segment_t;
 

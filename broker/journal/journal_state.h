@@ -13,7 +13,9 @@ struct journal {
     bool no_thread;
 
     segments_t segments;
-    size_t planned; /* of them: the newest, whose files are not made yet */
+    kepts_t kepts;
+    snapfile_header_t snapshot; /* the newest; zeros for none */
+    size_t planned;             /* of them: the newest, whose files are not made yet */
     spares_t spares;
     writer_t writer;
     tail_t tail;
@@ -46,6 +48,9 @@ struct journal {
 bool journal_fail(journal_t *journal, const error_t *why, error_t *err);
 /* False, with the first failure in *err, once there was one. */
 MUST_USE bool journal_works(const journal_t *journal, error_t *err);
+
+/* True for segments that are only read: the writer has nothing to do with their files, and what they hold is synced. */
+bool journal_is_past(const journal_t *journal, size_t i);
 
 /* Closes the files of segments that are only read; they are opened again when needed. */
 void journal_close_past(journal_t *journal);

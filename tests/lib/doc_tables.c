@@ -1,6 +1,7 @@
 /* doc_tables.c: one table of all layouts, one for each, one for each kind of list entry. */
 #include "tests/lib/doc_tables.h"
 
+#include "broker/core/snapshot_items.h"
 #include "proto/record.h"
 #include "proto/wire.h"
 
@@ -80,6 +81,19 @@ void doc_verbs(buf_t *out)
         put_fields(out, wire_layout(verb), &seen);
     }
     put_entries(out, &seen);
+}
+
+void doc_snapshot_items(buf_t *out)
+{
+    seen_t seen = {0};
+    buf_append_cstr(out, "| number | item | meaning |\n|---|---|---|\n");
+    for (uint64_t kind = 1; kind <= SNAPSHOT_KIND_MAX; kind++)
+        buf_printf(out, "| %u | %s | %s |\n", (unsigned)kind, snapshot_layout(kind)->name, snapshot_layout(kind)->doc);
+    for (uint64_t kind = 1; kind <= SNAPSHOT_KIND_MAX; kind++) {
+        buf_printf(out, "\n### Item %s\n\n`[%u, …]`: %s.\n\n", snapshot_layout(kind)->name, (unsigned)kind,
+                   snapshot_layout(kind)->doc);
+        put_fields(out, snapshot_layout(kind), &seen);
+    }
 }
 
 void doc_records(buf_t *out)

@@ -7,5 +7,6 @@
 
 void doc_verbs(buf_t *out);
 void doc_records(buf_t *out);
+void doc_snapshot_items(buf_t *out); /* of snapshots of the core */
 
 #endif

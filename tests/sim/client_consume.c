@@ -255,7 +255,8 @@ void watch_gap(client_t *client, const wire_gap_t *gap)
     sim_t *sim = client->sim;
     must_have_seen(client, gap->from);
     bool unreadable = gap->next == gap->from + 1 && fault_disk_struck(sim->node.disk);
-    if (!unreadable && gap->next <= gap->from + MODEL_LAG_RECORDS)
+    bool released = gap->next <= sim->node.released;
+    if (!unreadable && !released && gap->next <= gap->from + MODEL_LAG_RECORDS)
         (void)trace_violated(&sim->trace, "%s got a GAP from %llu to %llu without having lagged", client->name,
                              (unsigned long long)gap->from, (unsigned long long)gap->next);
     client->last = gap->next - 1;

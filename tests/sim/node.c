@@ -1,9 +1,10 @@
 /* node.c: one turn of the broker, its birth and its deaths. */
-#include "tests/sim/node.h"
+#include "tests/sim/node_internal.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
+#include "broker/core/snapshot.h"
 #include "broker/core/state.h"
 
 #define DIR "/journal"
@@ -13,78 +14,11 @@
 #define SHA256_HEX 65
 #define ROOM_FACTOR 2
 
-/* -- the disk, with mistakes ------------------------------------------------------------------------- */
-static int sync_no_dir(void *ctx, const char *path)
-{
-    (void)ctx;
-    (void)path;
-    return 0;
-}
-
-static int sync_and_say_good(void *ctx, int fd)
-{
-    node_t *node = ctx;
-    (void)node->real_io->datasync(node->real_io->ctx, fd);
-    return 0;
-}
-
-static int open_through(void *ctx, const char *path, int flags, uint32_t mode)
-{
-    const node_t *node = ctx;
-    return node->real_io->open(node->real_io->ctx, path, flags, mode);
-}
-
-/* The real table expects its own context: all go through. */
-#define THROUGH(result, name, params, ...)                                                                             \
-    static result name##_through params                                                                                \
-    {                                                                                                                  \
-        const journal_io_t *io = ((const node_t *)ctx)->real_io;                                                       \
-        return io->name(io->ctx, __VA_ARGS__);                                                                         \
-    }
-THROUGH(int, close, (void *ctx, int fd), fd)
-THROUGH(int64_t, pread, (void *ctx, int fd, void *out, uint64_t bytes, uint64_t at), fd, out, bytes, at)
-THROUGH(int64_t, pwrite, (void *ctx, int fd, const void *data, uint64_t bytes, uint64_t at), fd, data, bytes, at)
-THROUGH(int, truncate, (void *ctx, int fd, uint64_t bytes), fd, bytes)
-THROUGH(int64_t, size, (void *ctx, int fd), fd)
-THROUGH(int, rename, (void *ctx, const char *from, const char *to), from, to)
-THROUGH(int, link, (void *ctx, const char *from, const char *to), from, to)
-THROUGH(int, remove, (void *ctx, const char *path), path)
-THROUGH(int, sync_dir, (void *ctx, const char *path), path)
-THROUGH(int, make_dir, (void *ctx, const char *path, uint32_t mode), path, mode)
-THROUGH(int, lock, (void *ctx, int fd), fd)
-THROUGH(int, list_dir, (void *ctx, const char *path, int (*each)(void *each_ctx, const char *name), void *each_ctx),
-        path, each, each_ctx)
-THROUGH(int64_t, free_bytes, (void *ctx, const char *path), path)
-
-static void io_with_failure_hidden(node_t *node)
-{
-    node->io = (journal_io_t){node,
-                              open_through,
-                              close_through,
-                              pread_through,
-                              pwrite_through,
-                              sync_and_say_good,
-                              truncate_through,
-                              size_through,
-                              rename_through,
-                              link_through,
-                              remove_through,
-                              sync_dir_through,
-                              make_dir_through,
-                              lock_through,
-                              list_dir_through,
-                              free_bytes_through};
-}
-
 void node_init(node_t *node, uint64_t seed, model_t *model, trace_t *trace, node_bug_t bug)
 {
     *node = (node_t){.model = model, .trace = trace, .bug = bug, .disk = fault_disk_new(seed)};
     node->real_io = fault_disk_io(node->disk);
-    node->io = *node->real_io;
-    if (bug == BUG_SKIP_DIR_SYNC)
-        node->io.sync_dir = sync_no_dir;
-    if (bug == BUG_HIDE_SYNC_FAILURE)
-        io_with_failure_hidden(node);
+    node_io_init(node);
     node->msg = malloc(sizeof *node->msg);
     node->record = malloc(sizeof *node->record);
     if (!node->msg || !node->record)
@@ -93,6 +27,7 @@ void node_init(node_t *node, uint64_t seed, model_t *model, trace_t *trace, node
 
 static void parts_free(node_t *node)
 {
+    checkpoint_free(&node->checkpoint);
     if (node->gate)
         gate_free(&node->gate);
     if (node->deliver)
@@ -106,6 +41,8 @@ void node_free(node_t *node)
 {
     node_crash(node, false, false);
     core_effects_free(&node->effects);
+    buf_free(&node->log);
+    free(node->log_at);
     fault_disk_free(node->disk);
     free(node->msg);
     free(node->record);
@@ -161,6 +98,62 @@ static void dispatch(node_t *node, const core_out_t *out)
     node->scans[node->scan_count++] = *out;
 }
 
+static core_config_t core_config(const char *name)
+{
+    return (core_config_t){.limits = {.grace_ms = 6000, .heartbeat_ms = 1500, .lag_records = MODEL_LAG_RECORDS},
+                           .broker_name = name,
+                           .version = "sim"};
+}
+
+static core_t *core_make(uint64_t life)
+{
+    error_t err = {0};
+    char name[40];
+    (void)snprintf(name, sizeof name, "mangabus-broker-%06llx", (unsigned long long)life);
+    const core_config_t config = core_config(name);
+    core_t *core = core_new(&config, &err);
+    if (!core)
+        abort();
+    return core;
+}
+
+/* -- what was written, for comparison ----------------------------------------------------------------- */
+static void log_note(node_t *node, bytes_t raw)
+{
+    if (node->log_count == node->log_cap) {
+        node->log_cap = node->log_cap ? node->log_cap * 2 : 256;
+        node->log_at = reallocarray(node->log_at, node->log_cap, sizeof *node->log_at);
+        if (!node->log_at)
+            abort();
+    }
+    node->log_at[node->log_count++] = node->log.len;
+    buf_append_bytes(&node->log, raw);
+}
+
+bytes_t node_log_record(const node_t *node, uint64_t seq)
+{
+    size_t end = seq < node->log_count ? node->log_at[seq] : node->log.len;
+    return bytes_from(node->log.data + node->log_at[seq - 1], end - node->log_at[seq - 1]);
+}
+
+static void log_cut(node_t *node, uint64_t newest)
+{
+    if (newest >= node->log_count)
+        return;
+    node->log.len = node->log_at[newest];
+    node->log_count = newest;
+}
+
+core_t *node_core_of_log(node_t *node, uint64_t newest)
+{
+    error_t err = {0};
+    core_t *core = core_make(0);
+    for (uint64_t seq = 1; seq <= newest; seq++)
+        if (!record_decode(node_log_record(node, seq), node->record, &err) || !core_apply(core, node->record, &err))
+            abort();
+    return core;
+}
+
 static bool append_one(node_t *node, bytes_t raw)
 {
     error_t err = {0};
@@ -168,6 +161,7 @@ static bool append_one(node_t *node, bytes_t raw)
         return trace_violated(node->trace, "the core wrote what is no record: %s", err.message);
     if (!model_fold(node->model, node->record, crc32c(0, raw.data, raw.len)))
         return false;
+    log_note(node, raw);
     trace_note(node->trace, "record %llu %s", (unsigned long long)node->record->seq,
                record_kind_name((uint64_t)node->record->kind));
     if (journal_append(node->journal, raw, &err))
@@ -323,20 +317,6 @@ void node_scan(node_t *node, int64_t now_us)
 }
 
 /* -- birth -------------------------------------------------------------------------------------------- */
-static core_t *core_make(uint64_t life)
-{
-    error_t err = {0};
-    char name[40];
-    (void)snprintf(name, sizeof name, "mangabus-broker-%06llx", (unsigned long long)life);
-    const core_config_t config = {.limits = {.grace_ms = 6000, .heartbeat_ms = 1500, .lag_records = MODEL_LAG_RECORDS},
-                                  .broker_name = name,
-                                  .version = "sim"};
-    core_t *core = core_new(&config, &err);
-    if (!core)
-        abort();
-    return core;
-}
-
 /* The mistake: events go where the newest rules say. */
 static void route_again(const node_t *node, record_t *record)
 {
@@ -347,9 +327,49 @@ static void route_again(const node_t *node, record_t *record)
             record->publish.routes.items[i].queue = node->model->queues[3];
 }
 
+typedef struct {
+    node_t *node;
+    checkpoint_loader_t loader;
+} recovery_t;
+
+/* The model hears of every record; of those in the snapshot, what was written before the crash. */
+static bool fold_before(node_t *node, uint64_t newest, error_t *err)
+{
+    if (newest > node->log_count)
+        return trace_violated(node->trace, "a snapshot knows %llu records, and %zu were written",
+                              (unsigned long long)newest, node->log_count);
+    for (uint64_t seq = 1; seq <= newest; seq++) {
+        bytes_t raw = node_log_record(node, seq);
+        if (!record_decode(raw, node->record, err) ||
+            !model_fold(node->model, node->record, crc32c(0, raw.data, raw.len)))
+            return false;
+    }
+    return true;
+}
+
+static bool load_one(void *ctx, bytes_t items, error_t *err)
+{
+    recovery_t *recovery = ctx;
+    node_t *node = recovery->node;
+    if (!checkpoint_load(&recovery->loader, items, err))
+        return false;
+    if (items.len)
+        return true;
+    node->loaded = core_newest_record(node->core);
+    if (!fold_before(node, node->loaded, err))
+        return error_set(err, STATUS_INTERNAL, "TEST", "%s", node->trace->violation);
+    core_t *all = node_core_of_log(node, node->loaded);
+    bool same = core_digest(all) == core_digest(node->core) || node->bug == BUG_SNAPSHOT_NO_KEYS;
+    core_free(&all);
+    if (same)
+        return true;
+    (void)trace_violated(node->trace, "a core of a snapshot differs from one that applied all records");
+    return error_set(err, STATUS_INTERNAL, "TEST", "%s", node->trace->violation);
+}
+
 static bool recover_one(void *ctx, const record_t *record, bytes_t raw, error_t *err)
 {
-    node_t *node = ctx;
+    node_t *node = ((recovery_t *)ctx)->node;
     if (!model_fold(node->model, record, crc32c(0, raw.data, raw.len)))
         return error_set(err, STATUS_INTERNAL, "TEST", "%s", node->trace->violation);
     *node->record = *record;
@@ -397,12 +417,19 @@ static bool recover(node_t *node)
                                        .segment_bytes = SEGMENT_BYTES,
                                        .tail_cache_bytes = TAIL_CACHE_BYTES,
                                        .no_thread = true,
+                                       .load = load_one,
                                        .salt = node->lives};
+    node->loaded = 0;
     model_forget(node->model);
     node->core = core_make(node->lives++);
-    node->journal = journal_open(&options, recover_one, node, &recovery, &err);
-    if (node->journal)
+    recovery_t reading = {.node = node, .loader = {.core = node->core}};
+    node->journal = journal_open(&options, recover_one, &reading, &recovery, &err);
+    checkpoint_loader_end(&reading.loader);
+    if (node->journal) {
+        log_cut(node, journal_synced(node->journal));
+        node->released = journal_first_seq(node->journal);
         return model_recovered(node->model);
+    }
     if (!fault_disk_struck(node->disk))
         return trace_violated(node->trace, "the broker does not come up again: %s", err.message);
     trace_note(node->trace, "broker: does not come up: %s", err.message);
@@ -480,31 +507,55 @@ bool node_stop(node_t *node, int64_t now_us)
     return true;
 }
 
-/* -- the second core ------------------------------------------------------------------------------------ */
-static bool apply_one(void *ctx, const record_t *record, bytes_t raw UNUSED, error_t *err)
+/* -- checkpoints ---------------------------------------------------------------------------------------- */
+static void checkpoint_over(node_t *node, checkpoint_state_t state)
 {
-    return core_apply(ctx, record, err);
+    const error_t *why = checkpoint_error(node->checkpoint);
+    node->snapshots += state == CHECKPOINT_DONE;
+    node->given_up += state == CHECKPOINT_GIVEN_UP;
+    if (state == CHECKPOINT_BROKEN) {
+        journal_checkpoint_broke(node->journal, why);
+        node->has_failed = true;
+    }
+    if (state != CHECKPOINT_DONE)
+        trace_note(node->trace, "broker: no snapshot: %s", why->message);
+    if (state == CHECKPOINT_BROKEN && !fault_disk_struck(node->disk))
+        (void)trace_violated(node->trace, "a checkpoint failed on a disk without faults: %s", why->message);
+    checkpoint_free(&node->checkpoint);
 }
 
-bool node_verify(node_t *node, int64_t now_us)
+static void checkpoint_start(node_t *node, uint64_t retain_bytes)
 {
     error_t err = {0};
-    core_effects_t nothing = {0};
-    node_timer(node, now_us);
-    node_commit(node);
-    if (!node_is_up(node) || !trace_is_good(node->trace))
-        return trace_is_good(node->trace);
-    core_t *second = core_make(0);
-    uint64_t next = 1, live = core_digest(node->core);
-    bool good = true;
-    while (good && next < journal_next_seq(node->journal))
-        good = journal_scan(node->journal, next, SIZE_MAX / 2, apply_one, second, &next, &err);
-    core_start(second, now_us, next, &nothing);
-    if (!good && !fault_disk_struck(node->disk))
-        (void)trace_violated(node->trace, "the journal does not apply: %s", err.message);
-    else if (good && core_digest(second) != live)
-        good = trace_violated(node->trace, "a core that applied the journal differs from the one that lived");
-    core_free(&second);
-    core_effects_free(&nothing);
-    return trace_is_good(node->trace);
+    const checkpoint_options_t options = {
+        .core = core_config("shadow"),
+        .retain = {.bytes = retain_bytes, .since_us = INT64_MAX, .from_seq = core_oldest_followed(node->core)}};
+    node->checkpoint = checkpoint_begin(node->journal, &options, &err);
+    if (!node->checkpoint && err.code != STATUS_OK)
+        abort(); /* out of memory */
+    if (node->checkpoint)
+        trace_note(node->trace, "broker: a snapshot begins");
+}
+
+void node_checkpoint(node_t *node, size_t max_bytes, uint64_t retain_bytes)
+{
+    error_t err = {0};
+    if (!node_is_up(node))
+        return;
+    if (!node->checkpoint) {
+        checkpoint_start(node, retain_bytes);
+        return;
+    }
+    checkpoint_state_t state = checkpoint_step(node->checkpoint, max_bytes);
+    core_t *core = checkpoint_core(node->checkpoint);
+    if (core && node->bug == BUG_SNAPSHOT_NO_KEYS)
+        forget_keys(core);
+    if (state == CHECKPOINT_READY) {
+        trace_note(node->trace, "broker: a snapshot is taken");
+        if (!checkpoint_adopt(node->checkpoint, node->journal, &err))
+            checkpoint_over(node, CHECKPOINT_BROKEN);
+        node->released = journal_first_seq(node->journal);
+    } else if (state != CHECKPOINT_WORKING) {
+        checkpoint_over(node, state);
+    }
 }

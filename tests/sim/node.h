@@ -4,6 +4,7 @@
 #ifndef TESTS_SIM_NODE_H
 #define TESTS_SIM_NODE_H
 
+#include "broker/checkpoint.h"
 #include "broker/deliver.h"
 #include "broker/gate.h"
 #include "broker/journal/journal.h"
@@ -23,6 +24,8 @@ typedef enum {
     BUG_ROUTE_AGAIN,       /* recovery holds events against the rules of now */
     BUG_HIDE_SYNC_FAILURE, /* a failed sync is taken for a good one */
     BUG_LOSE_RECEIVES,     /* receive counts begin anew after a restart */
+    BUG_SNAPSHOT_NO_KEYS,  /* snapshots lack deduplication keys */
+    BUG_RELEASE_EARLY,     /* segments are released before the snapshot is synced */
     BUG_COUNT,
 } node_bug_t;
 
@@ -39,6 +42,14 @@ typedef struct {
     record_t *record;
     core_out_t scans[NODE_SCANS];
     size_t scan_count;
+    checkpoint_t *checkpoint; /* under way; NULL for none */
+    buf_t log;                /* every record that was written, as it was; what a crash took is cut off */
+    size_t *log_at;           /* where record i + 1 begins */
+    size_t log_count, log_cap;
+    uint64_t released; /* highest journal_first_seq so far: before it not every record can be read */
+    uint64_t snapshots, given_up;
+    uint64_t loaded; /* newest record of the snapshot that this life began with */
+    int snapshot_fd; /* of the one being written, for BUG_RELEASE_EARLY; -1 */
     uint64_t lives;
     uint64_t refused_full; /* frames, because the disk was full */
     int64_t started_us;
@@ -69,6 +80,8 @@ void node_scan(node_t *node, int64_t now_us);
 void node_commit(node_t *node);
 void node_idle(node_t *node);
 bool node_has_pending(const node_t *node);
+/* Begins a checkpoint, retaining so many bytes of log, or goes on with the one under way. */
+void node_checkpoint(node_t *node, size_t max_bytes, uint64_t retain_bytes);
 /* A second core, fed with the journal alone, must be equal to the one that lived. */
 MUST_USE bool node_verify(node_t *node, int64_t now_us);
 

@@ -44,7 +44,16 @@ static void emit(void *ctx, uint64_t peer, bytes_t frame)
 }
 
 /* -- what happens next --------------------------------------------------------------------------------- */
-typedef enum { NEXT_WAKE, NEXT_UP, NEXT_DOWN, NEXT_TIMER, NEXT_COMMIT, NEXT_SCAN, NEXT_NOTHING } next_kind_t;
+typedef enum {
+    NEXT_WAKE,
+    NEXT_UP,
+    NEXT_DOWN,
+    NEXT_TIMER,
+    NEXT_COMMIT,
+    NEXT_SCAN,
+    NEXT_CHECKPOINT,
+    NEXT_NOTHING
+} next_kind_t;
 
 typedef struct {
     next_kind_t kind;
@@ -71,9 +80,20 @@ static next_t what_next(sim_t *sim)
         return next;
     sooner(&next, NEXT_COMMIT, sim->commit_at_us, NULL);
     sooner(&next, NEXT_TIMER, core_next_deadline_us(sim->node.core), NULL);
+    sooner(&next, NEXT_CHECKPOINT, sim->checkpoint_at_us, NULL);
     if (sim->node.scan_count)
         sooner(&next, NEXT_SCAN, sim->now_us, NULL);
     return next;
+}
+
+/* In steps of a few records, with a pause behind each; then none for a while. */
+static void checkpoint(sim_t *sim)
+{
+    static const uint64_t segment_bytes = 16384;
+    node_checkpoint(&sim->node, 1 + sim_below(sim, sim_below(sim, 4) ? 6000 : 60000),
+                    sim_below(sim, 3) * segment_bytes);
+    int64_t pause_us = sim->node.checkpoint ? 10000 : 1000000;
+    sim->checkpoint_at_us = sim->now_us + 1 + (int64_t)sim_below(sim, (uint64_t)pause_us);
 }
 
 static void happen(sim_t *sim, const next_t *next)
@@ -101,6 +121,9 @@ static void happen(sim_t *sim, const next_t *next)
         break;
     case NEXT_SCAN:
         node_scan(&sim->node, sim->now_us);
+        break;
+    case NEXT_CHECKPOINT:
+        checkpoint(sim);
         break;
     case NEXT_NOTHING:
         break;
@@ -187,8 +210,10 @@ static void come_up(sim_t *sim, bool with_faults)
         sim->trace.now_us = sim->now_us;
         if (with_faults && tries < START_TRIES)
             arm(sim);
-        if (node_start(&sim->node, sim->now_us, (int)sim_below(sim, MODEL_TOPOLOGIES)))
+        if (node_start(&sim->node, sim->now_us, (int)sim_below(sim, MODEL_TOPOLOGIES))) {
+            sim->tally->snapshots_loaded += sim->node.loaded > 0;
             return;
+        }
         if (!trace_is_good(&sim->trace))
             return;
         sim->tally->failed_starts++;
@@ -308,6 +333,8 @@ bool sim_run(uint64_t seed, node_bug_t bug, sim_tally_t *tally, FILE *out)
     tally->redriven += sim->model.redriven;
     tally->tasks += sim->model.tasks_ended;
     tally->disk_full += sim->node.refused_full;
+    tally->snapshots += sim->node.snapshots;
+    tally->snapshots_given_up += sim->node.given_up;
     sim_free(sim);
     return good;
 }

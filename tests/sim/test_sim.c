@@ -92,11 +92,12 @@ static void print_tally(const sim_tally_t *t)
                   "starts, %lu cut connections; %lu records, %lu frames, %lu published (%lu again), %lu acknowledged, "
                   "%lu delivered again, %lu returned, %lu dead-lettered, %lu dropped, %lu events seen, %lu gaps, %lu "
                   "calls answered, %lu failed, %lu received, %lu purged, %lu redriven by %lu tasks, %lu refused for a "
-                  "full disk\n",
+                  "full disk, %lu snapshots taken, %lu loaded, %lu given up\n",
                   t->runs, t->crashes, t->power_cuts, t->kills, t->stops, t->disk_faults, t->failed_starts,
                   t->cut_connections, t->records, t->frames, t->published, t->duplicates, t->acked, t->redelivered,
                   t->returned, t->dead_lettered, t->dropped, t->events_seen, t->gaps, t->calls_answered,
-                  t->calls_failed, t->received, t->purged, t->redriven, t->tasks, t->disk_full);
+                  t->calls_failed, t->received, t->purged, t->redriven, t->tasks, t->disk_full, t->snapshots,
+                  t->snapshots_loaded, t->snapshots_given_up);
 }
 
 static void every_run_keeps_every_promise(void **state)
@@ -122,6 +123,7 @@ static void every_run_keeps_every_promise(void **state)
     assert_true(t.duplicates && t.acked && t.redelivered && t.returned && t.dead_lettered && t.dropped);
     assert_true(t.events_seen && t.gaps && t.received && t.purged && t.redriven && t.tasks && t.disk_full &&
                 t.calls_answered && t.calls_failed);
+    assert_true(t.snapshots > t.runs / 4 && t.snapshots_loaded > t.runs / 4 && t.snapshots_given_up);
 }
 
 /* -- it can fail ----------------------------------------------------------------------------------------- */
@@ -166,6 +168,8 @@ NOTICES(deduplication_keys_are_forgotten_at_a_restart, BUG_FORGET_KEYS, "again w
 NOTICES(answers_to_producers_are_forgotten_at_a_restart, BUG_FORGET_PRODUCERS, "'s sequence")
 NOTICES(recovery_matches_rules_again, BUG_ROUTE_AGAIN, "a recount says")
 NOTICES(a_failed_sync_is_taken_for_a_good_one, BUG_HIDE_SYNC_FAILURE, "was acknowledged and is lost")
+NOTICES(a_snapshot_lacks_deduplication_keys, BUG_SNAPSHOT_NO_KEYS, "again within its window")
+NOTICES(segments_are_released_before_the_snapshot_is_synced, BUG_RELEASE_EARLY, "does not come up again")
 NOTICES(receive_counts_are_lost_at_a_restart, BUG_LOSE_RECEIVES, "has another receive count")
 
 static void a_seed_always_makes_the_same_run(void **state)
@@ -193,6 +197,8 @@ int main(void)
         cmocka_unit_test(the_simulator_notices_when_answers_to_producers_are_forgotten_at_a_restart),
         cmocka_unit_test(the_simulator_notices_when_recovery_matches_rules_again),
         cmocka_unit_test(the_simulator_notices_when_a_failed_sync_is_taken_for_a_good_one),
+        cmocka_unit_test(the_simulator_notices_when_a_snapshot_lacks_deduplication_keys),
+        cmocka_unit_test(the_simulator_notices_when_segments_are_released_before_the_snapshot_is_synced),
         cmocka_unit_test(the_simulator_notices_when_receive_counts_are_lost_at_a_restart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

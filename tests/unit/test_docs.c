@@ -71,11 +71,18 @@ static void the_journal_format_lists_the_records_as_they_are(void **state)
     hold("docs/journal-format.md", "<!-- records:begin -->", "<!-- records:end -->", doc_records);
 }
 
+static void the_journal_format_lists_the_items_of_snapshots_as_they_are(void **state)
+{
+    (void)state;
+    hold("docs/journal-format.md", "<!-- items:begin -->", "<!-- items:end -->", doc_snapshot_items);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_protocol_lists_the_verbs_as_they_are),
         cmocka_unit_test(the_journal_format_lists_the_records_as_they_are),
+        cmocka_unit_test(the_journal_format_lists_the_items_of_snapshots_as_they_are),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -36,15 +36,15 @@ static void case_init(journal_case_t *c, fault_disk_t *disk, uint64_t seed)
 
 /* -- power --------------------------------------------------------------------------------------- */
 
-/* Lets everything go that may: what is left must stay readable. */
-static bool release_some(journal_case_t *c)
+/* Some records are needed no more, mostly old ones; what is left must stay readable. */
+static bool checkpoint_some(journal_case_t *c)
 {
-    uint64_t needed = c->first + random_below(&c->random, c->count + 2 - c->first);
-    c->releasable = needed > c->releasable ? needed : c->releasable;
-    if (!journal_release(c->journal, needed, c->time_us + 1, &c->err))
-        return false;
-    c->first = journal_first_seq(c->journal);
-    return true;
+    bool none;
+    uint64_t keep = 1 + random_below(&c->random, 10);
+    for (uint64_t seq = 1; seq <= c->count; seq++)
+        if (random_below(&c->random, 10) >= keep)
+            journal_case_drop(c, seq);
+    return journal_case_checkpoint(c, random_below(&c->random, 2) * 2 * SEGMENT_BYTES, &none);
 }
 
 static bool work_once(journal_case_t *c)
@@ -53,7 +53,7 @@ static bool work_once(journal_case_t *c)
     for (uint64_t i = 0; i < records; i++)
         if (!journal_case_append(c, random_below(&c->random, 8) ? 300 : 3000))
             return false;
-    if (random_below(&c->random, 10) == 0 && !release_some(c))
+    if (random_below(&c->random, 10) == 0 && !checkpoint_some(c))
         return false;
     if (random_below(&c->random, 4) == 0 && !journal_idle(c->journal, &c->err))
         return false;
@@ -154,7 +154,7 @@ static bool fixed_work(journal_case_t *c)
         if (!journal_commit(c->journal, &c->err))
             return false;
         journal_case_note(c);
-        if (round % 10 == 9 && !release_some(c))
+        if (round % 10 == 9 && !checkpoint_some(c))
             return false;
     }
     return true;
@@ -168,7 +168,6 @@ static void assert_refuses_for_good(journal_case_t *c)
         assert_false(journal_commit(c->journal, &c->err));
         assert_false(journal_poll(c->journal, &c->err));
         assert_false(journal_idle(c->journal, &c->err));
-        assert_false(journal_release(c->journal, 1, 0, &c->err));
         assert_false(journal_has_room(c->journal, 1));
     }
     assert_true(c->err.message[0]);
