@@ -7,9 +7,18 @@
 #include "broker/rules/explain.h"
 #include "broker/rules/ruleset.h"
 #include "proto/envelope.h"
-#include "proto/msgpack.h"
+#include "proto/json.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Broken ones, and maps with keys that are no texts, need not be read to their end. */
+static bool is_json(bytes_t event)
+{
+    buf_t text = {0};
+    bool ok = json_from_msgpack(event, JSON_COMPACT, &text, NULL);
+    buf_free(&text);
+    return ok;
+}
 
 static void compare(bytes_t json, const pattern_t *pattern, bytes_t event)
 {
@@ -19,7 +28,7 @@ static void compare(bytes_t json, const pattern_t *pattern, bytes_t event)
     ruleset_t *s = ruleset_new();
     if (!s || !ruleset_add(s, 7, json, &err) || !ruleset_compile(s, &err))
         abort();
-    bool matched = pattern_match(pattern, event, BYTES_LIT("r")), whole = mp_validate(event, NULL);
+    bool matched = pattern_match(pattern, event, BYTES_LIT("r")), whole = is_json(event);
     size_t found = ruleset_match(s, event, BYTES_LIT("r"), &id, 1);
     if (whole && (found != (matched ? 1 : 0) || (matched && id != 7)))
         abort();
