@@ -143,14 +143,14 @@ static void *line_open(const load_options_t *options, unsigned nth)
 {
     line_t *line = calloc(1, sizeof *line);
     if (!line)
-        return NULL;
+        measure_die("out of memory");
     *line = (line_t){.options = options,
                      .zmq = zmq_ctx_new(),
                      .in = calloc(1, sizeof *line->in),
                      .asked = calloc(1, sizeof *line->asked),
                      .settle = calloc(1, sizeof *line->settle)};
     if (!line->zmq || !line->in || !line->asked || !line->settle)
-        return NULL;
+        measure_die("out of memory");
     (void)snprintf(line->name, sizeof line->name, "bench-%d-%u", (int)getpid() % 100000, nth);
     line->socket = dealer_open(line->zmq, options->endpoint, options);
     greet(line->socket, &line->out, line->in, line->name, line->name);
