@@ -167,5 +167,6 @@ def test_every_error_name_of_the_broker_is_in_the_protocol():
     core = "\n".join(text_of(name) for name in SOURCES if name.startswith(("broker/core/", "broker/front", "broker/gate")))
     names = set(re.findall(r'STATUS_[A-Z_]+,\s*"([A-Za-z_]{4,})"', core))
     assert "QueueDoesNotExist" in names
-    missing = {name for name in names if f"`{name}`" not in section}
+    at_start = {name for name in names if name.startswith("JOURNAL_")}  # no frame carries one: nobody is connected yet
+    missing = {name for name in names - at_start if f"`{name}`" not in section}
     assert not missing
