@@ -23,7 +23,7 @@ static uint32_t length_get(const uint8_t *at)
 /* -- what parts share ---------------------------------------------------------------------------------- */
 void snapshot_put(snapshot_save_t *save, snapshot_kind_t kind, const void *values)
 {
-    static const uint8_t length[LENGTH_BYTES];
+    static const uint8_t length[LENGTH_BYTES] = {0};
     size_t at = save->out->len;
     buf_append(save->out, length, sizeof length);
     fields_encode(save->out, snapshot_layout((uint64_t)kind), false, 0, values);

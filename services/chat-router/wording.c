@@ -158,7 +158,8 @@ static uint32_t katakana_of(uint32_t c)
 static void put(buf_t *out, uint32_t c)
 {
     uint8_t bytes[4];
-    buf_append(out, bytes, utf8_put(c, bytes));
+    size_t len = utf8_put(c, bytes);
+    buf_append(out, bytes, len);
 }
 
 /* Of NFKC and case-folded text: kana made one, runs of spaces made one. */

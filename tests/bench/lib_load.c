@@ -103,11 +103,17 @@ static uint64_t ns_of(double seconds)
     return (uint64_t)(seconds * 1e9);
 }
 
-void load_run(const load_peer_t *peer, const load_options_t *options, load_result_t *result)
+static load_t *load_new(void)
 {
     load_t *load = calloc(1, sizeof *load);
-    if (!load)
-        measure_die("out of memory");
+    if (load)
+        return load;
+    measure_die("out of memory");
+}
+
+void load_run(const load_peer_t *peer, const load_options_t *options, load_result_t *result)
+{
+    load_t *load = load_new();
     load->peer = peer;
     load->options = options;
     open_all(load);

@@ -94,9 +94,9 @@ static size_t number_after(const buf_t *frame, size_t from)
 {
     static const uint8_t largest[] = {0xcf, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
     const uint8_t *found = memmem(frame->data + from, frame->len - from, largest, sizeof largest);
-    if (!found)
-        measure_die("the frame has no room for a number");
-    return (size_t)(found + 1 - frame->data);
+    if (found)
+        return (size_t)(found + 1 - frame->data);
+    measure_die("the frame has no room for a number");
 }
 
 static void template_make(template_t *frame, wire_verb_t verb, const void *values, unsigned step)
