@@ -189,6 +189,9 @@ typedef struct {
     uint64_t visible, in_flight, delayed;
     int64_t oldest_us; /* when the oldest visible message was sent; 0 for none */
     bool is_fifo;
+    uint64_t groups_blocked, tenants_noisy;
+    /* since the start: too old, taken by move tasks, accepted before, RECEIVEs answered with nothing */
+    uint64_t expired, redriven, deduplicated, empty_receives;
 } core_queue_stats_t;
 
 /* Calls `each` for every queue. For metrics. */
