@@ -39,7 +39,7 @@ static void task_put(const core_t *core, const task_t *task, buf_t *out)
     put_i64(out, "moved", (int64_t)task->moved);
     put_i64(out, "began_us", task->began_us);
     put_i64(out, "ended_us", task->ended_us);
-    put_text(out, "why", bytes_cstr(task->why ? task->why : ""));
+    put_text(out, "why", bytes_cstr(task->why ? task->why : task->is_waiting ? TASK_WAITS : ""));
 }
 
 /* -- beginning ----------------------------------------------------------------------------------------- */

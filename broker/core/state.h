@@ -182,6 +182,7 @@ typedef struct {
     uint64_t wanted, moved;
     char *why;        /* failed; else NULL */
     int64_t timer_us; /* RUNNING: when it may move more; not durable */
+    bool is_waiting;  /* RUNNING: for room on the disk; not durable */
     uint32_t heap_at;
 } task_t;
 
