@@ -57,6 +57,10 @@ def test_dead_letters_are_moved_by_a_task(ctl):
     assert ctl("queue", "move", "dead", "other", "--dry-run").stdout == "3 messages would move from dead to other\n"
     task = json.loads(ctl("queue", "move", "dead", "other", "--rate", "1", "--json").stdout)
     assert task["task"] in ctl("queue", "tasks", "dead").stdout
+    would = json.loads(ctl("queue", "cancel", task["task"], "--dry-run", "--json").stdout)
+    assert (would["task"], would["state"]) == (task["task"], "RUNNING")
+    assert "would end after" in ctl("queue", "cancel", task["task"], "--dry-run").stdout
+    assert json.loads(ctl("queue", "tasks", "dead", "--json").stdout)[0]["state"] == "RUNNING"
     ended = json.loads(ctl("queue", "cancel", task["task"], "--json").stdout)
     assert ended["state"] == "CANCELLED" and ended["moved"] < 3
     ctl("queue", "redrive", "dead")
