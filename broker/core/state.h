@@ -242,6 +242,7 @@ typedef struct {
     uint64_t newest;            /* highest sequence accepted */
     producer_answer_t *answers; /* at seq % window; NULL before the first */
     uint32_t older, newer;      /* by last use */
+    uint32_t sessions;          /* that publish as it; not durable */
 } producer_t;
 
 typedef struct {
