@@ -7,6 +7,7 @@
 
 #define ROOM_FACTOR 2 /* a transformed event is journaled for each target */
 #define DISK_FULL_RETRY_MS 5000
+#define MOVES_BYTES 65536 /* of the records of a burst of moves */
 
 /* -- clock --------------------------------------------------------------------------------------- */
 int64_t front_now_us(const front_t *front)
@@ -112,8 +113,10 @@ static void feed_gone(front_t *f)
 
 void front_step(front_t *front, core_input_t *input)
 {
-    if (!front->has_failed)
-        core_step(front->core, front_now_us(front), input, &front->effects);
+    if (front->has_failed)
+        return;
+    input->is_full = core_moves(front->core) && !journal_has_room(front->journal, MOVES_BYTES);
+    core_step(front->core, front_now_us(front), input, &front->effects);
 }
 
 void front_settle(front_t *front)

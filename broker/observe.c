@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "broker/observe_queues.h"
 #include "gen/version.h"
 #include "kit/health.h"
 #include "kit/http_server.h"
@@ -61,31 +62,6 @@ static void collect_core(observe_t *o)
     count(o, "mangabus_broker_producers_forgotten_total", "Producers forgotten for new ones.", s.producers_forgotten);
     set(o, "mangabus_broker_dedup_keys", "Deduplication keys of buses that are remembered.", s.dedup_keys);
     count(o, "mangabus_broker_refused_total", "Frames answered with ERROR.", s.refused);
-}
-
-static void set_queue(observe_t *o, const core_queue_stats_t *q, const char *state, uint64_t value)
-{
-    buf_t labels = {0};
-    metrics_label(&labels, "queue", bytes_cstr(q->name));
-    metrics_label(&labels, "state", bytes_cstr(state));
-    metric_set(metrics_gauge(o->metrics, "mangabus_broker_queue_messages", buf_cstr(&labels), "Messages in a queue."),
-               (double)value);
-    buf_free(&labels);
-}
-
-static void collect_queue(void *ctx, const core_queue_stats_t *q)
-{
-    observe_t *o = ctx;
-    buf_t labels = {0};
-    int64_t age_us = q->oldest_us ? o->subject.now_us(o->subject.ctx) - q->oldest_us : 0;
-    set_queue(o, q, "visible", q->visible);
-    set_queue(o, q, "in_flight", q->in_flight);
-    set_queue(o, q, "delayed", q->delayed);
-    metrics_label(&labels, "queue", bytes_cstr(q->name));
-    metric_set(metrics_gauge(o->metrics, "mangabus_broker_queue_oldest_age_seconds", buf_cstr(&labels),
-                             "Age of the oldest visible message."),
-               (double)age_us / US_PER_S);
-    buf_free(&labels);
 }
 
 static void collect_bucket(void *ctx, const core_bucket_stats_t *b)
@@ -159,7 +135,7 @@ static void collect(void *ctx)
 {
     observe_t *o = ctx;
     collect_core(o);
-    core_each_queue(o->subject.core, collect_queue, o);
+    observe_queues(o->metrics, o->subject.core, o->subject.now_us(o->subject.ctx));
     core_each_bucket(o->subject.core, collect_bucket, o);
     collect_journal(o);
     collect_checkpoints(o);

@@ -12,6 +12,7 @@
 #define PART_BYTES 256 /* no part of a CURVE request is longer */
 #define PARTS_MAX 7
 #define REQUESTS_A_TURN 64
+#define TELL_MS 1000 /* a line of refusals at most so often: strangers must not fill the log */
 
 enum { PART_VERSION, PART_REQUEST, PART_DOMAIN, PART_ADDRESS, PART_IDENTITY, PART_MECHANISM, PART_KEY };
 
@@ -20,6 +21,10 @@ struct zap {
     loop_watch_t *watch;
     const keyring_t *keyring;
     uint64_t refused;
+    loop_timer_t *tell;
+    bool has_told;             /* a moment ago: what follows waits for the timer */
+    uint64_t untold;           /* refused since */
+    char peer[PART_BYTES + 1]; /* of the newest of them */
 };
 
 typedef struct {
@@ -67,16 +72,34 @@ static void reply(void *socket, const request_t *request, const char *name)
             log_warn("a handshake could not be answered", LOG_S("error", zmq_strerror(errno)));
 }
 
+static void tell(void *ctx)
+{
+    zap_t *zap = ctx;
+    zap->has_told = zap->untold > 0;
+    if (!zap->has_told)
+        return;
+    log_warn("a connection was refused: its key is not known", LOG_S("peer", zap->peer), LOG_I("count", zap->untold));
+    zap->untold = 0;
+    loop_timer_in(zap->tell, TELL_MS);
+}
+
+static void refused(zap_t *zap, bytes_t peer)
+{
+    zap->refused++;
+    zap->untold++;
+    (void)bytes_to_cstr(peer, zap->peer, sizeof zap->peer);
+    if (!zap->has_told)
+        tell(zap);
+}
+
 static void answer(zap_t *zap, const request_t *request)
 {
     const char *name = NULL;
     if (bytes_eq_cstr(part(request, PART_VERSION), ZAP_VERSION) &&
         bytes_eq_cstr(part(request, PART_MECHANISM), "CURVE"))
         name = keyring_name_of(zap->keyring, part(request, PART_KEY));
-    if (!name) {
-        zap->refused++;
-        log_warn("a connection was refused: its key is not known", LOG_B("peer", part(request, PART_ADDRESS)));
-    }
+    if (!name)
+        refused(zap, part(request, PART_ADDRESS));
     reply(zap->socket, request, name);
 }
 
@@ -96,8 +119,9 @@ zap_t *zap_open(loop_t *loop, void *zmq_context, const keyring_t *keyring, error
         return NULL;
     }
     zap->keyring = keyring;
+    zap->tell = loop_timer_new(loop, tell, zap);
     zap->socket = zmq_socket(zmq_context, ZMQ_REP);
-    if (zap->socket && zmq_bind(zap->socket, ZAP_ENDPOINT) == 0)
+    if (zap->tell && zap->socket && zmq_bind(zap->socket, ZAP_ENDPOINT) == 0)
         zap->watch = loop_watch_zmq(loop, zap->socket, on_request, zap);
     if (!zap->watch) {
         error_set(err, STATUS_INTERNAL, NULL, "The key handler cannot start: %s.", zmq_strerror(errno));
@@ -114,6 +138,8 @@ void zap_close(zap_t **zap)
         return;
     if (z->watch)
         loop_watch_end(&z->watch);
+    if (z->tell)
+        loop_timer_end(&z->tell);
     if (z->socket)
         zmq_close(z->socket);
     free(z);

@@ -239,6 +239,7 @@ static void end_work(bus_t *bus)
     bus_publish_end(bus, &err);
     bus_call_end(bus, &err);
     bus_admin_end(bus, &err);
+    bus_hand_end(bus, &err);
     bus_permit_end(bus, &err);
     bus_listen_end(bus);
     bus_settle_lost(bus);

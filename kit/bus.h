@@ -250,6 +250,15 @@ typedef void (*bus_admin_fn)(void *ctx, const error_t *err, bytes_t result);
 MUST_USE bool bus_admin(bus_t *bus, wire_verb_t verb, const char *op, const char *name, bytes_t args, bytes_t body,
                         int64_t timeout_ms, bus_admin_fn fn, void *ctx, error_t *err);
 
+/* -- by hand ------------------------------------------------------------------------------------- */
+/* For tools, where a person decides what becomes of a message: one RECEIVE or SETTLE as it is (proto/wire.h). Refused
+ * (UNAVAILABLE) without a session; never sent twice; a lost connection ends it, outcome unknown. What RECEIVE brings
+ * returns to its queue with the session, unless it was settled. */
+/* `err` is NULL when `answer` holds RECEIVED, or SETTLED. Exactly once. */
+typedef void (*bus_hand_fn)(void *ctx, const error_t *err, const wire_msg_t *answer);
+MUST_USE bool bus_receive_once(bus_t *bus, const wire_receive_t *receive, bus_hand_fn fn, void *ctx, error_t *err);
+MUST_USE bool bus_settle_once(bus_t *bus, const wire_settle_t *settle, bus_hand_fn fn, void *ctx, error_t *err);
+
 /* -- keys ---------------------------------------------------------------------------------------- */
 /* Reads a key file as `mangactl keygen` writes it: one line, Z85. */
 MUST_USE bool bus_key_read(const char *path, char out[BUS_KEY_CHARS + 1], error_t *err);

@@ -19,7 +19,9 @@ static bool is_query(wire_verb_t verb)
 
 static void refuse_ask(bus_t *bus, bus_ask_t *ask, const error_t *err)
 {
-    if (ask->verb == WIRE_PUBLISH || ask->verb == WIRE_SEND) {
+    if (ask->hand) {
+        bus_hand_answered(bus, ask, err);
+    } else if (ask->verb == WIRE_PUBLISH || ask->verb == WIRE_SEND) {
         bus_publish_refused(bus, ask, err);
     } else if (ask->verb == WIRE_SETTLE) {
         bus_settle_refused(bus, ask, err);
@@ -83,8 +85,17 @@ static void on_published(bus_t *bus, wire_verb_t asked)
 static void on_settled(bus_t *bus)
 {
     bus_ask_t *ask = answered(bus, WIRE_SETTLE);
-    if (ask)
+    if (ask && ask->hand)
+        bus_hand_answered(bus, ask, NULL);
+    else if (ask)
         bus_settle_answered(bus, ask, &bus->in->settled);
+}
+
+static void on_received(bus_t *bus)
+{
+    bus_ask_t *ask = answered(bus, WIRE_RECEIVE);
+    if (ask)
+        bus_hand_answered(bus, ask, NULL);
 }
 
 static void on_result(bus_t *bus)
@@ -132,6 +143,9 @@ static void dispatch_up(bus_t *bus)
         break;
     case WIRE_SETTLED:
         on_settled(bus);
+        break;
+    case WIRE_RECEIVED:
+        on_received(bus);
         break;
     case WIRE_GAP:
         bus_listen_gap(bus, &in->gap);

@@ -108,6 +108,8 @@ typedef struct bus_ask { /* a frame that will be answered */
     uint64_t number; /* SUBSCRIBE, UNSUBSCRIBE: sub; CALL: number */
     bus_query_t *query;
     bus_drawing_t *drawing;
+    bus_hand_fn hand; /* RECEIVE, SETTLE by hand; else NULL */
+    void *hand_ctx;
 } bus_ask_t;
 TAILQ_HEAD(bus_asks, bus_ask);
 
@@ -430,5 +432,10 @@ void bus_admin_answered(bus_t *bus, bus_ask_t *ask, bytes_t result);
 void bus_admin_refused(bus_t *bus, bus_ask_t *ask, const error_t *err);
 void bus_admin_lost(bus_t *bus);
 void bus_admin_end(bus_t *bus, const error_t *err);
+
+/* With `err` NULL the answer is bus->in. */
+void bus_hand_answered(bus_t *bus, bus_ask_t *ask, const error_t *err);
+void bus_hand_lost(bus_t *bus);
+void bus_hand_end(bus_t *bus, const error_t *err);
 
 #endif

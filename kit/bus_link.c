@@ -270,6 +270,7 @@ void bus_link_lost(bus_t *bus, const char *why)
     bus_settle_lost(bus);
     bus_listen_lost(bus);
     bus_admin_lost(bus);
+    bus_hand_lost(bus);
     bus_permit_lost(bus);
     bus_publish_lost(bus);
     if (is_news)

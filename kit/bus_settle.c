@@ -106,7 +106,7 @@ void bus_settle_lost(bus_t *bus)
     struct bus_settles again = TAILQ_HEAD_INITIALIZER(again);
     for (bus_ask_t *ask = TAILQ_FIRST(&bus->asks), *next; ask; ask = next) {
         next = TAILQ_NEXT(ask, link);
-        if (ask->verb != WIRE_SETTLE)
+        if (ask->verb != WIRE_SETTLE || ask->hand)
             continue;
         bus->settle_count += ask->count;
         TAILQ_CONCAT(&again, &ask->settles, link);

@@ -21,6 +21,7 @@ struct metric {
     char *labels;
     double value;     /* histogram: the sum */
     uint64_t *counts; /* histogram: one for each bound, and +Inf */
+    bool is_asked;    /* since the last metrics_prune */
     metric_t *next;
 };
 
@@ -30,6 +31,7 @@ struct family {
     double *bounds;
     size_t bound_count;
     metric_t *first, *last;
+    metric_t *found; /* the last time: who asks for all in their order finds each at once */
     size_t series;
     family_t *next;
 };
@@ -69,13 +71,18 @@ metrics_t *metrics_new(void)
     return calloc(1, sizeof(metrics_t));
 }
 
+static void metric_free(metric_t *metric)
+{
+    free(metric->labels);
+    free(metric->counts);
+    free(metric);
+}
+
 static void family_free(family_t *family)
 {
     for (metric_t *metric = family->first; metric;) {
         metric_t *next = metric->next;
-        free(metric->labels);
-        free(metric->counts);
-        free(metric);
+        metric_free(metric);
         metric = next;
     }
     free(family->name);
@@ -153,6 +160,9 @@ static family_t *family_get(metrics_t *metrics, kind_t kind, const char *name, c
 
 static metric_t *series_find(const family_t *family, const char *labels)
 {
+    metric_t *guess = family->found ? family->found->next : family->first;
+    if (guess && strcmp(guess->labels, labels) == 0)
+        return guess;
     for (metric_t *metric = family->first; metric; metric = metric->next)
         if (strcmp(metric->labels, labels) == 0)
             return metric;
@@ -197,7 +207,7 @@ static void others(buf_t *out, const char *labels)
     }
 }
 
-static metric_t *series_get(family_t *family, const char *labels)
+static metric_t *series_need(family_t *family, const char *labels)
 {
     metric_t *metric = series_find(family, labels);
     if (metric)
@@ -211,6 +221,36 @@ static metric_t *series_get(family_t *family, const char *labels)
         metric = series_add(family, buf_cstr(&other));
     buf_free(&other);
     return metric;
+}
+
+static metric_t *series_get(family_t *family, const char *labels)
+{
+    metric_t *metric = series_need(family, labels);
+    metric->is_asked = true;
+    family->found = metric;
+    return metric;
+}
+
+void metrics_prune(metrics_t *metrics, const char *name)
+{
+    family_t *family = family_find(metrics, name);
+    metric_t *all = family ? family->first : NULL;
+    if (!family)
+        return;
+    family->first = family->last = family->found = NULL;
+    family->series = 0;
+    for (metric_t *next; all; all = next) {
+        next = all->next;
+        if (!all->is_asked) {
+            metric_free(all);
+            continue;
+        }
+        all->is_asked = false;
+        all->next = NULL;
+        *(family->last ? &family->last->next : &family->first) = all;
+        family->last = all;
+        family->series++;
+    }
 }
 
 metric_t *metrics_counter(metrics_t *metrics, const char *name, const char *labels, const char *help)

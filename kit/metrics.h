@@ -32,6 +32,10 @@ double metric_value(const metric_t *metric); /* histogram: the sum */
 /* Called before each exposition, to set gauges from state. Several may be added. */
 void metrics_on_collect(metrics_t *metrics, void (*fn)(void *ctx), void *ctx);
 
+/* Drops the series of a family that nobody asked for (by metrics_counter and its like) since the last call, or the
+ * beginning: for what a collector makes of things that come and go. A metric_t of a dropped one is worth nothing. */
+void metrics_prune(metrics_t *metrics, const char *name);
+
 /* Appends key="value" with the value escaped. */
 void metrics_label(buf_t *out, const char *key, bytes_t value);
 

@@ -39,7 +39,7 @@ static void task_put(const core_t *core, const task_t *task, buf_t *out)
     put_i64(out, "moved", (int64_t)task->moved);
     put_i64(out, "began_us", task->began_us);
     put_i64(out, "ended_us", task->ended_us);
-    put_text(out, "why", bytes_cstr(task->why ? task->why : ""));
+    put_text(out, "why", bytes_cstr(task->why ? task->why : task->is_waiting ? TASK_WAITS : ""));
 }
 
 /* -- beginning ----------------------------------------------------------------------------------------- */
@@ -140,13 +140,16 @@ static bool handle_read(bytes_t text, uint64_t *number)
 bool admin_queue_cancel(core_t *core, const admin_request_t *request, buf_t *out, error_t *err)
 {
     uint64_t number;
+    bool is_dry = false;
+    (void)!mp_map_bool(request->args, "dry_run", &is_dry);
     const task_t *task = handle_read(request->name, &number) ? task_find(core, number) : NULL;
     if (!task)
         return error_set(err, STATUS_NOT_FOUND, "ResourceNotFoundException", "There is no move task of this handle.");
     if (task->state != TASK_RUNNING)
         return error_set(err, STATUS_FAILED_PRECONDITION, AWS_BAD_PARAMETER,
                          "The move task is %s: only a running one can be cancelled.", task_state_name(task->state));
-    task_cancel(core, task);
+    if (!is_dry)
+        task_cancel(core, task);
     task_put(core, task, out);
     return true;
 }

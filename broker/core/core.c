@@ -298,6 +298,11 @@ void core_step(core_t *core, int64_t now_us, const core_input_t *input, core_eff
     core->out = NULL;
 }
 
+bool core_moves(const core_t *core)
+{
+    return tasks_next_us(core) != INT64_MAX;
+}
+
 int64_t core_next_deadline_us(const core_t *core)
 {
     int64_t next_us = retire_next_us(core);

@@ -67,6 +67,7 @@ typedef struct {
     size_t frame_bytes;    /* FRAME: for windows */
     bool more;             /* another input follows at once: nothing is delivered before it, so that messages which came
                               one by one leave together. The last input (a TIMER will do) must come without. */
+    bool is_full;          /* the journal has no room for new work; asked for only while core_moves() */
     uint64_t random[2];    /* FRAME with HELLO: fresh random bits */
     const error_t *bad;    /* BAD: why */
     uint64_t bad_seq;      /* BAD: the frame's seq, 0 when it could not be read */
@@ -165,6 +166,9 @@ void core_start(core_t *core, int64_t now_us, uint64_t next_seq, core_effects_t 
  * input: a refusal is an effect. */
 void core_step(core_t *core, int64_t now_us, const core_input_t *input, core_effects_t *out);
 
+/* True while move tasks run: they wait when an input says that the journal is full. */
+bool core_moves(const core_t *core);
+
 /* When core_step(…, CORE_IN_TIMER) must next be called; INT64_MAX for never. */
 int64_t core_next_deadline_us(const core_t *core);
 
@@ -189,6 +193,9 @@ typedef struct {
     uint64_t visible, in_flight, delayed;
     int64_t oldest_us; /* when the oldest visible message was sent; 0 for none */
     bool is_fifo;
+    uint64_t groups_blocked, tenants_noisy;
+    /* since the start: too old, taken by move tasks, accepted before, RECEIVEs answered with nothing */
+    uint64_t expired, redriven, deduplicated, empty_receives;
 } core_queue_stats_t;
 
 /* Calls `each` for every queue. For metrics. */

@@ -42,6 +42,12 @@ void core_each_queue(const core_t *core, void (*each)(void *ctx, const core_queu
             .delayed = queue->delayed,
             .oldest_us = visible_oldest_us(core, queue),
             .is_fifo = queue->attributes.is_fifo,
+            .groups_blocked = queue->blocked,
+            .tenants_noisy = queue->attributes.is_fifo ? 0 : queue->ready.count,
+            .expired = queue->counts.expired,
+            .redriven = queue->counts.redriven,
+            .deduplicated = queue->counts.deduplicated,
+            .empty_receives = queue->counts.empty_receives,
         };
         each(ctx, &stats);
     }

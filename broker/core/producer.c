@@ -72,6 +72,32 @@ static void producer_write(core_t *core, uint64_t number, bytes_t name, uint64_t
     (void)ledger_write(core, RECORD_PRODUCER);
 }
 
+void producer_hold(core_t *core, uint64_t number)
+{
+    producer_t *p = producer_find(core, number);
+    if (p)
+        p->sessions++;
+}
+
+void producer_let_go(core_t *core, uint64_t number)
+{
+    producer_t *p = producer_find(core, number);
+    if (p)
+        p->sessions--;
+}
+
+/* Who has a session is not idle, though it may publish seldom. Which sessions there are is no durable state: so a
+ * record says that it was used. */
+static void producers_spare_live(core_t *core)
+{
+    const producers_t *all = &core->producers;
+    uint32_t left = all->all.used >= core->limits.producers ? all->all.used : 0;
+    for (; left > 0 && producer_at(core, all->oldest_used)->sessions; left--) {
+        const producer_t *p = producer_at(core, all->oldest_used);
+        producer_write(core, p->number, bytes_cstr(p->name), p->epoch);
+    }
+}
+
 /* One more than can be kept pushes out the one that was idle longest: what that one sends again will not be known. */
 static void producer_warn(core_t *core)
 {
@@ -93,6 +119,7 @@ producer_t *producer_open(core_t *core, bytes_t name, uint64_t epoch, error_t *e
         return NULL;
     }
     if (!p) {
+        producers_spare_live(core);
         producer_warn(core);
         producer_write(core, core->producers.newest + 1, name, epoch);
     } else if (epoch > p->epoch)

@@ -2,7 +2,8 @@
  *
  * The newest answers of each producer are remembered in a window of core_limits_t.producer_window sequences.
  * A sequence in the window that was refused is not remembered and may be sent again; below the window it is
- * SEQUENCE_EXPIRED. Producers over the limit push out the one that was idle longest. Durable. */
+ * SEQUENCE_EXPIRED. Producers over the limit push out the one that was idle longest and that no session has. Durable.
+ */
 #ifndef BROKER_CORE_PRODUCER_H
 #define BROKER_CORE_PRODUCER_H
 
@@ -11,6 +12,11 @@
 /* Opens a producer for a session: makes it, raises its epoch, or refuses a lower one (PRODUCER_FENCED).
  * NULL when refused. */
 MUST_USE producer_t *producer_open(core_t *core, bytes_t name, uint64_t epoch, error_t *err);
+
+/* A session publishes as this producer from now on, or no more (0, or one that was forgotten: nothing). One that a
+ * session has is forgotten only when all are had. */
+void producer_hold(core_t *core, uint64_t number);
+void producer_let_go(core_t *core, uint64_t number);
 
 producer_t *producer_find(const core_t *core, uint64_t number); /* NULL for none */
 

@@ -308,8 +308,9 @@ static uint64_t send_write(core_t *core, const send_t *s, const wire_send_entry_
     return ledger_write(core, RECORD_SEND);
 }
 
-static void send_known(core_t *core, uint64_t record, wire_result_entry_t *out)
+static void send_known(core_t *core, const send_t *s, uint64_t record, wire_result_entry_t *out)
 {
+    queue_counts(core, s->queue)->deduplicated++;
     core->stats.duplicates++;
     *out = (wire_result_entry_t){.record = record, .duplicate = true};
 }
@@ -335,7 +336,7 @@ static bool send_one(core_t *core, send_t *s, const wire_send_entry_t *entry, wi
     if (!producer_check(core, s->session, s->seq, &known, err))
         return false;
     if (known) {
-        send_known(core, known, out);
+        send_known(core, s, known, out);
         return true;
     }
     if (!message_check(s->queue, entry, err) || !room_check(core, 1, err))
@@ -348,7 +349,7 @@ static bool send_one(core_t *core, send_t *s, const wire_send_entry_t *entry, wi
     if (!send_deduplicate(core, s, entry, &known, err))
         return false;
     if (known) {
-        send_known(core, known, out);
+        send_known(core, s, known, out);
         return true;
     }
     *out = (wire_result_entry_t){.record = send_write(core, s, entry)};

@@ -63,6 +63,12 @@ uint32_t queue_messages(const queue_t *queue)
     return queue->visible.count + queue->in_flight + queue->delayed;
 }
 
+queue_counts_t *queue_counts(const core_t *core, const queue_t *queue)
+{
+    queue_t *own = pool_get(&core->queues, queue->id);
+    return &own->counts;
+}
+
 void queue_touch(core_t *core, queue_t *queue)
 {
     if (queue->is_touched)

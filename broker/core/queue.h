@@ -25,6 +25,9 @@ bool queue_was_deleted(const core_t *core, bytes_t name);
 
 uint32_t queue_messages(const queue_t *queue); /* in all states */
 
+/* What is counted of it, for metrics. */
+queue_counts_t *queue_counts(const core_t *core, const queue_t *queue);
+
 /* Puts the queue on the list of those that core_step looks at in the end. */
 void queue_touch(core_t *core, queue_t *queue);
 

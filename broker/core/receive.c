@@ -199,6 +199,7 @@ void receive_answer(core_t *core, receive_t *receive, size_t first, size_t count
     const queue_t *queue = pool_get(&core->queues, receive->queue);
     if (receive->attempt.len && count)
         attempt_remember(core, queue, buf_bytes(&receive->attempt));
+    queue_counts(core, queue)->empty_receives += count == 0;
     receive_reply(core, receive, first, count);
 }
 

@@ -101,6 +101,7 @@ void retire_move(core_t *core, uint32_t id, const queue_t *to, const char *reaso
 
 void retire_redrive(core_t *core, uint32_t id, const queue_t *to, uint64_t task)
 {
+    queue_counts(core, pool_get(&core->queues, message_at(core, id)->queue))->redriven++;
     move_write(core, id, to, RETIRE_REDRIVE, BYTES_NONE, task);
     core->stats.redriven++;
 }
@@ -235,6 +236,7 @@ static void due_expire(core_t *core, const ids_t *old)
         bool by_age;
         (void)message_expires_us(core, m, &by_age);
         retire_move(core, old->items[i], to, by_age ? RETIRE_MAX_AGE : RETIRE_EXPIRED, BYTES_NONE);
+        queue_counts(core, queue)->expired++;
         run++;
     }
     core->stats.expired += old->count;

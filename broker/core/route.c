@@ -61,6 +61,7 @@ static record_route_t *route_add(core_t *core, const route_request_t *request, c
     bytes_t dedup = route_dedup(core, request, to);
     if (dedup.len && group_dedup_find(to->queue, to->group, dedup, core->now_us)) {
         core->stats.duplicates++;
+        queue_counts(core, to->queue)->deduplicated++;
         return NULL;
     }
     record_route_t *route = &r->routes.items[r->routes.count++];

@@ -335,7 +335,9 @@ void session_hello(core_t *core, const wire_msg_t *msg)
         return;
     }
     session_connect(core, s, core->input->peer);
+    producer_let_go(core, s->producer);
     s->producer = producer;
+    producer_hold(core, producer);
     s->epoch = hello->epoch;
     effects_log(core->out, LOG_INFO, "session %llu of %.*s %s (%.*s)", (unsigned long long)s->number,
                 BYTES_FMT(hello->name), resumed ? "resumed" : "begins", BYTES_FMT(hello->version));
@@ -377,6 +379,7 @@ static void session_return_held(core_t *core, const session_t *s, int64_t now_us
 static void session_drop(core_t *core, session_t *s, int64_t now_us)
 {
     session_return_held(core, s, now_us);
+    producer_let_go(core, s->producer);
     heap_drop(&core->sessions.timers, s->id);
     map_drop(&core->sessions.by_name, map_hash_bytes(bytes_cstr(s->name)), s->id);
     map_drop(&core->sessions.by_number, map_hash_pair(s->number, 0), s->id);

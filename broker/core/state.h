@@ -129,6 +129,10 @@ typedef struct {
     queue_name_t redrive_sources[REDRIVE_SOURCES_MAX];
 } queue_attributes_t;
 
+typedef struct { /* see core_queue_stats_t; not durable */
+    uint64_t expired, redriven, deduplicated, empty_receives;
+} queue_counts_t;
+
 typedef struct {
     uint32_t id;
     uint64_t incarnation;
@@ -155,6 +159,7 @@ typedef struct {
     ids_t tasks;       /* move tasks that empty it, oldest first */
     ids_t subs;        /* consumers */
     chain_t receives;  /* RECEIVEs that wait, in their order */
+    queue_counts_t counts;
     uint32_t sub_turn; /* whose turn it is: a subscription's, or behind the last that of the first RECEIVE */
 } queue_t;
 
@@ -177,6 +182,7 @@ typedef struct {
     uint64_t wanted, moved;
     char *why;        /* failed; else NULL */
     int64_t timer_us; /* RUNNING: when it may move more; not durable */
+    bool is_waiting;  /* RUNNING: for room on the disk; not durable */
     uint32_t heap_at;
 } task_t;
 
@@ -236,6 +242,7 @@ typedef struct {
     uint64_t newest;            /* highest sequence accepted */
     producer_answer_t *answers; /* at seq % window; NULL before the first */
     uint32_t older, newer;      /* by last use */
+    uint32_t sessions;          /* that publish as it; not durable */
 } producer_t;
 
 typedef struct {

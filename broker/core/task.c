@@ -11,6 +11,7 @@
 #include "broker/core/retire.h"
 
 #define BURST_US (100 * US_PER_MS) /* between two bursts, or as long as one message takes at the task's rate */
+#define FULL_RETRY_US US_PER_S
 #define WHY_BYTES 200
 
 /* -- the table ----------------------------------------------------------------------------------------- */
@@ -241,8 +242,30 @@ static bool task_move_one(core_t *core, const task_t *task, const queue_t *sourc
     return true;
 }
 
+static void task_log(core_t *core, const task_t *task, effects_level_t level, const char *what)
+{
+    effects_log(core->out, level, "queue %s: move task %llu %s", queue_by_incarnation(core, task->source)->name,
+                (unsigned long long)task->number, what);
+}
+
+/* On a full disk what room is left is for records that end something: a task looks again after a while. */
+static bool task_waits(core_t *core, task_t *task)
+{
+    bool is_full = core->input->is_full;
+    if (is_full != task->is_waiting)
+        task_log(core, task, is_full ? LOG_WARNING : LOG_INFO, is_full ? TASK_WAITS : "goes on");
+    task->is_waiting = is_full;
+    if (!is_full)
+        return false;
+    task->timer_us = core->now_us + FULL_RETRY_US;
+    heap_set(&core->tasks.timers, task->id);
+    return true;
+}
+
 static void task_run(core_t *core, task_t *task)
 {
+    if (task_waits(core, task))
+        return;
     const queue_t *source = queue_by_incarnation(core, task->source);
     int64_t period_us = US_PER_S / task->per_second;
     period_us = period_us > BURST_US ? period_us : BURST_US;

@@ -10,7 +10,8 @@
 #include "broker/core/state.h"
 
 #define TASK_RATE_MAX 500 /* SQS: MaxNumberOfMessagesPerSecond */
-#define TASKS_LISTED 10   /* SQS: of one queue; older ones are forgotten */
+#define TASK_WAITS "waits: the disk is full"
+#define TASKS_LISTED 10 /* SQS: of one queue; older ones are forgotten */
 
 void tasks_init(core_t *core);
 void tasks_free(core_t *core);

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 from lib.mangabus_broker import Broker
-from lib.mangabus_client import BusError, event, unpack
+from lib.mangabus_client import BusError, event, pack, unpack
 from lib.paths import ROOT, bin_dir, is_sanitized, patience
 from lib.wait import wait_until
 
@@ -129,12 +129,12 @@ def full(start, state_dir):
     broker.close()
 
 
-def send_until_full(client, sent, limit=200):
-    """Messages of 256 KiB, numbered on; returns the refusal."""
+def send_until_full(client, sent, limit=200, size=MIB // 4):
+    """Messages of 256 KiB, or of `size`, numbered on; returns the refusal."""
     for _ in range(limit):
         number = len(sent)
         try:
-            client.send("plain", {"n": number, "text": "x" * (MIB // 4)})
+            client.send("plain", {"n": number, "text": "x" * size})
         except BusError as refusal:
             return refusal
         sent.append(number)
@@ -174,6 +174,28 @@ def test_a_full_disk_refuses_messages_takes_settlements_and_goes_on_by_itself(fu
     assert send_more == sorted(send_more)
     left = numbers_of(again.receive_all("plain", len(sent) - 9 + 10))
     assert sorted(left) == sorted(sent[8:9] + sent[10:] + list(range(1000, 1010)))
+
+
+def test_a_move_task_waits_while_the_disk_is_full_and_goes_on_by_itself(full):
+    client = full.client()
+    count = 200
+    client.send_many("work", [pack(n) for n in range(count)])
+    for _ in range(count // 10):
+        for delivery in client.receive("work", 10):
+            client.reject(delivery, "no")
+    assert client.queue_info("work-dlq")["visible"] == count
+    sent = []
+    send_until_full(client, sent)
+    send_until_full(client, sent, size=MIB // 64)
+    client.admin("QUEUE", "redrive", "work-dlq", {"to": "orders", "rate": 500})
+    full.process.wait_for_line("waits: the disk is full", 20)
+    [task] = client.admin("QUEUE", "tasks", "work-dlq")
+    assert (task["state"], task["moved"], task["why"]) == ("RUNNING", 0, "waits: the disk is full")
+    client.ack(*client.receive("plain"))  # what ends something goes on meanwhile
+    full.disk.grow("200m")
+    wait_until(lambda: client.admin("QUEUE", "tasks", "work-dlq")[0]["state"] == "COMPLETED", "the task's end")
+    assert client.queue_info("orders")["visible"] == count
+    assert "goes on" in full.process.log()
 
 
 def sends(client, sent):

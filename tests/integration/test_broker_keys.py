@@ -1,10 +1,12 @@
 """CURVE: who has a known key may do what the role of its name allows, and nobody else anything."""
 import json
+import re
+import time
 
 import pytest
 import zmq
 from lib.mangabus_client import BusError, Client, event
-from lib.wait import wait_until
+from lib.wait import http_get, wait_until
 
 ROLES = {
     "writer": {"publish": ["demo"], "sources": ["test"], "send": ["pla*"], "call": ["echo"]},
@@ -143,6 +145,28 @@ def test_a_key_that_is_taken_out_is_refused_even_on_a_connection_that_stands(loc
     with pytest.raises(TimeoutError):
         locked.client(curve=keys.of("writer"), timeout_s=1)
     assert boss.queue_info("work")["visible"] == 0
+
+
+def test_strangers_do_not_fill_the_log(locked, keys):
+    def refused():
+        return float(re.search(r"^mangabus_broker_keys_refused_total (\S+)$", http_get(f"{locked.url}/metrics")[1],
+                               re.MULTILINE)[1])
+
+    def told():
+        lines = [json.loads(line) for line in locked.process.log().splitlines()]
+        return [line["count"] for line in lines if line["message"].startswith("a connection was refused")]
+
+    public, secret = zmq.curve_keypair()
+    began, context = time.monotonic(), zmq.Context()
+    strangers = [context.socket(zmq.DEALER) for _ in range(60)]
+    for stranger in strangers:
+        stranger.curve_serverkey, stranger.curve_publickey, stranger.curve_secretkey = keys.server, public, secret
+        stranger.linger = 0
+        stranger.connect(locked.endpoint)
+    wait_until(lambda: refused() >= 60, "the strangers to be refused")
+    context.destroy()
+    wait_until(lambda: sum(told()) == refused(), "all of them to be told")
+    assert len(told()) <= time.monotonic() - began + 1
 
 
 def test_a_local_endpoint_beside_needs_no_key(make_broker, keys):

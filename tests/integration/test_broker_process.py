@@ -92,6 +92,23 @@ def test_metrics_are_in_prometheus_format(broker, client):
     assert 'mangabus_broker_queue_oldest_age_seconds{queue="work"}' in text
 
 
+def test_metrics_say_of_each_queue_what_became_of_its_messages(broker, client):
+    def value(name, queue):
+        text = http_get(f"{broker.url}/metrics")[1]
+        return float(re.search(rf'^mangabus_broker_queue_{name}{{queue="{queue}"}} (\S+)$', text, re.MULTILINE)[1])
+
+    client.make_queue("line.fifo", FifoQueue="true")
+    for _ in range(2):
+        client.send("line.fifo", 1, group="g", dedup="same")
+    assert client.receive("line.fifo") and not client.receive("line.fifo") and not client.receive("plain")
+    assert value("deduplicated_total", "line.fifo") == 1
+    assert value("groups_blocked", "line.fifo") == 1
+    assert (value("empty_receives_total", "line.fifo"), value("empty_receives_total", "plain")) == (1, 1)
+    assert value("expired_total", "plain") == value("redriven_total", "plain") == value("tenants_noisy", "plain") == 0
+    client.admin("QUEUE", "delete", "line.fifo")
+    assert "line.fifo" not in http_get(f"{broker.url}/metrics")[1]
+
+
 def test_the_start_tells_how_fast_the_disk_syncs(broker):
     assert re.search(r'"syncs_per_s":\d+', broker.process.log())
 

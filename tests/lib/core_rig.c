@@ -124,9 +124,11 @@ static void forget(rig_t *rig)
     rig->taken = 0;
 }
 
-static void step(rig_t *rig, const core_input_t *input)
+static void step(rig_t *rig, const core_input_t *given)
 {
-    core_step(rig->core, rig->now_us, input, &rig->out);
+    core_input_t input = *given;
+    input.is_full = rig->is_full;
+    core_step(rig->core, rig->now_us, &input, &rig->out);
     after_step(rig);
 }
 

@@ -21,6 +21,7 @@ typedef struct {
     wire_msg_t *in, *got;
     record_t *record;
     size_t taken;   /* outs before this one were taken by rig_take */
+    bool is_full;   /* the next inputs say so */
     bool more;      /* rig_send says that another frame follows */
     buf_t snapshot; /* the newest one; empty for none */
     uint64_t snapshot_records;

@@ -13,6 +13,7 @@
 #define FRAME_BYTES ((size_t)1 << 20)
 #define SHA256_HEX 65
 #define ROOM_FACTOR 2
+#define MOVES_BYTES 65536 /* as the front's */
 
 void node_init(node_t *node, uint64_t seed, model_t *model, trace_t *trace, node_bug_t bug)
 {
@@ -230,9 +231,11 @@ static void check(node_t *node)
         (void)trace_violated(node->trace, "the core's own recount: %s", err.message);
 }
 
-static void step(node_t *node, int64_t now_us, const core_input_t *input)
+static void step(node_t *node, int64_t now_us, const core_input_t *given)
 {
-    core_step(node->core, now_us, input, &node->effects);
+    core_input_t input = *given;
+    input.is_full = core_moves(node->core) && !journal_has_room(node->journal, MOVES_BYTES);
+    core_step(node->core, now_us, &input, &node->effects);
     act(node);
     if (!node_is_up(node) || !trace_is_good(node->trace))
         return;

@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "tests/lib/core_rig.h"
@@ -255,6 +256,65 @@ static void one_producer_too_many_pushes_out_the_one_that_was_idle_longest_and_i
     assert_int_equal(publish_by(c, 3)->published.results.items[0].status, 0);
 }
 
+static void produce_as(case_t *c, uint64_t peer, const char *name, uint8_t resume[CORE_RESUME_BYTES])
+{
+    const wire_hello_t hello = {.protocol = WIRE_PROTOCOL,
+                                .name = bytes_cstr(name),
+                                .producer = bytes_cstr(name),
+                                .resume = bytes_from(resume, CORE_RESUME_BYTES),
+                                .epoch = 1};
+    rig_send(&c->rig, peer, WIRE_HELLO, 1, &hello);
+    const wire_welcome_t *welcome = &rig_expect(&c->rig, peer, WIRE_WELCOME)->welcome;
+    assert_int_equal(welcome->resume.len, CORE_RESUME_BYTES);
+    memcpy(resume, welcome->resume.data, CORE_RESUME_BYTES);
+}
+
+/* Eight services under a new name each, `rounds` times, beside a quiet one (peer 1), which says that it lives. */
+static void restart_others(case_t *c, uint64_t *peer, int rounds)
+{
+    for (int i = 0; i < 8 * rounds; i++) {
+        uint8_t none[CORE_RESUME_BYTES] = {0};
+        char name[32];
+        (void)snprintf(name, sizeof name, "service-%06llu", (unsigned long long)++*peer);
+        produce_as(c, *peer, name, none);
+        rig_send(&c->rig, *peer, WIRE_BYE, 0, &(wire_bye_t){0});
+        rig_sleep(&c->rig, S);
+        rig_send(&c->rig, 1, WIRE_PING, 0, &(wire_ping_t){0});
+    }
+}
+
+static void a_house_that_restarts_all_the_time_pushes_out_no_producer_that_has_a_session(void **state)
+{
+    case_t *c = *state;
+    core_stats_t stats;
+    uint8_t resume[CORE_RESUME_BYTES] = {0};
+    uint64_t peer = 1;
+    rig_close(&c->rig);
+    rig_open(&c->rig, &(core_limits_t){.producers = 16});
+    rig_topology(&c->rig, topology);
+    produce_as(c, 1, "quiet-000001", resume);
+    event(c, "a");
+    c->publish.producer_seq = 1;
+    assert_int_equal(publish_by(c, 1)->published.results.items[0].status, 0);
+    restart_others(c, &peer, 20);
+    uint64_t digest = core_digest(c->rig.core);
+    rig_restart(&c->rig, 0); /* what recovery forgets is what was forgotten live */
+    assert_int_equal(core_digest(c->rig.core), digest);
+    produce_as(c, 1, "quiet-000001", resume);
+    restart_others(c, &peer, 20);
+    core_stats(c->rig.core, &stats);
+    assert_int_equal(stats.producers, 16);
+    assert_true(stats.producers_forgotten > 100);
+    assert_true(publish_by(c, 1)->published.results.items[0].duplicate);
+    c->publish.producer_seq = 2;
+    assert_int_equal(publish_by(c, 1)->published.results.items[0].status, 0);
+    rig_send(&c->rig, 1, WIRE_BYE, 0, &(wire_bye_t){0}); /* now it may go */
+    restart_others(c, &peer, 3);
+    produce_as(c, 1, "quiet-000001", resume);
+    assert_int_equal(rig_record(&c->rig, c->rig.records)->kind, RECORD_SESSION);
+    assert_false(publish_by(c, 1)->published.results.items[0].duplicate);
+}
+
 static void an_event_may_be_addressed_to_one_queue_or_one_subscriber(void **state)
 {
     case_t *c = *state;
@@ -368,6 +428,7 @@ int main(void)
         TEST(answers_to_a_producer_are_kept_for_days),
         TEST(a_window_of_four_days_is_kept_to_the_hour_and_over_restarts),
         TEST(one_producer_too_many_pushes_out_the_one_that_was_idle_longest_and_is_counted),
+        TEST(a_house_that_restarts_all_the_time_pushes_out_no_producer_that_has_a_session),
         TEST(an_event_may_be_addressed_to_one_queue_or_one_subscriber),
         TEST(a_cursor_reads_the_past_and_goes_on_at_the_head),
         TEST(a_cursor_without_credit_stays_and_catches_up_without_loss),

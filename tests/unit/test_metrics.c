@@ -104,6 +104,27 @@ static void a_family_is_bounded_and_the_rest_counts_as_other(void **state)
     metrics_free(&metrics);
 }
 
+static void what_nobody_asks_for_any_more_is_dropped(void **state)
+{
+    (void)state;
+    metrics_t *metrics = metrics_new();
+    for (int i = 0; i < 3; i++) {
+        char labels[16];
+        (void)snprintf(labels, sizeof labels, "q=\"%d\"", i);
+        metric_set(metrics_gauge(metrics, "g", labels, "G."), i);
+    }
+    metrics_prune(metrics, "g");
+    metric_set(metrics_gauge(metrics, "g", "q=\"2\"", "G."), 7);
+    metric_set(metrics_gauge(metrics, "g", "q=\"0\"", "G."), 5);
+    metrics_prune(metrics, "g");
+    expect(metrics, "# HELP g G.\n# TYPE g gauge\ng{q=\"0\"} 5\ng{q=\"2\"} 7\n");
+    metrics_prune(metrics, "g");
+    metrics_prune(metrics, "none of this name");
+    metric_set(metrics_gauge(metrics, "g", "q=\"9\"", "G."), 1);
+    expect(metrics, "# HELP g G.\n# TYPE g gauge\ng{q=\"9\"} 1\n");
+    metrics_free(&metrics);
+}
+
 static void set_gauge(void *ctx)
 {
     metric_set(ctx, 42);
@@ -140,6 +161,7 @@ int main(void)
         cmocka_unit_test(seconds_have_fourteen_steps_unless_told_otherwise),
         cmocka_unit_test(a_label_value_is_escaped),
         cmocka_unit_test(a_family_is_bounded_and_the_rest_counts_as_other),
+        cmocka_unit_test(what_nobody_asks_for_any_more_is_dropped),
         cmocka_unit_test(collectors_run_before_each_exposition),
         cmocka_unit_test(what_is_no_finite_number_is_spelled_as_prometheus_does),
     };

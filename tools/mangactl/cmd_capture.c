@@ -69,14 +69,15 @@ static bool finish(capture_t *capture, error_t *err)
     return ok;
 }
 
-static int report(const capture_t *capture, const char *path)
+static int report(const capture_t *capture, const stream_t *stream, const char *path)
 {
     ctl_t *ctl = capture->ctl;
     if (ctl->json) {
         buf_t text = {0};
         json_string_append(&text, bytes_cstr(path));
-        fprintf(ctl->out, "{\"file\":%s,\"events\":%llu,\"bytes\":%llu}\n", buf_cstr(&text),
-                (unsigned long long)capture->file.events, (unsigned long long)capture->file.bytes);
+        fprintf(ctl->out, "{\"file\":%s,\"events\":%llu,\"bytes\":%llu,\"gaps\":%llu}\n", buf_cstr(&text),
+                (unsigned long long)capture->file.events, (unsigned long long)capture->file.bytes,
+                (unsigned long long)stream->gaps);
         buf_free(&text);
     } else {
         fprintf(ctl->out, "%llu events in %s (%llu bytes)\n", (unsigned long long)capture->file.events, path,
@@ -96,7 +97,7 @@ static int capture_to(capture_t *capture, stream_t *stream, const char *path, bo
         return ctl_complain(ctl, CTL_DISK, "%s", capture->err.message);
     if (!finish(capture, &err))
         return ctl_complain(ctl, CTL_DISK, "%s", err.message);
-    return code == CTL_OK ? report(capture, path) : code;
+    return code == CTL_OK ? report(capture, stream, path) : code;
 }
 
 static bool read_options(const args_t *args, stream_t *stream, buf_t *pattern, error_t *err)

@@ -1,7 +1,7 @@
 /* cmd_queue.c: looks at queues: which there are, what is in them; changes nothing (cmd_queue_change.c does). */
 #include "kit/clock.h"
 #include "proto/msgpack.h"
-#include "tools/mangactl/event_line.h"
+#include "tools/mangactl/message_line.h"
 #include "tools/mangactl/table.h"
 #include "tools/mangactl/verbs.h"
 
@@ -121,24 +121,6 @@ const command_t command_queue_info = {
 };
 
 /* -- peek ------------------------------------------------------------------------------------------ */
-static void print_message(ctl_t *ctl, bytes_t message)
-{
-    buf_t body = {0};
-    bytes_t raw;
-    fprintf(ctl->out, "%srecord %llu, received %llu times", ctl_bold(ctl),
-            (unsigned long long)ctl_map_number(message, "record"),
-            (unsigned long long)ctl_map_number(message, "receives"));
-    fprintf(ctl->out, "%s ", ctl_plain(ctl));
-    if (mp_map_find(message, "attrs", &raw) && json_from_msgpack(raw, JSON_COMPACT, &body, NULL))
-        ctl_print_text(ctl->out, buf_bytes(&body));
-    fputs("\n  ", ctl->out);
-    buf_clear(&body);
-    if (mp_map_find(message, "body", &raw) && json_from_msgpack(raw, JSON_COMPACT, &body, NULL))
-        ctl_print_text(ctl->out, buf_bytes(&body));
-    fputc('\n', ctl->out);
-    buf_free(&body);
-}
-
 static int print_messages(ctl_t *ctl, bytes_t list)
 {
     mp_reader_t reader = mp_reader(list);
@@ -148,10 +130,7 @@ static int print_messages(ctl_t *ctl, bytes_t list)
     if (!mp_get_array(&reader, &count))
         return ctl_complain(ctl, CTL_BUG, "the broker's answer is no list");
     for (uint32_t i = 0; i < count && mp_get_raw(&reader, &message) && code == CTL_OK; i++) {
-        if (ctl->json)
-            code = ctl_print_json(ctl, message, JSON_COMPACT);
-        else
-            print_message(ctl, message);
+        code = message_line_print(ctl, message);
     }
     if (count == 0)
         ctl_note(ctl, "nothing waits there");

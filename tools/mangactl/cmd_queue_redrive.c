@@ -141,17 +141,46 @@ const command_t command_queue_tasks = {
     .run = run_tasks,
 };
 
-static int run_cancel(ctl_t *ctl, const args_t *args)
+static int print_cancelled(ctl_t *ctl, bytes_t task, bool is_dry)
 {
-    return ask_task(ctl, "cancel", args->positional[0], BYTES_NONE, false);
+    if (ctl->json)
+        return ctl_print_json(ctl, task, JSON_COMPACT);
+    fprintf(ctl->out, "%s after %llu of %llu messages from %.*s\n", is_dry ? "would end" : "ended",
+            (unsigned long long)ctl_map_number(task, "moved"), (unsigned long long)ctl_map_number(task, "wanted"),
+            BYTES_FMT(ctl_map_text(task, "source", "?")));
+    return CTL_OK;
 }
 
-static const char *const CANCEL_EXAMPLES[] = {"mangactl queue cancel 4711", NULL};
+static int run_cancel(ctl_t *ctl, const args_t *args)
+{
+    bool is_dry = args_given(args, "dry-run");
+    buf_t options = {0}, result = {0};
+    int code;
+    mp_put_map(&options, 1);
+    mp_put_cstr(&options, "dry_run");
+    mp_put_bool(&options, is_dry);
+    if (ctl_ask(ctl, WIRE_QUEUE, "cancel", args->positional[0], buf_bytes(&options), BYTES_NONE, &result, &code))
+        code = print_cancelled(ctl, buf_bytes(&result), is_dry);
+    buf_free(&options);
+    buf_free(&result);
+    return code;
+}
+
+static const arg_option_t CANCEL_OPTIONS[] = {
+    {"dry-run", ARG_FLAG, NULL, "say what would end, and end nothing"},
+};
+
+static const char *const CANCEL_EXAMPLES[] = {
+    "mangactl queue cancel 4711 --dry-run",
+    "mangactl queue cancel 4711",
+    NULL,
+};
 
 const command_t command_queue_cancel = {
     .name = "queue cancel",
     .arguments = "TASK",
     .summary = "end a running move task; what it moved stays moved",
+    .options = CTL_OPTIONS(CANCEL_OPTIONS),
     .least = 1,
     .most = 1,
     .examples = CANCEL_EXAMPLES,

@@ -12,6 +12,7 @@
 #define SPEED_MAX 1000000
 #define US_PER_MS 1000
 #define PROGRESS_US 1000000
+#define CAPTURE_SPAN_MAX_US (INT64_C(100) * 365 * 86400 * 1000000) /* what is longer is no capture of ours */
 
 typedef struct {
     ctl_t *ctl;
@@ -87,16 +88,6 @@ static const record_t *next_event(replay_t *replay)
     return NULL;
 }
 
-/* Monotonic microseconds at which the event is due at the pace asked for. */
-static int64_t due_us(replay_t *replay, const record_t *record)
-{
-    if (replay->speed == 0)
-        return 0;
-    if (replay->published == 0)
-        replay->first_ingest_us = record->ingest_us;
-    return replay->began_us + (record->ingest_us - replay->first_ingest_us) / replay->speed;
-}
-
 static void tell_progress(replay_t *replay, int64_t now_us)
 {
     if (now_us - replay->told_us < PROGRESS_US)
@@ -105,17 +96,45 @@ static void tell_progress(replay_t *replay, int64_t now_us)
     ctl_note(replay->ctl, "%llu events published", (unsigned long long)replay->published);
 }
 
+/* Monotonic microseconds at which the event is due at the pace asked for. False for a time that no capture has. */
+static bool due_us(replay_t *replay, const record_t *record, int64_t *due)
+{
+    int64_t behind_us;
+    *due = 0;
+    if (replay->speed == 0)
+        return true;
+    if (replay->published == 0)
+        replay->first_ingest_us = record->ingest_us;
+    if (__builtin_sub_overflow(record->ingest_us, replay->first_ingest_us, &behind_us) || behind_us < 0 ||
+        behind_us > CAPTURE_SPAN_MAX_US)
+        return error_set(&replay->broken, STATUS_DATA_LOSS, NULL,
+                         "record %llu is from before the first one, or a century after it: replay it with --speed full",
+                         (unsigned long long)record->seq);
+    *due = replay->began_us + behind_us / replay->speed;
+    return true;
+}
+
+static bool is_due(replay_t *replay, const record_t *record)
+{
+    int64_t due, now_us = clock_mono_us();
+    tell_progress(replay, now_us);
+    if (!due_us(replay, record, &due)) {
+        replay->waiting = NULL;
+        replay->at_end = true;
+        return false;
+    }
+    if (due > now_us)
+        loop_timer_at(replay->turn, due);
+    return due <= now_us;
+}
+
 static void on_turn(void *ctx)
 {
     replay_t *replay = ctx;
     const record_t *record;
     while (replay->published - replay->accepted - replay->refused < UNANSWERED_MAX && (record = next_event(replay))) {
-        int64_t due = due_us(replay, record), now_us = clock_mono_us();
-        tell_progress(replay, now_us);
-        if (due > now_us) {
-            loop_timer_at(replay->turn, due);
-            return;
-        }
+        if (!is_due(replay, record))
+            break;
         if (!publish(replay, record, &replay->broken))
             replay->at_end = true;
         replay->published += replay->broken.code == STATUS_OK;

@@ -16,6 +16,8 @@ static const command_t *const COMMANDS[] = {
     &command_queue_ls,
     &command_queue_info,
     &command_queue_peek,
+    &command_queue_receive,
+    &command_queue_settle,
     &command_queue_create,
     &command_queue_set,
     &command_queue_purge,

@@ -61,6 +61,10 @@ static void on_event(void *ctx, bus_delivery_t *delivery)
 static void on_gap(void *ctx, uint64_t from, uint64_t next)
 {
     stream_t *stream = ctx;
+    stream->gaps++;
+    if (stream->ctl->json)
+        fprintf(stream->ctl->err, "{\"gap\":{\"from\":%llu,\"next\":%llu}}\n", (unsigned long long)from,
+                (unsigned long long)next);
     ctl_note(stream->ctl, "records %llu to %llu are no longer there or came too fast", (unsigned long long)from,
              (unsigned long long)next - 1);
 }
@@ -81,6 +85,13 @@ static void on_quiet(void *ctx)
         end(stream);
 }
 
+/* A moment by the broker's clock; 0 stays none. */
+static int64_t broker_moment_us(const ctl_t *ctl, int64_t us)
+{
+    int64_t there_us;
+    return us && !__builtin_add_overflow(us, ctl->skew_us, &there_us) ? there_us : us;
+}
+
 /* -- the whole ------------------------------------------------------------------------------------- */
 static bool listen_to(stream_t *stream, error_t *err)
 {
@@ -88,7 +99,7 @@ static bool listen_to(stream_t *stream, error_t *err)
                             .name = stream->name,
                             .pattern = stream->pattern,
                             .from = stream->from,
-                            .since_us = stream->since_us ? stream->since_us + stream->ctl->skew_us : 0,
+                            .since_us = stream->since_us,
                             .live_only = stream->live_only,
                             .fn = on_event,
                             .on_gap = on_gap,
@@ -103,6 +114,8 @@ int stream_run(stream_t *stream)
     error_t err = {0};
     if (!ctl_connect(ctl, &stream->code))
         return stream->code;
+    stream->since_us = broker_moment_us(ctl, stream->since_us);
+    stream->until_us = broker_moment_us(ctl, stream->until_us);
     stream->heard_us = clock_mono_us();
     stream->quiet = loop_timer_new(ctl->loop, on_quiet, stream);
     if (!stream->quiet || !listen_to(stream, &err)) {

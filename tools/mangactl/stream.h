@@ -8,7 +8,7 @@ typedef struct stream {
     ctl_t *ctl;
     const char *bus, *name, *pattern;
     uint64_t from;
-    int64_t since_us, until_us; /* 0: none */
+    int64_t since_us, until_us; /* 0: none; by this machine's clock, stream_run takes them to the broker's */
     bool live_only, replays_only;
     int64_t count;      /* end after so many; 0: no end */
     int64_t timeout_ms; /* end after this time; 0: never */
@@ -16,6 +16,7 @@ typedef struct stream {
     bool (*each)(void *ctx, const bus_delivery_t *delivery);
     void *ctx;
 
+    uint64_t gaps; /* how often events were missed */
     int64_t seen;
     uint64_t next;    /* record that would come next */
     int64_t heard_us; /* when the last event came, monotonic */
