@@ -85,9 +85,7 @@ static bool list_files(const folder_t *folder, recovered_t *out, numbers_t *segm
 
 static bool damaged(const reader_t *r, uint64_t offset, error_t *err, const char *why)
 {
-    return error_set(err, STATUS_DATA_LOSS, "JOURNAL_CORRUPT",
-                     "%s/%s is damaged at offset %" PRIu64 ": %s; nothing was changed, see `mangactl journal verify`",
-                     r->folder->path, r->name, offset, why);
+    return file_damaged(r->folder, r->name, offset, why, NULL, err);
 }
 
 static bool in_file(const reader_t *r, error_t *err)

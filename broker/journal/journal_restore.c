@@ -28,7 +28,7 @@ static bool read_items(snapfile_reader_t *reader, const recover_sink_t *sink, er
 static bool open_kept(recovered_t *out, const folder_t *folder, const snapfile_reader_t *reader, error_t *err)
 {
     for (size_t i = 0; i < reader->kept_count; i++) {
-        kept_t *kept = kept_open(folder, &reader->kept[i], err);
+        kept_t *kept = kept_open(folder, &reader->kept[i], NULL, err);
         if (!kept)
             return false;
         if (!kepts_add(&out->kepts, kept, folder))

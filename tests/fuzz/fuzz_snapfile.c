@@ -89,7 +89,7 @@ static void read_kept(const folder_t *folder, const content_t *c)
     const kept_ref_t ref = {1, get64(c->bytes + 16), get64(c->bytes + 24), get64(c->bytes + 32), c->len};
     if (ref.first != 1 || ref.last < ref.first)
         return; /* a snapshot's list was checked before */
-    kept_t *kept = kept_open(folder, &ref, &err);
+    kept_t *kept = kept_open(folder, &ref, NULL, &err);
     check(kept || (err.code != STATUS_OK && err.message[0]));
     kepts_t kepts = {0};
     check(!kept || kepts_add(&kepts, kept, folder));
