@@ -29,7 +29,8 @@ MUST_USE bool file_open(const folder_t *folder, const char *name, int flags, int
 /* The same; *fd is -1, and no error, when there is no such file. */
 MUST_USE bool file_open_if_there(const folder_t *folder, const char *name, int flags, int *fd, error_t *err);
 void file_close(const folder_t *folder, int *fd); /* sets it to -1; one below 0 is left alone */
-/* The bytes at `offset` are not what they were: DATA_LOSS in words; also told in *flaw, when there is one. Returns false. */
+/* The bytes at `offset` are not what they were: DATA_LOSS in words; also told in *flaw, when there is one. Returns
+ * false. */
 typedef struct {
     uint64_t at;
     const char *why; /* NULL: nothing is wrong */
