@@ -25,13 +25,14 @@ static bool is_named(const base_t *base, uint64_t made, uint64_t first)
     return false;
 }
 
-/* Kept files of damaged snapshots would be cleared away by the next start: they are set aside too. */
+/* Kept files of a snapshot that is damaged or missing would be cleared away by the next start: they are set aside too.
+ */
 static bool set_aside(const folder_t *folder, const char *attic, const base_t *base, const listing_t *listing,
                       error_t *err)
 {
     char name[FILE_NAME_BYTES];
     const numbers_t *kept = &listing->kept_files;
-    for (size_t i = 0; base->damaged_count && i < kept->count; i += 2) {
+    for (size_t i = 0; i < kept->count; i += 2) {
         kept_name(kept->items[i], kept->items[i + 1], name);
         if (!is_named(base, kept->items[i], kept->items[i + 1]) && !attic_move(folder, attic, name, err))
             return false;
