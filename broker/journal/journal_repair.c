@@ -312,7 +312,7 @@ static bool write_copies(repair_t *r, error_t *err)
     const survey_sink_t sink = {
         .ctx = r, .segment = copy_segment, .batch = copy_batch, .damage = copy_damage, .file = copy_file};
     survey_report_t again;
-    r->ingest_us = 0;
+    r->ingest_us = r->report->survey.begin_us;
     bool good = journal_survey(r->folder, &sink, &again, err);
     file_close(r->folder, &r->fd);
     return good;

@@ -612,6 +612,7 @@ static bool survey_all(surveyor_t *s, error_t *err)
     s->folded.header = (segment_header_t){.first_seq = snapshot->newest + 1, .first_batch = snapshot->next_batch};
     s->report->total.snapshot = snapshot->newest;
     s->report->released = snapshot->released;
+    s->report->begin_us = s->last_us;
     add_first(s, &first);
     if (!base_tell(&s->base, s->folder, s->sink, s->record, s->report, err) || !tell_remains(s, first, err))
         return false;

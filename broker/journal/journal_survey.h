@@ -61,6 +61,7 @@ typedef struct {
     uint64_t kept;           /* kept files with damage */
     uint64_t released;       /* records up to here are in no segment: those that messages need are in kept files */
     const char *hopeless;    /* what is missing is in no file: why there is no repair; NULL */
+    int64_t begin_us;        /* no record in segments has a lower ingest time */
     uint64_t next_seq;       /* behind the newest record that is known of */
     uint64_t max_generation; /* of segments */
 } survey_report_t;
