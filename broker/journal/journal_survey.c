@@ -7,20 +7,10 @@
 
 #include "broker/journal/journal_salvage.h"
 #include "broker/journal/journal_survey_base.h"
+#include "broker/journal/journal_survey_entry.h"
 
 #define TRIES_MAX 8          /* checkpoints that may end while we look */
 #define NOTES_IN_BATCH 40000 /* of lost records; they take less than a hundred bytes each */
-
-typedef struct {
-    uint64_t number;
-    uint64_t file_bytes;
-    segment_header_t header;         /* first_batch 0: not known */
-    uint64_t least_batch, least_seq; /* then: of the first batch that holds */
-    bool missing;
-    bool lost;       /* nothing can be read by it */
-    bool saltless;   /* the salt is lost: batches are believed for their place and their records */
-    const char *why; /* the header does not hold because */
-} entry_t;
 
 typedef struct {
     const folder_t *folder;
@@ -49,37 +39,7 @@ static bool no_memory(error_t *err)
     return error_set(err, STATUS_RESOURCE_EXHAUSTED, NULL, "no memory to read the journal");
 }
 
-static bool pass_on(const error_t *from, error_t *err)
-{
-    if (from->code != STATUS_OK && err)
-        *err = *from;
-    return from->code == STATUS_OK;
-}
-
 /* -- looking at batches ---------------------------------------------------------------------------- */
-
-static bool header_at(surveyor_t *s, uint64_t at, batch_header_t *header, error_t *err)
-{
-    const segment_header_t *segment = &s->entry->header;
-    const uint8_t *bytes = window_view(&s->window, at, BATCH_HEADER_BYTES, err);
-    if (!bytes)
-        return false;
-    return s->entry->saltless ? batch_header_guess(bytes, segment->generation, header)
-                              : batch_header_decode(bytes, segment->generation, segment->salt, header);
-}
-
-/* The next header that holds at or behind `at`; false when there is none, or *err is set. A saltless segment is not
- * searched: what a message holds could pass for a batch. */
-static bool search(surveyor_t *s, uint64_t *at, batch_header_t *header, error_t *err)
-{
-    for (; !s->entry->saltless && *at + BATCH_HEADER_BYTES <= s->window.file_bytes; *at += BATCH_ALIGN_BYTES) {
-        if (header_at(s, *at, header, err))
-            return true;
-        if (err->code != STATUS_OK)
-            return false;
-    }
-    return false;
-}
 
 static bool records_fit(const surveyor_t *s, const uint8_t *batch, const batch_header_t *header)
 {
@@ -100,84 +60,14 @@ static bool records_fit(const surveyor_t *s, const uint8_t *batch, const batch_h
 /* The batch that must come next, if it is at `at` and holds; else NULL. */
 static const uint8_t *good_batch(surveyor_t *s, uint64_t at, batch_header_t *header, error_t *err)
 {
-    if (!header_at(s, at, header, err) || header->number != s->next_batch || header->first_seq != s->next_seq)
+    if (!entry_batch_at(s->entry, &s->window, at, header, err) || header->number != s->next_batch ||
+        header->first_seq != s->next_seq)
         return NULL;
     const uint8_t *batch = window_view(&s->window, at, header->length, err);
     return batch && batch_records_hold(batch, header) && records_fit(s, batch, header) ? batch : NULL;
 }
 
 /* -- headers ---------------------------------------------------------------------------------------- */
-
-/* By its first batch, which names the generation, and proves the salt or one that differs in a bit. */
-static bool rebuild_by_batch(surveyor_t *s, entry_t *entry, const segment_header_t *guess)
-{
-    batch_header_t first, proof;
-    error_t ignored = {0};
-    const uint8_t *bytes = window_view(&s->window, SEGMENT_BLOCK_BYTES, BATCH_HEADER_BYTES, &ignored);
-    if (!bytes || !batch_header_guess(bytes, 0, &first))
-        return false;
-    const uint8_t *batch = window_view(&s->window, SEGMENT_BLOCK_BYTES, first.length, &ignored);
-    if (!batch || !batch_records_hold(batch, &first))
-        return false;
-    entry->header = (segment_header_t){.number = entry->number,
-                                       .generation = first.generation,
-                                       .first_seq = first.first_seq,
-                                       .first_batch = first.number,
-                                       .salt = guess->salt,
-                                       .bytes = entry->file_bytes};
-    entry->saltless = !batch_header_decode(batch, first.generation, guess->salt, &proof);
-    for (int bit = 0; bit < 64 && entry->saltless; bit++) {
-        uint64_t salt = guess->salt ^ UINT64_C(1) << bit;
-        if (!batch_header_decode(batch, first.generation, salt, &proof))
-            continue;
-        entry->header.salt = salt;
-        entry->saltless = false;
-    }
-    return true;
-}
-
-/* By what is left of it, if any batch proves that to be right. */
-static bool rebuild_by_guess(surveyor_t *s, entry_t *entry, const segment_header_t *guess)
-{
-    uint64_t at = SEGMENT_BLOCK_BYTES;
-    batch_header_t found;
-    error_t ignored = {0};
-    entry->header = *guess;
-    entry->header.number = entry->number;
-    entry->header.bytes = entry->file_bytes;
-    entry->header.first_batch = entry->header.first_seq = 0;
-    s->entry = entry;
-    if (!search(s, &at, &found, &ignored))
-        return false;
-    entry->least_batch = found.number;
-    entry->least_seq = found.first_seq;
-    return true;
-}
-
-static bool look_at_header(surveyor_t *s, entry_t *entry, error_t *err)
-{
-    error_t why = {0};
-    segment_header_t guess = {0};
-    const uint8_t *bytes = window_view(&s->window, 0, SEGMENT_BLOCK_BYTES, &why);
-    if (!bytes && why.code != STATUS_OK)
-        return pass_on(&why, err);
-    entry->lost = !bytes;
-    entry->why = bytes ? NULL : "the file ends inside its header";
-    if (!bytes)
-        return true;
-    if (segment_header_decode(bytes, &entry->header, &why)) {
-        bool own = entry->header.number == entry->number;
-        entry->why = own ? NULL : "the header is that of another segment";
-        entry->lost = !own;
-        return true;
-    }
-    if (why.code != STATUS_DATA_LOSS)
-        return pass_on(&why, err);
-    entry->why = "the segment header is damaged";
-    segment_header_guess(bytes, &guess);
-    entry->lost = !rebuild_by_batch(s, entry, &guess) && !rebuild_by_guess(s, entry, &guess);
-    return true;
-}
 
 /* Opens a segment's file; *there is false when it is gone (a running broker gave it back). */
 static bool open_entry(surveyor_t *s, const entry_t *entry, bool *there, error_t *err)
@@ -200,7 +90,7 @@ static bool read_header(surveyor_t *s, entry_t *entry, error_t *err)
         return false;
     entry->missing = !there;
     entry->file_bytes = there ? s->window.file_bytes : 0;
-    if (!there || look_at_header(s, entry, err))
+    if (!there || entry_read_header(entry, &s->window, err))
         return true;
     return error_prefix(err, "%s/%s", s->folder->path, s->file.name);
 }
@@ -278,7 +168,8 @@ static bool proven_batch(surveyor_t *s, uint64_t *proven, error_t *err)
     batch_header_t header;
     error_t why = {0};
     *proven = 0;
-    for (uint64_t at = SEGMENT_BLOCK_BYTES; search(s, &at, &header, &why); at += BATCH_ALIGN_BYTES)
+    for (uint64_t at = SEGMENT_BLOCK_BYTES; entry_search(s->entry, &s->window, &at, &header, &why);
+         at += BATCH_ALIGN_BYTES)
         *proven = header.synced > *proven && header.number > header.synced ? header.synced : *proven;
     return pass_on(&why, err);
 }
@@ -289,7 +180,7 @@ static bool measure_tail(surveyor_t *s, uint64_t at, error_t *err)
     batch_header_t header;
     error_t why = {0};
     uint64_t end = at;
-    for (uint64_t look = at; search(s, &look, &header, &why); look += BATCH_ALIGN_BYTES) {
+    for (uint64_t look = at; entry_search(s->entry, &s->window, &look, &header, &why); look += BATCH_ALIGN_BYTES) {
         uint64_t stop = look + batch_padded(header.length);
         end = stop < s->window.file_bytes ? stop : s->window.file_bytes;
     }
@@ -301,7 +192,7 @@ static bool measure_tail(surveyor_t *s, uint64_t at, error_t *err)
 /* The next batch that may be believed behind a bad one. */
 static bool find_next(surveyor_t *s, uint64_t *at, batch_header_t *header, error_t *err)
 {
-    while (search(s, at, header, err)) {
+    while (entry_search(s->entry, &s->window, at, header, err)) {
         bool before_limit = !s->limit || header->number < s->limit->header.first_batch;
         if (header->number > s->next_batch && header->first_seq >= s->next_seq && before_limit)
             return true;
@@ -409,7 +300,8 @@ static void place_entry(surveyor_t *s, entry_t *entry)
         s->next_batch = entry->header.first_batch;
         s->next_seq = entry->header.first_seq;
     } else if (s->next_batch == 0)
-        s->next_batch = batches_before(entry->least_batch, entry->least_seq - s->next_seq);
+        s->next_batch =
+            batches_before(entry->least_batch, entry->least_seq > s->next_seq ? entry->least_seq - s->next_seq : 0);
     entry->header.first_batch = s->next_batch;
     entry->header.first_seq = s->next_seq;
 }
