@@ -12,6 +12,7 @@ typedef struct {
     uint64_t low; /* the next record has this sequence or a higher one */
     kept_hole_t hole;
     bool has_hole;
+    uint64_t holes;
 } scan_t;
 
 /* The record at `at`, before `end`, if it holds and its sequence is in range; *length is what it claims all the same,
@@ -70,6 +71,7 @@ static void note_hole(scan_t *s, uint64_t at, uint64_t end)
 {
     if (!s->has_hole)
         s->hole = (kept_hole_t){.at = at, .first_seq = s->low};
+    s->holes += !s->has_hole;
     s->hole.end = end;
     s->has_hole = true;
 }
@@ -130,7 +132,8 @@ bool kept_scan(const folder_t *folder, int fd, const kept_ref_t *ref, const kept
     *found = 0;
     bool good = fd < 0 || (file_size(folder, name, fd, &s.window.file_bytes, &why) && scan_all(&s, kept, &why));
     if (good && *found < ref->records) {
-        if (!s.has_hole)
+        bool is_told = s.holes && s.low > ref->last;
+        if (!s.has_hole && !is_told)
             note_hole(&s, s.window.file_bytes, ref->bytes);
         good = tell_hole(&s, ref->last + 1, &why);
     }
