@@ -139,6 +139,7 @@ static bool header_decode(snapfile_reader_t *r, const uint8_t *in, uint64_t numb
                                     .bytes = get64(in + 48),
                                     .number = get64(in + 56)};
     if (get32(in + 8) != SNAPFILE_FORMAT || r->header.number != number || r->header.released > r->header.newest ||
+        r->header.newest == UINT64_MAX ||
         get32(in + 12) != crc32c(0, in + SNAPFILE_CONTENT_AT, SNAPFILE_HEADER_BYTES - SNAPFILE_CONTENT_AT))
         return damaged(r, 0, err, "its header does not hold");
     if (r->header.bytes != r->window.file_bytes)

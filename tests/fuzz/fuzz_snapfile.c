@@ -124,7 +124,7 @@ static void read_kept(const folder_t *folder, const content_t *c)
     if (c->len < KEPT_HEADER_BYTES)
         return;
     const kept_ref_t ref = {1, get64(c->bytes + 16), get64(c->bytes + 24), get64(c->bytes + 32), c->len};
-    if (ref.first != 1 || ref.last < ref.first)
+    if (ref.first != 1 || ref.last < ref.first || ref.last == UINT64_MAX)
         return; /* a snapshot's list was checked before */
     kept_t *kept = kept_open(folder, &ref, NULL, &err);
     check(kept || (err.code != STATUS_OK && err.message[0]));

@@ -164,7 +164,7 @@ def test_a_reader_tells_a_commit_that_was_not_ended_from_damage_as_the_program_d
     records, (number, _, _) = read_folder(written)
     newest = max(written.glob("*.journal"))
     whole = newest.read_bytes()
-    (proof, _, none), (at, end, count) = places(newest)[-1], places(newest)[-2]
+    (proof, _, none), (_, end, count) = places(newest)[-1], places(newest)[-2]
     assert none == 0 and count > 0
     overwrite(newest, proof + 20, b"\xff")  # the proof alone: the batch before it is there all the same
     assert read_folder(written)[0] == records and read_folder(written)[1][0] == number - 1
