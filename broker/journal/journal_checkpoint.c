@@ -203,7 +203,7 @@ bool journal_checkpoint_need(journal_checkpoint_t *c, uint64_t *records, size_t 
                            .needed = records,
                            .needed_count = count};
     for (size_t i = 0; i < c->old_count; i++) {
-        kept_t *kept = kept_open(&c->folder, &c->old[i], err);
+        kept_t *kept = kept_open(&c->folder, &c->old[i], NULL, err);
         if (!kept)
             return false;
         if (!kepts_add(&compact->sources, kept, &c->folder))
@@ -230,7 +230,7 @@ bool journal_checkpoint_write(journal_checkpoint_t *c, bytes_t items, error_t *e
 static bool open_result(journal_checkpoint_t *c, error_t *err)
 {
     for (size_t i = 0; i < c->compact.result_count; i++) {
-        kept_t *kept = kept_open(&c->folder, &c->compact.result[i], err);
+        kept_t *kept = kept_open(&c->folder, &c->compact.result[i], NULL, err);
         if (!kept)
             return false;
         if (!kepts_add(&c->adopted, kept, &c->folder))

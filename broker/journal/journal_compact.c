@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "broker/journal/journal_kept_note.h"
+
 #define GROWTH 2 /* a file stays when it is more than so many times as large as what is written behind it */
 #define WASTE 2  /* and at least one part in so many of it is needed */
 
@@ -111,12 +113,21 @@ static bool missing(const compact_t *c, error_t *err)
                      c->needed[c->needed_at]);
 }
 
+/* A repair's note stands for all that it lost between two records: it goes on as long as one of these is needed. */
+static bool copy_note(compact_t *c, uint64_t seq, bytes_t raw, error_t *err)
+{
+    return !needed_below(c, &c->needed_at, kept_note_through(raw) + 1) ||
+           (record_verify(raw, err) && kept_add(&c->writer, seq, raw, err));
+}
+
 static bool copy_record(compact_t *c, uint64_t seq, bytes_t raw, error_t *err)
 {
+    if (c->needed_at < c->needed_count && c->needed[c->needed_at] < seq)
+        return missing(c, err);
+    if (kept_note_through(raw))
+        return copy_note(c, seq, raw, err);
     if (c->needed_at == c->needed_count || c->needed[c->needed_at] > seq)
         return true;
-    if (c->needed[c->needed_at] < seq)
-        return missing(c, err);
     c->needed_at++;
     c->copied++;
     c->copied_bytes += raw.len;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -94,6 +95,16 @@ void file_close(const folder_t *folder, int *fd)
     if (*fd >= 0)
         (void)folder->io->close(folder->io->ctx, *fd); /* all that matters was synced before */
     *fd = -1;
+}
+
+bool file_damaged(const folder_t *folder, const char *name, uint64_t offset, const char *why, flaw_t *flaw,
+                  error_t *err)
+{
+    if (flaw)
+        *flaw = (flaw_t){offset, why};
+    return error_set(err, STATUS_DATA_LOSS, "JOURNAL_CORRUPT",
+                     "%s/%s is damaged at offset %" PRIu64 ": %s; nothing was changed, see `mangactl journal verify`",
+                     folder->path, name, offset, why);
 }
 
 bool file_size(const folder_t *folder, const char *name, int fd, uint64_t *bytes, error_t *err)
@@ -214,6 +225,20 @@ const uint8_t *window_view(window_t *window, uint64_t offset, size_t bytes, erro
     window->at = offset;
     window->len = want;
     return window->data;
+}
+
+const uint8_t *window_need(window_t *window, const char *name, uint64_t offset, size_t bytes, flaw_t *flaw,
+                           error_t *err)
+{
+    error_t why = {0};
+    const uint8_t *data = window_view(window, offset, bytes, &why);
+    if (data)
+        return data;
+    if (why.code == STATUS_OK)
+        (void)file_damaged(window->folder, name, window->file_bytes, "the file ends before its content", flaw, err);
+    else if (err)
+        *err = why;
+    return NULL;
 }
 
 void window_free(window_t *window)

@@ -29,6 +29,14 @@ MUST_USE bool file_open(const folder_t *folder, const char *name, int flags, int
 /* The same; *fd is -1, and no error, when there is no such file. */
 MUST_USE bool file_open_if_there(const folder_t *folder, const char *name, int flags, int *fd, error_t *err);
 void file_close(const folder_t *folder, int *fd); /* sets it to -1; one below 0 is left alone */
+/* The bytes at `offset` are not what they were: DATA_LOSS in words; also told in *flaw, when there is one. Returns
+ * false. */
+typedef struct {
+    uint64_t at;
+    const char *why; /* NULL: nothing is wrong */
+} flaw_t;
+bool file_damaged(const folder_t *folder, const char *name, uint64_t offset, const char *why, flaw_t *flaw,
+                  error_t *err);
 MUST_USE bool file_size(const folder_t *folder, const char *name, int fd, uint64_t *bytes, error_t *err);
 /* All `bytes`, or an error: also when the file ends before. */
 MUST_USE bool file_read(const folder_t *folder, int fd, void *out, uint64_t bytes, uint64_t offset, error_t *err);
@@ -60,6 +68,9 @@ typedef struct {
 /* The `bytes` (few MiB at most) at `offset`; they live until the next call. NULL with *err untouched
  * when the file ends before, NULL with err->code set when it cannot be read; so pass a cleared error. */
 const uint8_t *window_view(window_t *window, uint64_t offset, size_t bytes, error_t *err);
+/* The same of a file that must hold these bytes: NULL with *err, and damage told as by file_damaged. */
+const uint8_t *window_need(window_t *window, const char *name, uint64_t offset, size_t bytes, flaw_t *flaw,
+                           error_t *err);
 void window_free(window_t *window);
 
 #endif

@@ -18,13 +18,11 @@ static bool no_memory(error_t *err)
     return error_set(err, STATUS_RESOURCE_EXHAUSTED, NULL, "no memory for kept records");
 }
 
-static bool damaged(const folder_t *folder, const kept_ref_t *ref, uint64_t offset, error_t *err, const char *why)
+static bool damaged(const folder_t *folder, kept_t *kept, uint64_t offset, error_t *err, const char *why)
 {
     char name[FILE_NAME_BYTES];
-    kept_name(ref->made, ref->first, name);
-    return error_set(err, STATUS_DATA_LOSS, "JOURNAL_CORRUPT",
-                     "%s/%s is damaged at offset %" PRIu64 ": %s; nothing was changed, see `mangactl journal verify`",
-                     folder->path, name, offset, why);
+    kept_name(kept->ref.made, kept->ref.first, name);
+    return file_damaged(folder, name, offset, why, &kept->flaw, err);
 }
 
 /* -- header --------------------------------------------------------------------------------------- */
@@ -62,13 +60,13 @@ static bool take_index(kept_t *kept, const folder_t *folder, const uint8_t *inde
         bool first = i == 0;
         if (first ? block->seq != kept->ref.first || block->offset != offset
                   : block->seq <= seq || block->offset <= offset || block->offset >= kept->data_end)
-            return damaged(folder, &kept->ref, kept->data_end + i * KEPT_INDEX_BYTES, err, "its index cannot be");
+            return damaged(folder, kept, kept->data_end + i * KEPT_INDEX_BYTES, err, "its index cannot be");
         seq = block->seq;
         offset = block->offset;
         records += block->count;
     }
     return (records == kept->ref.records && seq <= kept->ref.last) ||
-           damaged(folder, &kept->ref, kept->data_end, err, "its index lacks records");
+           damaged(folder, kept, kept->data_end, err, "its index lacks records");
 }
 
 static bool read_index(kept_t *kept, const folder_t *folder, uint32_t crc, error_t *err)
@@ -80,7 +78,7 @@ static bool read_index(kept_t *kept, const folder_t *folder, uint32_t crc, error
     bool good = (index && kept->blocks) || no_memory(err);
     good = good && file_read(folder, kept->fd, index, bytes, kept->data_end, err);
     if (good && crc32c(0, index, (size_t)bytes) != crc)
-        good = damaged(folder, &kept->ref, kept->data_end, err, "its index does not match its checksum");
+        good = damaged(folder, kept, kept->data_end, err, "its index does not match its checksum");
     good = good && take_index(kept, folder, index, err);
     free(index);
     return good;
@@ -96,11 +94,11 @@ static bool read_header(kept_t *kept, const folder_t *folder, uint32_t *index_cr
     if (!file_open(folder, name, O_RDONLY, &kept->fd, err) || !file_size(folder, name, kept->fd, &bytes, err))
         return false;
     if (bytes != ref->bytes || bytes < sizeof header)
-        return damaged(folder, ref, bytes, err, "the file has another size than its snapshot says");
+        return damaged(folder, kept, bytes, err, "the file has another size than its snapshot says");
     if (!file_read(folder, kept->fd, header, sizeof header, 0, err))
         return false;
     if (memcmp(header, KEPT_MAGIC, KEPT_MAGIC_BYTES) != 0)
-        return damaged(folder, ref, 0, err, "no header is there");
+        return damaged(folder, kept, 0, err, "no header is there");
     if (get32(header + 8) > KEPT_FORMAT)
         return error_set(err, STATUS_FAILED_PRECONDITION, "JOURNAL_TOO_NEW",
                          "%s/%s: its format is %u, this program reads up to %d: start a newer one", folder->path, name,
@@ -109,11 +107,11 @@ static bool read_header(kept_t *kept, const folder_t *folder, uint32_t *index_cr
     *index_crc = get32(header + 56);
     if (get32(header + 8) != KEPT_FORMAT || !header_fits(header, ref) || kept->data_end < KEPT_HEADER_BYTES ||
         kept->data_end >= bytes || (bytes - kept->data_end) % KEPT_INDEX_BYTES != 0)
-        return damaged(folder, ref, 0, err, "its header does not hold");
+        return damaged(folder, kept, 0, err, "its header does not hold");
     return true;
 }
 
-kept_t *kept_open(const folder_t *folder, const kept_ref_t *ref, error_t *err)
+kept_t *kept_open(const folder_t *folder, const kept_ref_t *ref, flaw_t *flaw, error_t *err)
 {
     uint32_t crc = 0;
     kept_t *kept = calloc(1, sizeof *kept);
@@ -127,6 +125,8 @@ kept_t *kept_open(const folder_t *folder, const kept_ref_t *ref, error_t *err)
     file_close(folder, &kept->fd);
     if (good)
         return kept;
+    if (flaw)
+        *flaw = kept->flaw;
     kept_free(kept, folder);
     return NULL;
 }
@@ -229,7 +229,7 @@ static bool hold_block(kepts_t *kepts, const folder_t *folder, kept_t *kept, siz
 /* In the block that is held; an empty slice when all of it is before `seq`. */
 static bool seek_in_block(const kepts_t *kepts, const folder_t *folder, uint64_t seq, bytes_t *raw, error_t *err)
 {
-    const kept_t *kept = kepts->held;
+    kept_t *kept = kepts->held;
     bytes_t left = buf_bytes(&kepts->block);
     uint32_t length;
     uint64_t found;
@@ -238,11 +238,11 @@ static bool seek_in_block(const kepts_t *kepts, const folder_t *folder, uint64_t
     for (; left.len; left = bytes_from(left.data + length, left.len - length)) {
         uint64_t offset = kept->blocks[kepts->held_block].offset + (uint64_t)(left.data - kepts->block.data);
         if (!record_peek(left, &length, &found, &ingest_us) || length > left.len)
-            return damaged(folder, &kept->ref, offset, err, "no whole record is there");
+            return damaged(folder, kept, offset, err, "no whole record is there");
         if (found < seq)
             continue;
         *raw = bytes_from(left.data, length);
-        return record_verify(*raw, &why) || damaged(folder, &kept->ref, offset, err, why.message);
+        return record_verify(*raw, &why) || damaged(folder, kept, offset, err, why.message);
     }
     return true;
 }

@@ -32,20 +32,21 @@ typedef struct {
     size_t count;
     uint64_t data_end; /* offset behind the last record */
     int fd;            /* -1: not open */
+    flaw_t flaw;       /* what was found wrong last */
 } kept_t;
 
 typedef struct {
     kept_t **items; /* by sequence; their ranges do not meet */
     size_t count, cap;
     buf_t block; /* of `held`, the last one read */
-    const kept_t *held;
+    kept_t *held;
     size_t held_block;
 } kepts_t;
 
 /* -- reading ------------------------------------------------------------------------------------- */
-/* Reads header and index of the file that `ref` names, which it must fit. NULL with DATA_LOSS and the offset, or
- * FAILED_PRECONDITION when a newer program wrote it. */
-MUST_USE kept_t *kept_open(const folder_t *folder, const kept_ref_t *ref, error_t *err);
+/* Reads header and index of the file that `ref` names, which it must fit. NULL with DATA_LOSS and the offset (also in
+ * *flaw, unless that is NULL), or FAILED_PRECONDITION when a newer program wrote it. */
+MUST_USE kept_t *kept_open(const folder_t *folder, const kept_ref_t *ref, flaw_t *flaw, error_t *err);
 void kept_free(kept_t *kept, const folder_t *folder);
 
 /* Reads block `i` into `out` (cleared before): its records, one behind the other. */

@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#define NUMBERS_FIRST 16
 #define COPY_BYTES ((size_t)64 << 10)
 #define SEARCH_BYTES ((uint64_t)128 << 10)
 
@@ -18,76 +17,11 @@ typedef struct {
     char name[FILE_NAME_BYTES]; /* of the segment being read */
 } reader_t;
 
-/* -- the folder --------------------------------------------------------------------------------- */
-
-static bool numbers_push(numbers_t *numbers, uint64_t number)
-{
-    if (numbers->count == numbers->cap) {
-        size_t cap = numbers->cap ? numbers->cap * 2 : NUMBERS_FIRST;
-        uint64_t *items = realloc(numbers->items, cap * sizeof(uint64_t));
-        if (!items)
-            return false;
-        numbers->items = items;
-        numbers->cap = cap;
-    }
-    numbers->items[numbers->count++] = number;
-    return true;
-}
-
-static int numbers_order(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
-}
-
-typedef struct {
-    recovered_t *out;
-    numbers_t *segments;
-} listing_t;
-
-static int list_one(void *ctx, const char *name)
-{
-    listing_t *listing = ctx;
-    recovered_t *out = listing->out;
-    uint64_t number, first;
-    bool good = true;
-    if (segment_name_parse(name, &number))
-        good = numbers_push(listing->segments, number);
-    else if (spare_name_parse(name, &number))
-        good = numbers_push(&out->spares, number);
-    else if (snapshot_name_parse(name, &number))
-        good = numbers_push(&out->snapshots, number);
-    else if (kept_name_parse(name, &number, &first))
-        good = numbers_push(&out->kept_files, number) && numbers_push(&out->kept_files, first);
-    return good ? 0 : -ENOMEM;
-}
-
-static void numbers_sort(numbers_t *numbers)
-{
-    if (numbers->count)
-        qsort(numbers->items, numbers->count, sizeof(uint64_t), numbers_order);
-}
-
-static bool list_files(const folder_t *folder, recovered_t *out, numbers_t *segments, error_t *err)
-{
-    listing_t listing = {out, segments};
-    int result = folder->io->list_dir(folder->io->ctx, folder->path, list_one, &listing);
-    if (result < 0)
-        return error_set(err, STATUS_INTERNAL, "JOURNAL_IO", "%s: cannot list the folder: %s", folder->path,
-                         strerrordesc_np(-result));
-    numbers_sort(segments);
-    numbers_sort(&out->spares);
-    numbers_sort(&out->snapshots);
-    return true;
-}
-
 /* -- saying what is wrong ------------------------------------------------------------------------ */
 
 static bool damaged(const reader_t *r, uint64_t offset, error_t *err, const char *why)
 {
-    return error_set(err, STATUS_DATA_LOSS, "JOURNAL_CORRUPT",
-                     "%s/%s is damaged at offset %" PRIu64 ": %s; nothing was changed, see `mangactl journal verify`",
-                     r->folder->path, r->name, offset, why);
+    return file_damaged(r->folder, r->name, offset, why, NULL, err);
 }
 
 static bool in_file(const reader_t *r, error_t *err)
@@ -347,6 +281,18 @@ static bool read_one(reader_t *r, const segment_header_t *header, const segment_
     if (good && !next)
         good = search_tail(r, err);
     file_close(r->folder, &r->window.fd);
+    return good;
+}
+
+/* The lists of what is not read here are the caller's. */
+static bool list_files(const folder_t *folder, recovered_t *out, numbers_t *segments, error_t *err)
+{
+    listing_t listing;
+    bool good = listing_read(&listing, folder, err);
+    *segments = listing.segments;
+    out->spares = listing.spares;
+    out->snapshots = listing.snapshots;
+    out->kept_files = listing.kept_files;
     return good;
 }
 

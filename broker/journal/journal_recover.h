@@ -9,13 +9,9 @@
 #define BROKER_JOURNAL_JOURNAL_RECOVER_H
 
 #include "broker/journal/journal_copy.h"
+#include "broker/journal/journal_listing.h"
 #include "broker/journal/journal_segment.h"
 #include "broker/journal/journal_snapfile.h"
-
-typedef struct {
-    uint64_t *items; /* sorted */
-    size_t count, cap;
-} numbers_t;
 
 /* What is told of what is read. */
 typedef struct {

@@ -1,15 +1,14 @@
 /* journal_repair.c: surveys twice: once for which segments are damaged, once to write their copies. */
 #include "broker/journal/journal_repair.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "broker/journal/journal_rebase.h"
 #include "proto/msgpack.h"
 
-#define ATTICS_MAX 10000
 #define FILL_BYTES ((uint64_t)64 << 10)
 
 /* A segment that is to be replaced. */
@@ -27,6 +26,7 @@ typedef struct {
     size_t count, cap;
     segment_header_t segment; /* being surveyed */
     bool is_newest, is_damaged;
+    uint64_t first_segment; /* number of the first one that was surveyed; 0 for none yet */
 
     /* the copy being written */
     patient_t *patient; /* NULL: this segment needs none */
@@ -63,6 +63,7 @@ static bool add_patient(repair_t *r, error_t *err)
 static bool look_segment(void *ctx, const segment_header_t *header, bool is_newest, error_t *err)
 {
     repair_t *r = ctx;
+    r->first_segment = r->first_segment ? r->first_segment : header->number;
     r->segment = *header;
     r->is_newest = is_newest;
     r->is_damaged = false;
@@ -72,7 +73,8 @@ static bool look_segment(void *ctx, const segment_header_t *header, bool is_newe
 static bool look_damage(void *ctx, const damage_t *damage, error_t *err)
 {
     repair_t *r = ctx;
-    if (!r->is_damaged && !add_patient(r, err))
+    bool in_segment = r->first_segment != 0; /* or in what comes before them */
+    if (in_segment && !r->is_damaged && !add_patient(r, err))
         return false;
     r->is_damaged = true;
     return !r->sink->damage || r->sink->damage(r->sink->ctx, damage, err);
@@ -272,51 +274,13 @@ static bool copy_file(void *ctx, const surveyed_file_t *file, error_t *err)
 
 /* -- taking its place ------------------------------------------------------------------------------------ */
 
-static bool io_failed(error_t *err, const char *what, const char *path, int result)
-{
-    return error_set(err, STATUS_INTERNAL, "JOURNAL_IO", "%s: cannot %s: %s", path, what, strerrordesc_np(-result));
-}
-
-/* A folder of its own for each repair: what is kept is never written over. */
-static bool make_attic(repair_t *r, error_t *err)
-{
-    const journal_io_t *io = r->folder->io;
-    char attic[FILE_PATH_BYTES];
-    folder_file(r->folder, ATTIC_NAME, attic);
-    int result = io->make_dir(io->ctx, attic, 0700);
-    if (result < 0 && result != -EEXIST)
-        return io_failed(err, "make the folder", attic, result);
-    result = -EEXIST;
-    for (int n = 1; n <= ATTICS_MAX && result == -EEXIST; n++) {
-        (void)snprintf(r->report->attic, sizeof r->report->attic, "%.1000s/%d", attic, n);
-        result = io->make_dir(io->ctx, r->report->attic, 0700);
-    }
-    if (result < 0)
-        return io_failed(err, "make the folder", r->report->attic, result);
-    result = io->sync_dir(io->ctx, attic);
-    return result < 0 ? io_failed(err, "sync the folder", attic, result) : folder_sync(r->folder, err);
-}
-
-/* The very file that was damaged gets a second name in the attic. There is none where a segment is missing. */
-static bool keep_aside(const repair_t *r, const char *name, error_t *err)
-{
-    const journal_io_t *io = r->folder->io;
-    char from[FILE_PATH_BYTES], to[FILE_PATH_BYTES + FILE_NAME_BYTES];
-    folder_file(r->folder, name, from);
-    (void)snprintf(to, sizeof to, "%s/%s", r->report->attic, name);
-    int result = io->link(io->ctx, from, to);
-    if (result < 0 && result != -ENOENT)
-        return io_failed(err, "keep it in the attic", from, result);
-    result = io->sync_dir(io->ctx, r->report->attic);
-    return result < 0 ? io_failed(err, "sync the folder", r->report->attic, result) : true;
-}
-
 static bool replace(const repair_t *r, const patient_t *patient, error_t *err)
 {
     char name[FILE_NAME_BYTES], copy[FILE_NAME_BYTES];
     segment_name(patient->header.number, name);
     copy_name(patient->header.number, copy);
-    return keep_aside(r, name, err) && file_rename(r->folder, copy, name, err) && folder_sync(r->folder, err);
+    return attic_keep(r->folder, r->report->attic, name, err) && file_rename(r->folder, copy, name, err) &&
+           folder_sync(r->folder, err);
 }
 
 /* The newest gets a generation of its own: what a start was writing anew (tail.copy) must not be laid over it. */
@@ -348,16 +312,19 @@ static bool write_copies(repair_t *r, error_t *err)
     const survey_sink_t sink = {
         .ctx = r, .segment = copy_segment, .batch = copy_batch, .damage = copy_damage, .file = copy_file};
     survey_report_t again;
-    r->ingest_us = 0;
+    r->ingest_us = r->report->survey.begin_us;
     bool good = journal_survey(r->folder, &sink, &again, err);
     file_close(r->folder, &r->fd);
     return good;
 }
 
+/* What the segments' records are put upon first: only then they may be read from where the copies begin. */
 static bool operate(repair_t *r, error_t *err)
 {
+    char *attic = r->report->attic;
     choose_headers(r);
-    bool good = write_copies(r, err) && make_attic(r, err);
+    bool good = write_copies(r, err) && attic_make(r->folder, attic, err) && rebase(r->folder, attic, err) &&
+                (!r->report->survey.remains || rebase_remains(r->folder, attic, r->first_segment, err));
     for (size_t i = 0; good && i < r->count; i++)
         good = replace(r, &r->patients[i], err);
     if (!good)
@@ -365,15 +332,25 @@ static bool operate(repair_t *r, error_t *err)
     return good;
 }
 
+static bool is_hopeless(const repair_t *r, error_t *err)
+{
+    const char *why = r->report->survey.hopeless;
+    if (why)
+        (void)error_set(err, STATUS_FAILED_PRECONDITION, "JOURNAL_REPAIR", "%s cannot be repaired: %s", r->folder->path,
+                        why);
+    return why != NULL;
+}
+
 bool journal_repair(const folder_t *folder, uint64_t salt, bool really, const survey_sink_t *sink,
                     repair_report_t *report, error_t *err)
 {
     repair_t r = {.folder = folder, .sink = sink, .report = report, .salt = salt, .fd = -1};
     const survey_sink_t look = {.ctx = &r, .segment = look_segment, .damage = look_damage, .file = look_file};
+    const survey_report_t *found = &report->survey;
     *report = (repair_report_t){0};
-    bool good = journal_survey(folder, &look, &report->survey, err);
-    report->files = r.count;
-    if (good && really && r.count)
+    bool good = journal_survey(folder, &look, &report->survey, err) && !is_hopeless(&r, err);
+    report->files = r.count + found->snapshots + found->kept + found->remains;
+    if (good && really && report->files)
         good = operate(&r, err);
     free(r.patients);
     buf_free(&r.batch);

@@ -8,10 +8,11 @@
 #ifndef BROKER_JOURNAL_JOURNAL_REPAIR_H
 #define BROKER_JOURNAL_JOURNAL_REPAIR_H
 
+#include "broker/journal/journal_attic.h"
+#include "broker/journal/journal_kept_note.h"
 #include "broker/journal/journal_survey.h"
 
-#define ATTIC_NAME "attic"
-#define REPAIR_LOST_EVENT "lost" /* of the NOTE in a lost record's place */
+#define REPAIR_LOST_EVENT KEPT_NOTE_EVENT /* of the NOTE in a lost record's place */
 #define REPAIR_LOST_UNTIL "until"
 
 typedef struct {

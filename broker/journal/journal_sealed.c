@@ -6,23 +6,12 @@
 
 static bool damaged(const sealed_t *s, uint64_t offset, error_t *err, const char *why)
 {
-    return error_set(err, STATUS_DATA_LOSS, "JOURNAL_CORRUPT",
-                     "%s/%s is damaged at offset %" PRIu64 ": %s; nothing was changed, see `mangactl journal verify`",
-                     s->folder->path, s->name, offset, why);
+    return file_damaged(s->folder, s->name, offset, why, NULL, err);
 }
 
-/* NULL with `err` set when it cannot be read or is not there. */
 static const uint8_t *view(sealed_t *s, uint64_t offset, size_t bytes, error_t *err)
 {
-    error_t why = {0};
-    const uint8_t *data = window_view(&s->window, offset, bytes, &why);
-    if (data)
-        return data;
-    if (why.code == STATUS_OK)
-        (void)damaged(s, s->window.file_bytes, err, "the file ends before its content");
-    else if (err)
-        *err = why;
-    return NULL;
+    return window_need(&s->window, s->name, offset, bytes, NULL, err);
 }
 
 bool sealed_open(sealed_t *s, const folder_t *folder, const sealed_segment_t *segment, error_t *err)

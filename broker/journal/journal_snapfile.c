@@ -114,24 +114,14 @@ void snapfile_abandon(snapfile_writer_t *w)
 
 /* -- reading -------------------------------------------------------------------------------------- */
 
-static bool damaged(const snapfile_reader_t *r, uint64_t offset, error_t *err, const char *why)
+static bool damaged(snapfile_reader_t *r, uint64_t offset, error_t *err, const char *why)
 {
-    return error_set(err, STATUS_DATA_LOSS, "JOURNAL_CORRUPT",
-                     "%s/%s is damaged at offset %" PRIu64 ": %s; nothing was changed, see `mangactl journal verify`",
-                     r->folder->path, r->name, offset, why);
+    return file_damaged(r->folder, r->name, offset, why, &r->flaw, err);
 }
 
 static const uint8_t *view(snapfile_reader_t *r, uint64_t offset, size_t bytes, error_t *err)
 {
-    error_t why = {0};
-    const uint8_t *data = window_view(&r->window, offset, bytes, &why);
-    if (data)
-        return data;
-    if (why.code == STATUS_OK)
-        (void)damaged(r, r->window.file_bytes, err, "the file ends before its end");
-    else if (err)
-        *err = why;
-    return NULL;
+    return window_need(&r->window, r->name, offset, bytes, &r->flaw, err);
 }
 
 static bool header_decode(snapfile_reader_t *r, const uint8_t *in, uint64_t number, error_t *err)
@@ -149,6 +139,7 @@ static bool header_decode(snapfile_reader_t *r, const uint8_t *in, uint64_t numb
                                     .bytes = get64(in + 48),
                                     .number = get64(in + 56)};
     if (get32(in + 8) != SNAPFILE_FORMAT || r->header.number != number || r->header.released > r->header.newest ||
+        r->header.newest == UINT64_MAX ||
         get32(in + 12) != crc32c(0, in + SNAPFILE_CONTENT_AT, SNAPFILE_HEADER_BYTES - SNAPFILE_CONTENT_AT))
         return damaged(r, 0, err, "its header does not hold");
     if (r->header.bytes != r->window.file_bytes)

@@ -52,6 +52,7 @@ typedef struct {
     kept_ref_t *kept;
     size_t kept_count;
     bool has_ended;
+    flaw_t flaw; /* what made it fail, when that is damage */
 } snapfile_reader_t;
 
 /* Opens the snapshot of this number and reads its header. To be closed also when it failed. */

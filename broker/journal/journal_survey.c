@@ -1,39 +1,35 @@
 /* journal_survey.c: segment by segment, batch by batch, and on behind what does not hold. */
 #include "broker/journal/journal_survey.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
 #include "broker/journal/journal_salvage.h"
+#include "broker/journal/journal_survey_base.h"
+#include "broker/journal/journal_survey_entry.h"
 
-typedef struct {
-    uint64_t number;
-    uint64_t file_bytes;
-    segment_header_t header;         /* first_batch 0: not known */
-    uint64_t least_batch, least_seq; /* then: of the first batch that holds */
-    bool missing;
-    bool lost;       /* nothing can be read by it */
-    bool saltless;   /* the salt is lost: batches are believed for their place and their records */
-    const char *why; /* the header does not hold because */
-} entry_t;
+#define TRIES_MAX 8          /* checkpoints that may end while we look */
+#define NOTES_IN_BATCH 40000 /* of lost records; they take less than a hundred bytes each */
 
 typedef struct {
     const folder_t *folder;
     const survey_sink_t *sink;
     survey_report_t *report;
     copy_t copy;
+    base_t base;
+    entry_t *room; /* one more than is needed, at the beginning */
     entry_t *entries;
     size_t count;
+    entry_t folded; /* the segment that would follow the snapshot's newest record */
     window_t window;
     record_t *record;
     salvage_t salvage;
     uint64_t next_batch, next_seq; /* as they must come */
-    bool known;                    /* these two are */
     int64_t last_us;               /* ingest time of the newest record */
     const entry_t *entry;          /* being read */
     const entry_t *limit;          /* the next one that says with which batch it begins; NULL for none */
+    bool is_late;                  /* it is in the snapshot: a start leaves it unread */
     bool before_absent;            /* the next one is not there: it takes the blame for what is missing at the end */
     surveyed_file_t file;
 } surveyor_t;
@@ -43,37 +39,7 @@ static bool no_memory(error_t *err)
     return error_set(err, STATUS_RESOURCE_EXHAUSTED, NULL, "no memory to read the journal");
 }
 
-static bool pass_on(const error_t *from, error_t *err)
-{
-    if (from->code != STATUS_OK && err)
-        *err = *from;
-    return from->code == STATUS_OK;
-}
-
 /* -- looking at batches ---------------------------------------------------------------------------- */
-
-static bool header_at(surveyor_t *s, uint64_t at, batch_header_t *header, error_t *err)
-{
-    const segment_header_t *segment = &s->entry->header;
-    const uint8_t *bytes = window_view(&s->window, at, BATCH_HEADER_BYTES, err);
-    if (!bytes)
-        return false;
-    return s->entry->saltless ? batch_header_guess(bytes, segment->generation, header)
-                              : batch_header_decode(bytes, segment->generation, segment->salt, header);
-}
-
-/* The next header that holds at or behind `at`; false when there is none, or *err is set. A saltless segment is not
- * searched: what a message holds could pass for a batch. */
-static bool search(surveyor_t *s, uint64_t *at, batch_header_t *header, error_t *err)
-{
-    for (; !s->entry->saltless && *at + BATCH_HEADER_BYTES <= s->window.file_bytes; *at += BATCH_ALIGN_BYTES) {
-        if (header_at(s, *at, header, err))
-            return true;
-        if (err->code != STATUS_OK)
-            return false;
-    }
-    return false;
-}
 
 static bool records_fit(const surveyor_t *s, const uint8_t *batch, const batch_header_t *header)
 {
@@ -94,84 +60,14 @@ static bool records_fit(const surveyor_t *s, const uint8_t *batch, const batch_h
 /* The batch that must come next, if it is at `at` and holds; else NULL. */
 static const uint8_t *good_batch(surveyor_t *s, uint64_t at, batch_header_t *header, error_t *err)
 {
-    if (!header_at(s, at, header, err) || header->number != s->next_batch || header->first_seq != s->next_seq)
+    if (!entry_batch_at(s->entry, &s->window, at, header, err) || header->number != s->next_batch ||
+        header->first_seq != s->next_seq)
         return NULL;
     const uint8_t *batch = window_view(&s->window, at, header->length, err);
     return batch && batch_records_hold(batch, header) && records_fit(s, batch, header) ? batch : NULL;
 }
 
 /* -- headers ---------------------------------------------------------------------------------------- */
-
-/* By its first batch, which names the generation, and proves the salt or one that differs in a bit. */
-static bool rebuild_by_batch(surveyor_t *s, entry_t *entry, const segment_header_t *guess)
-{
-    batch_header_t first, proof;
-    error_t ignored = {0};
-    const uint8_t *bytes = window_view(&s->window, SEGMENT_BLOCK_BYTES, BATCH_HEADER_BYTES, &ignored);
-    if (!bytes || !batch_header_guess(bytes, 0, &first))
-        return false;
-    const uint8_t *batch = window_view(&s->window, SEGMENT_BLOCK_BYTES, first.length, &ignored);
-    if (!batch || !batch_records_hold(batch, &first))
-        return false;
-    entry->header = (segment_header_t){.number = entry->number,
-                                       .generation = first.generation,
-                                       .first_seq = first.first_seq,
-                                       .first_batch = first.number,
-                                       .salt = guess->salt,
-                                       .bytes = entry->file_bytes};
-    entry->saltless = !batch_header_decode(batch, first.generation, guess->salt, &proof);
-    for (int bit = 0; bit < 64 && entry->saltless; bit++) {
-        uint64_t salt = guess->salt ^ UINT64_C(1) << bit;
-        if (!batch_header_decode(batch, first.generation, salt, &proof))
-            continue;
-        entry->header.salt = salt;
-        entry->saltless = false;
-    }
-    return true;
-}
-
-/* By what is left of it, if any batch proves that to be right. */
-static bool rebuild_by_guess(surveyor_t *s, entry_t *entry, const segment_header_t *guess)
-{
-    uint64_t at = SEGMENT_BLOCK_BYTES;
-    batch_header_t found;
-    error_t ignored = {0};
-    entry->header = *guess;
-    entry->header.number = entry->number;
-    entry->header.bytes = entry->file_bytes;
-    entry->header.first_batch = entry->header.first_seq = 0;
-    s->entry = entry;
-    if (!search(s, &at, &found, &ignored))
-        return false;
-    entry->least_batch = found.number;
-    entry->least_seq = found.first_seq;
-    return true;
-}
-
-static bool look_at_header(surveyor_t *s, entry_t *entry, error_t *err)
-{
-    error_t why = {0};
-    segment_header_t guess = {0};
-    const uint8_t *bytes = window_view(&s->window, 0, SEGMENT_BLOCK_BYTES, &why);
-    if (!bytes && why.code != STATUS_OK)
-        return pass_on(&why, err);
-    entry->lost = !bytes;
-    entry->why = bytes ? NULL : "the file ends inside its header";
-    if (!bytes)
-        return true;
-    if (segment_header_decode(bytes, &entry->header, &why)) {
-        bool own = entry->header.number == entry->number;
-        entry->why = own ? NULL : "the header is that of another segment";
-        entry->lost = !own;
-        return true;
-    }
-    if (why.code != STATUS_DATA_LOSS)
-        return pass_on(&why, err);
-    entry->why = "the segment header is damaged";
-    segment_header_guess(bytes, &guess);
-    entry->lost = !rebuild_by_batch(s, entry, &guess) && !rebuild_by_guess(s, entry, &guess);
-    return true;
-}
 
 /* Opens a segment's file; *there is false when it is gone (a running broker gave it back). */
 static bool open_entry(surveyor_t *s, const entry_t *entry, bool *there, error_t *err)
@@ -194,7 +90,7 @@ static bool read_header(surveyor_t *s, entry_t *entry, error_t *err)
         return false;
     entry->missing = !there;
     entry->file_bytes = there ? s->window.file_bytes : 0;
-    if (!there || look_at_header(s, entry, err))
+    if (!there || entry_read_header(entry, &s->window, err))
         return true;
     return error_prefix(err, "%s/%s", s->folder->path, s->file.name);
 }
@@ -225,7 +121,8 @@ static bool tell_damage(surveyor_t *s, uint64_t at, uint64_t end, uint64_t next_
                        .next_batch = next_batch > s->next_batch ? next_batch : s->next_batch,
                        .first_seq = s->next_seq,
                        .next_seq = next_seq > s->next_seq ? next_seq : s->next_seq,
-                       .what = what};
+                       .what = what,
+                       .is_late = s->is_late};
     bool good = salvage_read(&s->salvage, &s->window, at, end, damage.first_seq, damage.next_seq, err);
     memcpy(damage.file, s->file.name, sizeof damage.file);
     damage.saved = s->salvage.records;
@@ -234,7 +131,9 @@ static bool tell_damage(surveyor_t *s, uint64_t at, uint64_t end, uint64_t next_
         good = tell_record(s, damage.saved[i], err);
     s->file.damages++;
     s->report->damages++;
-    s->report->lost += damage.next_seq - damage.first_seq - damage.saved_count;
+    s->report->refused += !damage.is_late;
+    damage.lost = damage.next_seq - damage.first_seq - damage.saved_count;
+    s->report->lost += damage.lost;
     s->next_batch = damage.next_batch;
     s->next_seq = damage.next_seq;
     return good && (!s->sink->damage || s->sink->damage(s->sink->ctx, &damage, err));
@@ -269,7 +168,8 @@ static bool proven_batch(surveyor_t *s, uint64_t *proven, error_t *err)
     batch_header_t header;
     error_t why = {0};
     *proven = 0;
-    for (uint64_t at = SEGMENT_BLOCK_BYTES; search(s, &at, &header, &why); at += BATCH_ALIGN_BYTES)
+    for (uint64_t at = SEGMENT_BLOCK_BYTES; entry_search(s->entry, &s->window, &at, &header, &why);
+         at += BATCH_ALIGN_BYTES)
         *proven = header.synced > *proven && header.number > header.synced ? header.synced : *proven;
     return pass_on(&why, err);
 }
@@ -280,7 +180,7 @@ static bool measure_tail(surveyor_t *s, uint64_t at, error_t *err)
     batch_header_t header;
     error_t why = {0};
     uint64_t end = at;
-    for (uint64_t look = at; search(s, &look, &header, &why); look += BATCH_ALIGN_BYTES) {
+    for (uint64_t look = at; entry_search(s->entry, &s->window, &look, &header, &why); look += BATCH_ALIGN_BYTES) {
         uint64_t stop = look + batch_padded(header.length);
         end = stop < s->window.file_bytes ? stop : s->window.file_bytes;
     }
@@ -292,7 +192,7 @@ static bool measure_tail(surveyor_t *s, uint64_t at, error_t *err)
 /* The next batch that may be believed behind a bad one. */
 static bool find_next(surveyor_t *s, uint64_t *at, batch_header_t *header, error_t *err)
 {
-    while (search(s, at, header, err)) {
+    while (entry_search(s->entry, &s->window, at, header, err)) {
         bool before_limit = !s->limit || header->number < s->limit->header.first_batch;
         if (header->number > s->next_batch && header->first_seq >= s->next_seq && before_limit)
             return true;
@@ -354,22 +254,29 @@ static bool walk(surveyor_t *s, error_t *err)
     return false;
 }
 
+/* Numbers for the batches into which so many notes go, before batch `next`: which there were is not known. */
+static uint64_t batches_before(uint64_t next, uint64_t records)
+{
+    uint64_t wanted = records ? 2 + records / NOTES_IN_BATCH : 0;
+    return next > wanted ? next - wanted : 1;
+}
+
 /* A segment of which there is nothing: its place is filled with what the others say of it. */
-static bool tell_absent(surveyor_t *s, entry_t *entry, error_t *err)
+static bool tell_absent(surveyor_t *s, entry_t *entry, bool is_newest, error_t *err)
 {
     const entry_t *limit = s->limit;
-    uint64_t batch = limit ? limit->header.first_batch : s->next_batch;
+    uint64_t batch = limit ? limit->header.first_batch : s->next_batch ? s->next_batch : 1;
     uint64_t seq = limit ? limit->header.first_seq : s->next_seq;
-    if (!s->known) {
-        s->next_batch = batch;
-        s->next_seq = seq;
-    }
+    if (s->next_batch == 0)
+        s->next_batch = batches_before(batch, seq > s->next_seq ? seq - s->next_seq : 0);
+    if (seq > s->next_seq && seq - s->next_seq > SURVEY_LOST_MAX)
+        s->report->hopeless = "too many records are missing to note each";
     entry->header = (segment_header_t){.number = entry->number,
                                        .generation = s->report->max_generation + 1,
                                        .first_seq = s->next_seq,
                                        .first_batch = s->next_batch,
                                        .bytes = entry->file_bytes};
-    if (s->sink->segment && !s->sink->segment(s->sink->ctx, &entry->header, !limit, err))
+    if (s->sink->segment && !s->sink->segment(s->sink->ctx, &entry->header, is_newest, err))
         return false;
     s->window.file_bytes = 0; /* nothing is to be saved by the chain */
     return tell_damage(s, 0, entry->file_bytes, batch, seq, entry->missing ? "the segment is missing" : entry->why,
@@ -386,31 +293,52 @@ static bool tell_header(surveyor_t *s, const entry_t *entry, error_t *err)
                        "the file has another size than its header says", err);
 }
 
-static bool tell_present(surveyor_t *s, entry_t *entry, bool is_newest, error_t *err)
+/* Where its first batch and record must be, by its header, or by what holds in it. */
+static void place_entry(surveyor_t *s, entry_t *entry)
 {
-    if (entry->header.first_batch || !s->known) {
-        s->next_batch = entry->header.first_batch ? entry->header.first_batch : entry->least_batch;
-        s->next_seq = entry->header.first_batch ? entry->header.first_seq : entry->least_seq;
-    }
+    if (entry->header.first_batch) {
+        s->next_batch = entry->header.first_batch;
+        s->next_seq = entry->header.first_seq;
+    } else if (s->next_batch == 0)
+        s->next_batch =
+            batches_before(entry->least_batch, entry->least_seq > s->next_seq ? entry->least_seq - s->next_seq : 0);
     entry->header.first_batch = s->next_batch;
     entry->header.first_seq = s->next_seq;
+}
+
+static bool tell_present(surveyor_t *s, entry_t *entry, bool is_newest, bool is_folded, error_t *err)
+{
+    place_entry(s, entry);
     copy_cover(&s->copy, &entry->header, &s->window);
     if (s->sink->segment && !s->sink->segment(s->sink->ctx, &entry->header, is_newest, err))
         return false;
-    return tell_header(s, entry, err) && walk(s, err);
+    if (!tell_header(s, entry, err))
+        return false;
+    s->is_late = is_folded;
+    bool good = walk(s, err);
+    s->is_late = false;
+    return good;
 }
 
 static bool comes_late(const surveyor_t *s, const entry_t *entry)
 {
-    return s->known && entry->header.first_batch && entry->header.first_batch < s->next_batch;
+    return entry->header.first_batch && entry->header.first_batch < s->next_batch;
 }
 
+/* Behind the last segment the snapshot may say how far records went. */
 static const entry_t *limit_of(const surveyor_t *s, size_t i)
 {
     for (size_t k = i + 1; k < s->count; k++)
         if (!s->entries[k].missing && !s->entries[k].lost && s->entries[k].header.first_batch)
             return &s->entries[k];
-    return NULL;
+    return s->base.snapshot.number && s->entries[i].header.first_seq <= s->base.snapshot.newest ? &s->folded : NULL;
+}
+
+/* True when a start leaves the records of this one unread. */
+static bool is_folded(const surveyor_t *s, size_t i)
+{
+    return s->base.snapshot.number && i + 1 < s->count && s->entries[i + 1].header.first_batch &&
+           s->entries[i + 1].header.first_seq <= s->base.snapshot.newest + 1;
 }
 
 /* Given back by a running broker while we looked: its name is gone, or another's. */
@@ -431,11 +359,10 @@ static bool survey_entry(surveyor_t *s, size_t i, error_t *err)
 {
     entry_t *entry = &s->entries[i];
     bool there = false;
-    s->file = (surveyed_file_t){.bytes = entry->file_bytes, .used = SEGMENT_BLOCK_BYTES};
+    s->file = (surveyed_file_t){.is_segment = true, .bytes = entry->file_bytes, .used = SEGMENT_BLOCK_BYTES};
     s->entry = entry;
     s->limit = limit_of(s, i);
     s->before_absent = i + 1 < s->count && (s->entries[i + 1].missing || s->entries[i + 1].lost);
-    s->known = s->known || entry->number == 1;
     if (!open_entry(s, entry, &there, err))
         return false;
     if (went_away(s, i, there))
@@ -445,9 +372,8 @@ static bool survey_entry(surveyor_t *s, size_t i, error_t *err)
         entry->why = "it begins with a batch that is before the end of the last segment";
     }
     s->file.first_seq = entry->lost || entry->missing ? s->next_seq : entry->header.first_seq;
-    bool good =
-        entry->lost || entry->missing ? tell_absent(s, entry, err) : tell_present(s, entry, i + 1 == s->count, err);
-    s->known = true;
+    bool good = entry->lost || entry->missing ? tell_absent(s, entry, i + 1 == s->count, err)
+                                              : tell_present(s, entry, i + 1 == s->count, is_folded(s, i), err);
     s->report->total.segments++;
     if (entry->header.generation > s->report->max_generation)
         s->report->max_generation = entry->header.generation;
@@ -456,46 +382,19 @@ static bool survey_entry(surveyor_t *s, size_t i, error_t *err)
 
 /* -- the folder --------------------------------------------------------------------------------------- */
 
-typedef struct {
-    uint64_t *items;
-    size_t count, cap;
-} found_t;
-
-static int find_one(void *ctx, const char *name)
-{
-    found_t *found = ctx;
-    uint64_t number;
-    if (!segment_name_parse(name, &number))
-        return 0;
-    if (found->count == found->cap) {
-        size_t cap = found->cap ? found->cap * 2 : 64;
-        uint64_t *items = realloc(found->items, cap * sizeof *items);
-        if (!items)
-            return -ENOMEM;
-        found->items = items;
-        found->cap = cap;
-    }
-    found->items[found->count++] = number;
-    return 0;
-}
-
-static int ascending(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
-}
-
 /* Every number from the lowest to the highest, whether it is there or not. */
-static bool fill_entries(surveyor_t *s, const found_t *found, error_t *err)
+static bool fill_entries(surveyor_t *s, const numbers_t *found, error_t *err)
 {
-    uint64_t first = found->items[0], span = found->items[found->count - 1] - first + 1;
+    uint64_t first = found->count ? found->items[0] : 1;
+    uint64_t span = found->count ? found->items[found->count - 1] - first + 1 : 0;
     if (span > found->count + SEGMENTS_MISSING_MAX)
         return error_set(err, STATUS_DATA_LOSS, "JOURNAL_CORRUPT",
                          "%s: %" PRIu64 " segments are missing between the first and the last", s->folder->path,
                          span - found->count);
-    s->entries = calloc(span, sizeof *s->entries);
-    if (!s->entries)
+    s->room = calloc(span + 1, sizeof *s->room);
+    if (!s->room)
         return no_memory(err);
+    s->entries = s->room + 1;
     s->count = span;
     for (size_t i = 0, k = 0; i < span; i++) {
         bool there = found->items[k] == first + i;
@@ -505,27 +404,111 @@ static bool fill_entries(surveyor_t *s, const found_t *found, error_t *err)
     return true;
 }
 
-static bool make_entries(surveyor_t *s, error_t *err)
+static bool find_all(surveyor_t *s, const listing_t *listing, error_t *err)
 {
-    found_t found = {0};
-    int result = s->folder->io->list_dir(s->folder->io->ctx, s->folder->path, find_one, &found);
-    bool good = result >= 0 || error_set(err, STATUS_INTERNAL, "JOURNAL_IO", "%s: cannot list the folder: %s",
-                                         s->folder->path, strerrordesc_np(-result));
-    if (good && found.count) {
-        qsort(found.items, found.count, sizeof *found.items, ascending);
-        good = fill_entries(s, &found, err);
-    }
-    free(found.items);
+    bool good = base_find(&s->base, s->folder, &listing->snapshots, err) && fill_entries(s, &listing->segments, err);
+    for (size_t i = 0; good && i < s->count; i++)
+        good = read_header(s, &s->entries[i], err);
     return good;
+}
+
+static void forget_all(surveyor_t *s)
+{
+    base_free(&s->base, s->folder);
+    free(s->room);
+    s->room = s->entries = NULL;
+    s->count = 0;
+}
+
+/* Again when a checkpoint of a running broker ended meanwhile: it takes away what the snapshot before needed. */
+static bool take_stock(surveyor_t *s, error_t *err)
+{
+    for (int tries = 0;; tries++) {
+        listing_t before, after;
+        error_t ignored;
+        bool good = listing_read(&before, s->folder, err) && find_all(s, &before, err);
+        bool same = tries == TRIES_MAX || !listing_read(&after, s->folder, &ignored);
+        if (tries < TRIES_MAX) {
+            same = same || listing_newest_snapshot(&before) == listing_newest_snapshot(&after);
+            listing_free(&after);
+        }
+        listing_free(&before);
+        if (same)
+            return good;
+        forget_all(s);
+    }
+}
+
+/* The first segment with records that are not released; the last such, where those before it are empty. */
+static size_t first_entry(const surveyor_t *s)
+{
+    uint64_t first_seq = s->base.snapshot.released + 1;
+    size_t first = 0;
+    for (size_t i = 0; s->base.snapshot.number && i < s->count; i++)
+        if (s->entries[i].header.first_batch && s->entries[i].header.first_seq <= first_seq)
+            first = s->entries[i].header.first_seq == first_seq ? i : i + 1;
+    return first;
+}
+
+/* Remains of an unfinished checkpoint: only their headers matter. */
+static bool tell_remains(surveyor_t *s, size_t count, error_t *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        const entry_t *entry = &s->entries[i];
+        bool resized = !entry->missing && !entry->why && entry->header.bytes != entry->file_bytes;
+        const char *what = entry->missing ? "the segment is missing"
+                           : resized      ? "the file has another size than its header says"
+                                          : entry->why;
+        if (!what || (entry->missing && i == 0))
+            continue;
+        damage_t damage = {.end = SEGMENT_HEADER_BYTES, .what = what};
+        segment_name(entry->number, damage.file);
+        s->report->damages++;
+        s->report->refused++;
+        s->report->remains++;
+        if (s->sink->damage && !s->sink->damage(s->sink->ctx, &damage, err))
+            return false;
+    }
+    return true;
+}
+
+/* What should begin with the first record that is not released, if nothing does. */
+static void add_first(surveyor_t *s, size_t *first)
+{
+    uint64_t first_seq = s->base.snapshot.released + 1;
+    const entry_t *entry = *first < s->count ? &s->entries[*first] : NULL;
+    bool is_unknown = entry && (entry->missing || entry->lost || !entry->header.first_batch);
+    if (is_unknown || (entry && entry->header.first_seq == first_seq) || (!entry && !s->base.snapshot.number))
+        return;
+    if (entry && (s->base.damaged_count || entry->number <= 1))
+        s->report->hopeless = "the records behind the last snapshot that holds are in no segment";
+    if (*first == 0) {
+        uint64_t number = entry ? entry->number - 1 : 1;
+        s->entries = s->room;
+        s->count++;
+        s->entries[0] = (entry_t){.number = number, .missing = true};
+        return;
+    }
+    entry_t *remains = &s->entries[--*first];
+    remains->lost = true;
+    remains->why = "its records are in the snapshot, and what followed them is missing";
 }
 
 static bool survey_all(surveyor_t *s, error_t *err)
 {
-    for (size_t i = 0; i < s->count; i++)
-        if (!read_header(s, &s->entries[i], err))
-            return false;
-    s->next_batch = s->next_seq = 1;
-    for (size_t i = 0; i < s->count; i++)
+    const snapfile_header_t *snapshot = &s->base.snapshot;
+    size_t first = first_entry(s);
+    s->next_batch = snapshot->released == 0;
+    s->next_seq = snapshot->released + 1;
+    s->last_us = snapshot->released == snapshot->newest ? snapshot->ingest_us : 0;
+    s->folded.header = (segment_header_t){.first_seq = snapshot->newest + 1, .first_batch = snapshot->next_batch};
+    s->report->total.snapshot = snapshot->newest;
+    s->report->released = snapshot->released;
+    s->report->begin_us = s->last_us;
+    add_first(s, &first);
+    if (!base_tell(&s->base, s->folder, s->sink, s->record, s->report, err) || !tell_remains(s, first, err))
+        return false;
+    for (size_t i = first; i < s->count; i++)
         if (!survey_entry(s, i, err))
             return false;
     s->report->next_seq = s->next_seq;
@@ -542,12 +525,12 @@ bool journal_survey(const folder_t *folder, const survey_sink_t *sink, survey_re
                     .record = malloc(sizeof(record_t))};
     *report = (survey_report_t){0};
     bool good = s.record ? true : no_memory(err);
-    good = good && copy_find(&s.copy, folder, err) && make_entries(&s, err) && survey_all(&s, err);
+    good = good && copy_find(&s.copy, folder, err) && take_stock(&s, err) && survey_all(&s, err);
     copy_close(&s.copy, folder);
     file_close(folder, &s.window.fd);
     window_free(&s.window);
     salvage_free(&s.salvage);
-    free(s.entries);
+    forget_all(&s);
     free(s.record);
     return good;
 }

@@ -1,11 +1,12 @@
 """Bits flipped and files cut under the real broker: it starts and is right, or refuses, names file and offset, and leaves
 every file as it was. A sample; tests/unit/test_journal_crash.c and test_journal_repair.c have every bit."""
 import random
+import re
 import shutil
 
 import pytest
 from lib.mangabus_broker import Broker
-from lib.mangabus_client import event, unpack
+from lib.mangabus_client import event, pack, unpack
 from lib.wait import wait_until
 
 MESSAGES = 40
@@ -68,7 +69,8 @@ def check(broker, expected):
     if not broker.process.running():
         assert broker.process.popen.returncode == 74
         log = broker.process.log()
-        assert ".journal" in log and "offset" in log and "mangactl journal repair" in log
+        assert re.search(r"\.(journal|snapshot|kept) is damaged at offset \d+|\.journal: .*offset", log)
+        assert "mangactl journal repair" in log
         after = contents(folder)
         assert all(after[name] == data for name, data in before.items()), "a refused journal was changed"
         return False
@@ -123,4 +125,49 @@ def test_the_last_commit_alone_may_be_cut_and_only_where_nothing_proves_it(writt
     lay_out(folder, kept)
     data[end - 56 + 20] ^= 1  # the proof itself: nothing is lost with it
     (folder / name).write_bytes(data)
+    assert check(broker, expected)
+
+
+# ---- with a snapshot and a kept file ---------------------------------------------------------------------
+@pytest.fixture
+def folded(start, state_dir):
+    """As `written`, of a broker that has given most of its log back."""
+    small = {"MANGABUS_SEGMENT": "8MiB", "MANGABUS_JOURNAL_CHECKPOINT_BYTES": "8MiB",
+             "MANGABUS_JOURNAL_RETAIN_BYTES": "0"}
+    broker = Broker(start, state_dir, env=small).start()
+    client = broker.client()
+    for n in range(MESSAGES):
+        client.publish("demo", event("work", {"n": n}))
+    for _ in range(10):
+        client.send_many("plain", [pack("x" * 60_000)] * 35)
+        client.ack(*client.receive_all("plain", 35))
+    wait_until(lambda: list((state_dir / "journal").glob("*.kept")), "a kept file", 60)
+    wait_until(lambda: broker.process.log().count('"snapshot begins"') == broker.process.log().count('"snapshot taken"'),
+               "the end of its checkpoint", 60)
+    broker.kill()
+    kept = state_dir / "kept"
+    shutil.copytree(state_dir / "journal", kept)
+    yield broker, kept, list(range(MESSAGES))
+    broker.close()
+
+
+@pytest.mark.parametrize("kind", ["snapshot", "kept"])
+def test_a_damaged_snapshot_or_index_is_refused_and_left(folded, kind):
+    broker, kept, expected = folded
+    folder = broker.folder / "journal"
+    name = max(path.name for path in kept.glob(f"*.{kind}"))
+    data = (kept / name).read_bytes()
+    index = int.from_bytes(data[40:48], "little") if kind == "kept" else 64
+    chance = random.Random(6)
+    for place in [2, 12, 16, 50] + [chance.randrange(index, len(data)) for _ in range(6)]:
+        lay_out(folder, kept)
+        changed = bytearray(data)
+        changed[place] ^= 1 << chance.randrange(8)
+        (folder / name).write_bytes(changed)
+        assert not check(broker, expected), place
+    for length in [0, 63, len(data) - 1, chance.randrange(len(data))]:
+        lay_out(folder, kept)
+        (folder / name).write_bytes(data[:length])
+        assert not check(broker, expected), length
+    lay_out(folder, kept)
     assert check(broker, expected)

@@ -2,11 +2,14 @@
 import json
 import re
 import struct
+import subprocess
 
 import msgpack
 import pytest
 from lib.journal_records import DOCUMENT, crc, read_record
 from lib.mangabus_client import event, pack, unpack
+from lib.paths import bin_dir, patience
+from lib.process import clean_environment
 from lib.wait import http_get, wait_until
 
 MIB = 1 << 20
@@ -133,6 +136,112 @@ def test_a_damaged_snapshot_is_refused_by_file_and_offset_and_left_alone(small):
     assert sorted(p.name for p in (broker.folder / "journal").iterdir()) == files
     path.write_bytes(good)
     broker.start()
+
+
+# ---- mangactl on such a folder ---------------------------------------------------------------------------
+def mangactl(*arguments):
+    return subprocess.run([str(bin_dir() / "mangactl"), "journal", *map(str, arguments)], env=clean_environment({}),
+                          text=True, capture_output=True, timeout=patience(60), check=False)
+
+
+def with_kept_file(broker):
+    """Three old messages whose segment is given back; returns their records. The broker is stopped."""
+    client = broker.client()
+    old = [client.send("work", {"old": n, "mark": f"marked-{n}-"})["record"] for n in range(3)]
+    sub = client.consume("plain", messages=1000, size=64 * MIB)
+    write_and_ack(client, sub, 2 * SEGMENT // MIB)
+    wait_for_snapshot(broker, old[-1])
+    wait_until(lambda: len(lines(broker, "snapshot begins")) == len(lines(broker, "snapshot taken")), "its end", 60)
+    broker.kill()
+    return old
+
+
+def flip(path, marker):
+    data = bytearray(path.read_bytes())
+    data[data.index(marker)] ^= 4
+    path.write_bytes(data)
+
+
+def test_verify_and_dump_tell_of_snapshots_and_kept_records(small):
+    broker = small
+    old = with_kept_file(broker)
+    folder = broker.folder / "journal"
+    found = json.loads(mangactl("verify", folder, "--json").stdout)
+    assert found["damage"] == [] and found["snapshot"] >= found["released"] > old[-1]
+    names = {path.name for path in folder.iterdir() if path.suffix in (".journal", ".snapshot", ".kept")}
+    assert {file["file"] for file in found["files"]} == names
+    assert {file["is"] for file in found["files"]} == {"segment", "snapshot", "kept"}
+    plain = mangactl("verify", folder)
+    assert plain.returncode == 0 and all(name in plain.stdout for name in names)
+    dumped = mangactl("dump", folder)
+    records = [json.loads(line)["record"] for line in dumped.stdout.splitlines()]
+    assert records == sorted(records) and records[:3] == old and len(records) == found["records"]
+    assert f"the log begins with record {found['released'] + 1}" in dumped.stderr
+
+
+def test_a_running_brokers_journal_verifies_while_checkpoints_come_and_go(small):
+    broker = small
+    client = broker.client()
+    sub = client.consume("plain", messages=1000, size=64 * MIB)
+    seen = set()
+    for _ in range(80):
+        client.send("work", {"a": 1})
+        write_and_ack(client, sub, SEGMENT // MIB)
+        done = mangactl("verify", broker.folder / "journal", "--running", "--json")
+        assert done.returncode == 0, done.stdout + done.stderr
+        seen.add(json.loads(done.stdout)["snapshot"])
+        if len(seen) > 4:
+            return
+    pytest.fail(f"too few checkpoints: {seen}")
+
+
+def test_a_damaged_kept_record_costs_its_message_alone_and_is_told(small):
+    broker = small
+    old = with_kept_file(broker)
+    folder = broker.folder / "journal"
+    kept, = folder.glob("*.kept")
+    flip(kept, b"marked-1-")
+    damaged = kept.read_bytes()
+    done = mangactl("verify", folder, "--json")
+    damage, = json.loads(done.stdout)["damage"]
+    assert done.returncode == 65 and damage["file"] == kept.name and damage["lost_records"] == 1
+    assert damage["first"] == old[1] and not damage["refused"]
+    repaired = mangactl("repair", folder, "--yes", "--json")
+    assert repaired.returncode == 0 and json.loads(repaired.stdout)["lost"] == 1
+    assert (folder / "attic/1" / kept.name).read_bytes() == damaged
+    assert mangactl("verify", folder).returncode == 0
+    broker.start()
+    client = broker.client()
+    found = client.deliveries(client.consume("work"), 2)
+    assert [d["record"] for d in found] == [old[0], old[2]]
+    wait_until(lambda: f'"record":{old[1]}' in broker.process.log(), "a word about the lost one")
+
+
+def test_a_damaged_snapshot_is_made_good_by_the_log_while_that_is_there(make_broker):
+    broker = make_broker(env=SMALL | {"MANGABUS_JOURNAL_RETAIN_BYTES": 1024 * MIB}).start()
+    old = with_kept_file(broker)
+    folder = broker.folder / "journal"
+    snapshot, = folder.glob("*.snapshot")
+    snapshot.write_bytes(snapshot.read_bytes()[:-5])
+    assert mangactl("verify", folder).returncode == 65
+    repaired = mangactl("repair", folder, "--yes", "--json")
+    assert repaired.returncode == 0 and json.loads(repaired.stdout)["lost"] == 0
+    assert (folder / "attic/1" / snapshot.name).exists() and not snapshot.exists()
+    broker.start()
+    client = broker.client()
+    assert [d["record"] for d in client.deliveries(client.consume("work"), 3)] == old
+
+
+def test_a_damaged_snapshot_whose_log_is_gone_is_beyond_repair_by_name(small):
+    broker = small
+    with_kept_file(broker)
+    folder = broker.folder / "journal"
+    snapshot, = folder.glob("*.snapshot")
+    snapshot.write_bytes(snapshot.read_bytes()[:-5])
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    done = mangactl("repair", folder, "--yes")
+    assert done.returncode != 0 and "cannot be repaired" in done.stderr and "snapshot" in done.stderr
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 # ---- a stranger reads the files, from docs/journal-format.md alone -------------------------------------

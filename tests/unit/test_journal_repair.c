@@ -12,48 +12,19 @@
 #include "tests/lib/fault_disk.h"
 #include "tests/lib/fields_random.h"
 #include "tests/lib/journal_case.h"
+#include "tests/lib/journal_images.h"
 
 #define DIR "/journal"
 #define SEGMENT_BYTES ((uint64_t)16 << 10)
-#define FILES_MAX 8
 #define REPAIR_EVERY 5 /* of the damaged bits: repairing is slow beside reading */
 
 typedef struct {
-    char path[64];
-    uint8_t *data;
-    uint64_t bytes;
-} image_t;
-
-typedef struct {
     journal_case_t c; /* what was written, and how to open it */
-    image_t images[FILES_MAX];
-    size_t image_count;
+    images_t images;
     uint64_t used; /* bytes that batches take in each segment, at most */
 } written_t;
 
 /* -- a journal as it was ----------------------------------------------------------------------------- */
-static void take_image(void *ctx, const char *path)
-{
-    written_t *w = ctx;
-    uint64_t *bytes;
-    if (!strstr(path, ".journal"))
-        return;
-    assert_true(w->image_count < FILES_MAX);
-    image_t *image = &w->images[w->image_count++];
-    fault_disk_t *disk = w->c.options.io->ctx;
-    const uint8_t *content = fault_disk_file(disk, path, &bytes);
-    (void)snprintf(image->path, sizeof image->path, "%s", path);
-    image->bytes = *bytes;
-    image->data = malloc(*bytes);
-    assert_non_null(image->data);
-    memcpy(image->data, content, *bytes);
-}
-
-static int by_path(const void *a, const void *b)
-{
-    return strcmp(((const image_t *)a)->path, ((const image_t *)b)->path);
-}
-
 static void append_random(journal_case_t *c, record_t *record)
 {
     buf_t raw = {0};
@@ -82,35 +53,14 @@ static void write_journal(written_t *w, size_t segments)
         journal_stats(w->c.journal, &stats);
     }
     assert_true(journal_case_close(&w->c));
-    fault_disk_each(disk, take_image, w);
-    qsort(w->images, w->image_count, sizeof w->images[0], by_path);
+    images_take(&w->images, disk);
     fault_disk_free(disk);
     free(record);
 }
 
-static fault_disk_t *disk_of(const written_t *w)
-{
-    fault_disk_t *disk = fault_disk_new(1);
-    const journal_io_t *io = fault_disk_io(disk);
-    assert_int_equal(io->make_dir(io->ctx, DIR, 0700), 0);
-    int lock = io->open(io->ctx, DIR "/lock", O_CREAT | O_RDWR, 0600);
-    (void)io->close(io->ctx, lock);
-    for (size_t i = 0; i < w->image_count; i++) {
-        const image_t *image = &w->images[i];
-        int fd = io->open(io->ctx, image->path, O_CREAT | O_RDWR, 0600);
-        for (uint64_t at = 0; at < image->bytes;)
-            at += (uint64_t)io->pwrite(io->ctx, fd, image->data + at, image->bytes - at, at);
-        assert_int_equal(io->datasync(io->ctx, fd), 0);
-        (void)io->close(io->ctx, fd);
-    }
-    assert_int_equal(io->sync_dir(io->ctx, DIR), 0);
-    return disk;
-}
-
 static void forget(written_t *w)
 {
-    for (size_t i = 0; i < w->image_count; i++)
-        free(w->images[i].data);
+    images_free(&w->images);
     journal_case_free(&w->c);
 }
 
@@ -203,7 +153,7 @@ static bool opens(const written_t *w, fault_disk_t *disk, error_t *err)
 /* What the survey says of the folder is what journal_open will say; damage is repaired when `mend`. */
 static uint64_t judge(const written_t *w, const image_t *image, bool mend, uint64_t *lost)
 {
-    fault_disk_t *disk = disk_of(w);
+    fault_disk_t *disk = images_disk(&w->images, DIR);
     survey_report_t report;
     error_t refused = {0}, err = {0};
     bool open = opens(w, disk, &refused);
@@ -235,8 +185,8 @@ static void whichever_bit_flips_the_survey_and_the_broker_agree_and_a_repair_los
     written_t w;
     uint64_t damages = 0, lost = 0;
     write_journal(&w, 2);
-    for (size_t i = 0; i < w.image_count; i++) {
-        image_t *image = &w.images[i];
+    for (size_t i = 0; i < w.images.count; i++) {
+        image_t *image = &w.images.items[i];
         for (uint64_t bit = 0; bit < image->bytes * 8; bit++) {
             bool is_header = bit / 8 < 64, is_early = bit / 8 >= 4096 && bit / 8 < 4096 + 1500;
             if (!is_header && !is_early && bit % 797 != 0)
@@ -257,7 +207,7 @@ static void a_file_cut_short_is_told_and_repaired(void **state)
     written_t w;
     uint64_t lost = 0, ignored = 0;
     write_journal(&w, 3);
-    image_t *image = &w.images[1];
+    image_t *image = &w.images.items[1];
     uint64_t whole = image->bytes;
     for (image->bytes = 1; image->bytes < whole; image->bytes += 127)
         assert_true(judge(&w, image, true, &lost) > 0);
@@ -272,7 +222,7 @@ static void a_missing_segment_becomes_notes(void **state)
     (void)state;
     written_t w;
     write_journal(&w, 4);
-    fault_disk_t *disk = disk_of(&w);
+    fault_disk_t *disk = images_disk(&w.images, DIR);
     const journal_io_t *io = fault_disk_io(disk);
     assert_int_equal(io->remove(io->ctx, DIR "/0000000000000002.journal"), 0);
     assert_int_equal(io->remove(io->ctx, DIR "/0000000000000003.journal"), 0);
@@ -291,7 +241,7 @@ static void garbage_over_whole_batches_loses_these_and_no_more(void **state)
     written_t w;
     uint64_t lost = 0;
     write_journal(&w, 2);
-    image_t *image = &w.images[0];
+    image_t *image = &w.images.items[0];
     for (uint64_t at = 4096 + 700; at < 4096 + 1700; at++)
         image->data[at] = (uint8_t)random_u64(&w.c.random);
     assert_int_equal(judge(&w, image, true, &lost), 1);
@@ -305,9 +255,9 @@ static void a_damaged_header_and_first_batch_lose_what_was_in_them(void **state)
     written_t w;
     uint64_t lost = 0;
     write_journal(&w, 3);
-    w.images[1].data[20] ^= 1;        /* the segment's number */
-    w.images[1].data[4096 + 8] ^= 16; /* the first batch's generation */
-    assert_int_equal(judge(&w, &w.images[1], true, &lost), 2);
+    w.images.items[1].data[20] ^= 1;        /* the segment's number */
+    w.images.items[1].data[4096 + 8] ^= 16; /* the first batch's generation */
+    assert_int_equal(judge(&w, &w.images.items[1], true, &lost), 2);
     assert_true(lost <= 1);
     forget(&w);
 }
@@ -318,10 +268,10 @@ static void a_repair_that_fails_anywhere_has_changed_nothing_or_can_go_on(void *
     written_t w;
     bool struck = true;
     write_journal(&w, 3);
-    w.images[0].data[4096 + 300] ^= 1;
-    w.images[1].data[4096 + 300] ^= 1;
+    w.images.items[0].data[4096 + 300] ^= 1;
+    w.images.items[1].data[4096 + 300] ^= 1;
     for (uint64_t at = 0; struck; at++) {
-        fault_disk_t *disk = disk_of(&w);
+        fault_disk_t *disk = images_disk(&w.images, DIR);
         folder_t folder;
         error_t err = {0};
         repair_report_t report;
@@ -344,7 +294,7 @@ static void what_is_whole_is_not_touched(void **state)
     (void)state;
     written_t w;
     write_journal(&w, 3);
-    fault_disk_t *disk = disk_of(&w);
+    fault_disk_t *disk = images_disk(&w.images, DIR);
     uint64_t before = fault_disk_operations(disk);
     repair_report_t report = repair(disk);
     assert_int_equal(report.files, 0);

@@ -40,23 +40,32 @@ static bool note_damage(void *ctx, const damage_t *damage, error_t *err)
     return true;
 }
 
+static const char *kind_of(const surveyed_file_t *file)
+{
+    uint64_t number;
+    return file->is_segment ? "segment" : snapshot_name_parse(file->name, &number) ? "snapshot" : "kept";
+}
+
 static bool note_file(void *ctx, const surveyed_file_t *file, error_t *err)
 {
     (void)err;
     finding_t *finding = ctx;
     if (finding->ctl->json) {
         buf_printf(&finding->files,
-                   "%s{\"file\":\"%s\",\"bytes\":%" PRIu64 ",\"used\":%" PRIu64 ",\"first\":%" PRIu64
+                   "%s{\"file\":\"%s\",\"is\":\"%s\",\"bytes\":%" PRIu64 ",\"used\":%" PRIu64 ",\"first\":%" PRIu64
                    ",\"records\":%" PRIu64 ",\"batches\":%" PRIu64 ",\"cut_bytes\":%" PRIu64 ",\"damages\":%" PRIu64
                    "}",
-                   finding->files.len ? "," : "", file->name, file->bytes, file->used, file->first_seq, file->records,
-                   file->batches, file->cut_bytes, file->damages);
+                   finding->files.len ? "," : "", file->name, kind_of(file), file->bytes, file->used, file->first_seq,
+                   file->records, file->batches, file->cut_bytes, file->damages);
         return true;
     }
     table_add(&finding->table, "%s", file->name);
     table_add(&finding->table, "%llu", (unsigned long long)file->first_seq);
     table_add(&finding->table, "%llu", (unsigned long long)file->records);
-    table_add(&finding->table, "%llu", (unsigned long long)file->batches);
+    if (file->is_segment)
+        table_add(&finding->table, "%llu", (unsigned long long)file->batches);
+    else
+        table_add(&finding->table, "%s", "-");
     table_add(&finding->table, "%llu", (unsigned long long)file->used);
     table_add(&finding->table, "%s", file->damages ? "DAMAGED" : "whole");
     return true;
@@ -87,8 +96,10 @@ static void print_json(finding_t *finding, const survey_report_t *report)
     ctl_t *ctl = finding->ctl;
     fprintf(ctl->out,
             "{\"records\":%" PRIu64 ",\"segments\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"cut_bytes\":%" PRIu64
-            ",\"lost\":%" PRIu64 ",\"files\":[%s],\"damage\":[%s]}\n",
+            ",\"lost\":%" PRIu64 ",\"snapshot\":%" PRIu64 ",\"released\":%" PRIu64
+            ",\"refused\":%s,\"files\":[%s],\"damage\":[%s]}\n",
             report->total.records, report->total.segments, report->total.bytes, report->total.cut_bytes, report->lost,
+            report->total.snapshot, report->released, report->refused ? "true" : "false",
             finding->files.data ? buf_cstr(&finding->files) : "",
             finding->damages.data ? buf_cstr(&finding->damages) : "");
 }
@@ -101,6 +112,9 @@ static void print_text(finding_t *finding, const folder_t *folder, const survey_
     fprintf(ctl->out, "%s: %llu records in %llu segments, %s (%.1f s)\n", folder->path,
             (unsigned long long)report->total.records, (unsigned long long)report->total.segments,
             report->damages ? "DAMAGED" : "every checksum right", (double)took_us / 1e6);
+    if (report->total.snapshot)
+        fprintf(ctl->out, "  a snapshot has records 1 to %llu; segments begin with record %llu\n",
+                (unsigned long long)report->total.snapshot, (unsigned long long)report->released + 1);
     for (uint64_t kind = 1; kind <= RECORD_KIND_MAX; kind++)
         if (finding->kinds[kind])
             fprintf(ctl->out, "  %-10s %llu\n", record_kind_name(kind), (unsigned long long)finding->kinds[kind]);
@@ -154,10 +168,10 @@ const command_t command_journal_verify = {
     .arguments = "[DIR]",
     .summary = "check every record of a broker's journal",
     .about =
-        "Without a folder that of MANGABUS_STATE. Nothing is changed. Exit code 0 when all is whole, 65 when "
-        "something\n"
-        "that had been synced is damaged (file, offset, and which records are concerned), 74 when the disk cannot be\n"
-        "read, 75 while a broker has it open.",
+        "Segments, snapshots and kept files, each a line. Without a folder that of MANGABUS_STATE. Nothing is "
+        "changed.\n"
+        "Exit code 0 when all is whole, 65 when something that had been synced is damaged (file, offset, and which\n"
+        "records are concerned), 74 when the disk cannot be read, 75 while a broker has it open.",
     .options = CTL_OPTIONS(VERIFY_OPTIONS),
     .least = 0,
     .most = 1,
@@ -242,7 +256,10 @@ const command_t command_journal_repair = {
              "others, and a\n"
              "repaired copy takes its name; no byte is overwritten. Then the broker starts. Records that speak of lost "
              "ones\n"
-             "are passed over, so a message whose settling is lost comes back. Exit code 65 when there is damage and "
+             "are passed over, so a message whose settling is lost comes back. In the place of a damaged snapshot the "
+             "one before\n"
+             "it is taken, or the log itself, when it is still there; of a damaged kept file, what holds. Exit code 65 "
+             "when there is damage and "
              "--yes was\n"
              "not said.",
     .options = CTL_OPTIONS(REPAIR_OPTIONS),

@@ -226,6 +226,9 @@ static int dump_folder(ctl_t *ctl, dump_t *dump, journal_folder_t *journal)
     const survey_sink_t sink = {.ctx = dump, .record = show, .damage = note_damage};
     if (!journal_survey(&journal->folder, &sink, &report, &err) && strcmp(err.aws, "ENOUGH") != 0)
         return journal_folder_fail(ctl, &err);
+    if (report.released && dump->from <= report.released)
+        ctl_note(ctl, "of records 1 to %llu those are there that messages need; the log begins with record %llu",
+                 (unsigned long long)report.released, (unsigned long long)report.released + 1);
     return report.damages ? CTL_DATA : CTL_OK;
 }
 
@@ -307,11 +310,14 @@ const command_t command_journal_dump = {
     .name = "journal dump",
     .arguments = "[DIR]",
     .summary = "show the records of a broker's journal, each a line of JSON",
-    .about = "Fields are those of docs/journal-format.md. A body that is msgpack is shown as JSON "
-             "(docs/json-msgpack.md), other\n"
-             "text as {\"$text\"}, anything else as {\"$bytes\"} in base64: nothing is lost. Damage is told on "
-             "standard error,\n"
-             "and what is behind it is shown; the exit code is 65 then.",
+    .about =
+        "Fields are those of docs/journal-format.md. A body that is msgpack is shown as JSON "
+        "(docs/json-msgpack.md), other\n"
+        "text as {\"$text\"}, anything else as {\"$bytes\"} in base64: nothing is lost. Of records that were given "
+        "back to the\n"
+        "disk those are shown that messages still need. Damage is told on "
+        "standard error,\n"
+        "and what is behind it is shown; the exit code is 65 then.",
     .options = CTL_OPTIONS(OPTIONS),
     .least = 0,
     .most = 1,

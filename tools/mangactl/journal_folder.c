@@ -88,9 +88,12 @@ void journal_damage_text(const damage_t *damage, buf_t *out)
 {
     uint64_t records = damage->next_seq - damage->first_seq;
     buf_printf(out, "%s: offset %" PRIu64 " to %" PRIu64 ": %s", damage->file, damage->at, damage->end, damage->what);
-    if (records == 0)
-        buf_append_cstr(out,
-                        damage->end > SEGMENT_BLOCK_BYTES ? "; what was there cannot be told" : "; no record is lost");
+    if (damage->is_sparse)
+        buf_printf(out, "; %" PRIu64 " records are lost, of those from %" PRIu64 " to %" PRIu64, damage->lost,
+                   damage->first_seq, damage->next_seq - 1);
+    else if (records == 0)
+        buf_append_cstr(out, damage->next_batch && damage->end > SEGMENT_BLOCK_BYTES ? "; what was there cannot be told"
+                                                                                     : "; no record is lost");
     else if (records == damage->saved_count)
         buf_printf(out, "; records %" PRIu64 " to %" PRIu64 " were there, all can be saved", damage->first_seq,
                    damage->next_seq - 1);
@@ -109,5 +112,5 @@ void journal_damage_json(const damage_t *damage, buf_t *out)
                damage->file, damage->at, damage->end, damage->what, damage->first_seq, damage->next_seq,
                damage->saved_count);
     each_lost(damage, range_json, out);
-    buf_append_cstr(out, "]}");
+    buf_printf(out, "],\"lost_records\":%" PRIu64 ",\"refused\":%s}", damage->lost, damage->is_late ? "false" : "true");
 }
