@@ -104,6 +104,21 @@ static void commit(front_t *f)
     gate_flush(f->gate, journal_synced(f->journal));
 }
 
+/* Between two frames of a turn: disk and core work at the same time. */
+static void advance(front_t *f)
+{
+    error_t err = {0};
+    uint64_t synced = journal_synced(f->journal);
+    if (f->effects.records.len >= FRONT_GATHER_BYTES || f->effects.bytes.len > FRONT_EFFECTS_BYTES)
+        do_effects(f);
+    if (!f->has_failed && !journal_advance(f->journal, FRONT_GATHER_BYTES, &err))
+        front_fail(f, "the journal cannot write", &err);
+    if (f->has_failed || journal_synced(f->journal) == synced)
+        return;
+    observe_journal(f->observe);
+    gate_flush(f->gate, journal_synced(f->journal));
+}
+
 static void feed_gone(front_t *f)
 {
     core_input_t input = {.kind = CORE_IN_GONE};
@@ -214,8 +229,7 @@ static void on_frame(void *ctx, const router_frame_t *frame)
         input.bad_seq = f->msg->seq;
     }
     front_step(f, &input);
-    if (f->effects.records.len + f->effects.bytes.len > FRONT_EFFECTS_BYTES)
-        do_effects(f);
+    advance(f);
 }
 
 void front_on_frames(void *ctx, int events UNUSED)

@@ -181,7 +181,7 @@ static bool collect(journal_t *journal)
     for (size_t i = 0; i < commit->count; i++)
         commit->batches[i] = tail_at(&journal->tail, journal->tail.count - commit->count + i);
     commit->synced = journal->synced_batch;
-    commit->done = commit->good = false;
+    commit->good = false;
     commit->syncs = commit->bytes = 0;
     return true;
 }
@@ -228,20 +228,50 @@ static bool commit_now(journal_t *journal, error_t *err)
     return true;
 }
 
+static bool has_uncommitted(const journal_t *journal)
+{
+    return journal->next_batch - 1 > journal->synced_batch;
+}
+
+/* Closes what has gathered; the commit is all that is not synced. */
+static bool prepare(journal_t *journal, error_t *err)
+{
+    if (journal->gathering && !close_batch(journal, err))
+        return false;
+    return collect(journal) ? true : no_memory(journal, err);
+}
+
+static void hand_over(journal_t *journal)
+{
+    journal->committing = true;
+    writer_give(&journal->writer, &journal->commit);
+}
+
 bool journal_commit(journal_t *journal, error_t *err)
 {
     if (!journal_works(journal, err))
         return false;
-    if (journal->committing || journal->next_batch - 1 == journal->synced_batch)
+    if (journal->committing || !has_uncommitted(journal))
         return true;
-    if (journal->gathering && !close_batch(journal, err))
+    if (!prepare(journal, err))
         return false;
-    if (!collect(journal))
-        return no_memory(journal, err);
     if (commit_in_place(journal))
         return commit_now(journal, err);
-    journal->committing = true;
-    writer_give(&journal->writer, &journal->commit);
+    hand_over(journal);
+    return true;
+}
+
+bool journal_advance(journal_t *journal, size_t bytes, error_t *err)
+{
+    if (!journal_works(journal, err))
+        return false;
+    if (!journal->writer.running || !journal->gathering || tail_newest(&journal->tail)->data.len < bytes)
+        return true;
+    if (journal->committing && (!writer_done(&journal->writer) || !take_result(journal, err)))
+        return journal_works(journal, err);
+    if (!prepare(journal, err))
+        return false;
+    hand_over(journal);
     return true;
 }
 
@@ -262,8 +292,7 @@ bool journal_idle(journal_t *journal, error_t *err)
     error_t why;
     if (!journal_works(journal, err))
         return false;
-    bool busy = journal->committing || journal->next_batch - 1 > journal->synced_batch;
-    if (busy || journal->filled_batch <= journal->proven_batch)
+    if (journal->committing || has_uncommitted(journal) || journal->filled_batch <= journal->proven_batch)
         return true;
     /* A proof is not worth refusing anything for: where it has no room, it is left out. */
     if (!open_batch(journal, 0, &why))

@@ -96,6 +96,11 @@ MUST_USE bool journal_has_room(journal_t *journal, uint64_t bytes);
 /* Starts a commit if there is something to commit and the writer is idle. False when the journal failed. */
 MUST_USE bool journal_commit(journal_t *journal, error_t *err);
 
+/* Between two pieces of work, as often as one likes: when at least `bytes` have gathered and the writer is idle or
+ * done, takes in what it did and gives it these; never syncs in place. Next to nothing otherwise: each commit costs
+ * some switches of threads, so small ones wait for journal_commit. False when the journal failed. */
+MUST_USE bool journal_advance(journal_t *journal, size_t bytes, error_t *err);
+
 /* For the owner to call when nothing was committed for about a second: writes, once, an empty batch that proves the
  * last commit synced, so that damage to it is told from an unsynced tail. Does nothing when that is proven or
  * something is under way. False when the journal failed. */

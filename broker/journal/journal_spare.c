@@ -130,6 +130,11 @@ void spares_fill_slice(spares_t *spares)
         note_failure(spares, &err);
 }
 
+uint64_t spares_filled(const spares_t *spares)
+{
+    return spares->fill_fd < 0 ? 0 : spares->fill_at;
+}
+
 bool spares_wanted(spares_t *spares)
 {
     pthread_mutex_lock(&spares->mutex);

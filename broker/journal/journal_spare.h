@@ -11,9 +11,9 @@
 
 #include "broker/journal/journal_segment.h"
 
-#define SPARES_WANTED 1 /* prepared ahead */
-#define SPARES_MAX 4    /* kept of those that come back */
-#define SPARE_SLICE_BYTES ((size_t)1 << 20)
+#define SPARES_WANTED 1                     /* prepared ahead */
+#define SPARES_MAX 4                        /* kept of those that come back */
+#define SPARE_SLICE_BYTES ((size_t)1 << 20) /* synced at once; less costs a sync nearly as long */
 
 typedef struct {
     const folder_t *folder;
@@ -42,6 +42,8 @@ MUST_USE bool spares_adopt(spares_t *spares, uint64_t id, error_t *err);
 bool spares_wanted(spares_t *spares);
 /* One slice of the next spare; a failure is remembered. */
 void spares_fill_slice(spares_t *spares);
+/* Bytes of the spare being filled; to be asked by who fills. */
+uint64_t spares_filled(const spares_t *spares);
 /* All that is wanted. False when filling failed otherwise than for a full disk. */
 MUST_USE bool spares_fill(spares_t *spares, error_t *err);
 /* False when filling failed otherwise than for a full disk. */

@@ -1,9 +1,13 @@
 /* journal_writer.c: the thread, and one commit. */
 #include "broker/journal/journal_writer.h"
 
+#include <errno.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
+
+#define QUIET_NS 20000000L /* without a commit: then a spare is filled at full speed */
+#define NS_PER_S 1000000000L
 
 /* -- one commit ---------------------------------------------------------------------------------- */
 
@@ -12,7 +16,7 @@ static uint64_t monotonic_ns(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * UINT64_C(1000000000) + (uint64_t)t.tv_nsec;
+    return (uint64_t)t.tv_sec * (uint64_t)NS_PER_S + (uint64_t)t.tv_nsec;
 }
 
 static bool sync_batches(writer_t *writer, commit_t *commit, const batch_t *last)
@@ -74,12 +78,16 @@ static void tell(const writer_t *writer)
 static void thread_commit(writer_t *writer)
 {
     commit_t *commit = writer->commit;
+    const batch_t *last = commit->batches[commit->count - 1];
     pthread_mutex_unlock(&writer->mutex);
     writer_commit_here(writer, commit);
+    writer->used = last->at + last->data.len;
+    writer->is_quiet = false;
+    tell(writer); /* before it is done: whoever sees that finds the event to take with it, and none comes later */
     pthread_mutex_lock(&writer->mutex);
-    commit->done = true;
+    writer->commit = NULL;
+    atomic_store_explicit(&commit->done, true, memory_order_release);
     pthread_cond_signal(&writer->finished);
-    tell(writer);
 }
 
 static void thread_fill(writer_t *writer)
@@ -91,19 +99,43 @@ static void thread_fill(writer_t *writer)
     pthread_mutex_lock(&writer->mutex);
 }
 
+/* Beside commits: nothing in the first quarter of a segment, then twice as fast as that fills, done at three quarters.
+ */
+static bool fill_is_due(const writer_t *writer)
+{
+    uint64_t quarter = writer->spares->segment_bytes / 4;
+    return writer->is_quiet || (writer->used > quarter && spares_filled(writer->spares) < (writer->used - quarter) * 2);
+}
+
+/* With the mutex held. */
+static void thread_wait(writer_t *writer, bool to_fill)
+{
+    struct timespec until;
+    if (!to_fill) {
+        pthread_cond_wait(&writer->wake, &writer->mutex);
+        return;
+    }
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += QUIET_NS;
+    until.tv_sec += until.tv_nsec / NS_PER_S;
+    until.tv_nsec %= NS_PER_S;
+    writer->is_quiet = pthread_cond_timedwait(&writer->wake, &writer->mutex, &until) == ETIMEDOUT && !writer->commit;
+}
+
 static void *thread_main(void *arg)
 {
     writer_t *writer = arg;
     pthread_mutex_lock(&writer->mutex);
     for (;;) {
-        if (writer->commit && !writer->commit->done)
+        bool to_fill = spares_wanted(writer->spares);
+        if (writer->commit)
             thread_commit(writer);
         else if (writer->stop)
             break;
-        else if (spares_wanted(writer->spares))
+        else if (to_fill && fill_is_due(writer))
             thread_fill(writer);
         else
-            pthread_cond_wait(&writer->wake, &writer->mutex);
+            thread_wait(writer, to_fill);
     }
     pthread_mutex_unlock(&writer->mutex);
     return NULL;
@@ -111,9 +143,13 @@ static void *thread_main(void *arg)
 
 void writer_init(writer_t *writer, const folder_t *folder, spares_t *spares)
 {
-    *writer = (writer_t){.folder = folder, .spares = spares, .event_fd = -1};
+    pthread_condattr_t monotonic;
+    *writer = (writer_t){.folder = folder, .spares = spares, .event_fd = -1, .is_quiet = true};
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&writer->mutex, NULL);
-    pthread_cond_init(&writer->wake, NULL);
+    pthread_cond_init(&writer->wake, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     pthread_cond_init(&writer->finished, NULL);
 }
 
@@ -156,31 +192,29 @@ void writer_wake(writer_t *writer)
 
 void writer_give(writer_t *writer, commit_t *commit)
 {
+    atomic_store_explicit(&commit->done, false, memory_order_relaxed);
+    writer->given = commit;
     pthread_mutex_lock(&writer->mutex);
     writer->commit = commit;
-    pthread_cond_signal(&writer->wake);
     pthread_mutex_unlock(&writer->mutex);
+    pthread_cond_signal(&writer->wake);
 }
 
 bool writer_done(writer_t *writer)
 {
-    if (!writer->running)
+    if (!writer->given || !atomic_load_explicit(&writer->given->done, memory_order_acquire))
         return false;
     uint64_t counter;
     ssize_t n = read(writer->event_fd, &counter, sizeof counter);
     (void)n;
-    pthread_mutex_lock(&writer->mutex);
-    bool done = writer->commit && writer->commit->done;
-    if (done)
-        writer->commit = NULL;
-    pthread_mutex_unlock(&writer->mutex);
-    return done;
+    writer->given = NULL;
+    return true;
 }
 
 void writer_wait(writer_t *writer)
 {
     pthread_mutex_lock(&writer->mutex);
-    while (writer->commit && !writer->commit->done)
+    while (writer->commit)
         pthread_cond_wait(&writer->finished, &writer->mutex);
     pthread_mutex_unlock(&writer->mutex);
 }

@@ -1,9 +1,12 @@
 /* journal_writer.h: brings batches to the disk, by a thread of its own or in place.
  *
- * One commit at a time: a run of closed batches is written and synced once. While there is no commit to do, the
- * thread prepares the next segment's file. */
+ * One commit at a time: a run of closed batches is written and synced once. The thread also prepares the next
+ * segment's file, which costs the disk as much as the records do: when no commits come, and beside them only as fast
+ * as it will be needed, from the first quarter of a segment on; often one comes back before that. */
 #ifndef BROKER_JOURNAL_JOURNAL_WRITER_H
 #define BROKER_JOURNAL_JOURNAL_WRITER_H
+
+#include <stdatomic.h>
 
 #include "broker/journal/journal_spare.h"
 #include "broker/journal/journal_tail.h"
@@ -12,9 +15,10 @@
 typedef struct {
     batch_t **batches; /* in order; the array is the commit's, the batches are the tail's */
     size_t count, cap;
-    uint64_t synced; /* highest batch known to be on disk: before, and when it is done, after */
-    uint64_t proven; /* highest batch that the last one written says is on disk */
-    bool done, good;
+    uint64_t synced;  /* highest batch known to be on disk: before, and when it is done, after */
+    uint64_t proven;  /* highest batch that the last one written says is on disk */
+    atomic_bool done; /* set last: all else is the owner's then */
+    bool good;
     error_t err; /* when not good */
     uint64_t syncs, bytes, sync_ns;
 } commit_t;
@@ -24,10 +28,13 @@ typedef struct {
     spares_t *spares;
     int event_fd; /* readable when a commit is done or filling failed; -1 without a thread */
     bool running;
+    bool is_quiet;   /* the thread's: no commit came for a while */
+    uint64_t used;   /* the thread's: of the segment it wrote to last, in bytes */
+    commit_t *given; /* the owner's: not taken back yet */
     pthread_t thread;
-    pthread_mutex_t mutex; /* guards what is below, and commit->done */
+    pthread_mutex_t mutex; /* guards what is below */
     pthread_cond_t wake, finished;
-    commit_t *commit; /* given and not taken back */
+    commit_t *commit; /* to be done; NULL when it is */
     bool stop;
 } writer_t;
 
@@ -39,7 +46,7 @@ void writer_free(writer_t *writer);
 
 /* Gives the thread a commit; its result is there when writer_done says so. One at a time. */
 void writer_give(writer_t *writer, commit_t *commit);
-/* True, once, when the commit that was given is done. */
+/* True, once, when the commit that was given is done. One look at memory while it is not. */
 bool writer_done(writer_t *writer);
 /* Waits until it is. */
 void writer_wait(writer_t *writer);

@@ -107,6 +107,35 @@ static void a_single_record_is_synced_when_commit_returns(void **state)
     }
 }
 
+static void append_bytes(journal_case_t *c, size_t least)
+{
+    for (size_t bytes = 0; bytes < least; bytes += c->records[c->count - 1].len)
+        assert_true(journal_case_append(c, 1000));
+}
+
+static void between_pieces_of_work_the_writer_gets_what_is_enough_and_no_less(void **state)
+{
+    fixture_t *f = *state;
+    journal_case_t *c = &f->c;
+    const size_t enough = 10000;
+    assert_true(journal_case_open(c));
+    struct pollfd fd = {.fd = journal_fd(c->journal), .events = POLLIN};
+    append_bytes(c, 100);
+    assert_true(journal_advance(c->journal, enough, &c->err));
+    assert_int_equal(poll(&fd, 1, 0), 0);
+    append_bytes(c, enough);
+    uint64_t given = c->count;
+    assert_true(journal_advance(c->journal, enough, &c->err));
+    assert_int_equal(poll(&fd, 1, WAIT_MS), 1); /* it was given, but is not taken in */
+    assert_int_equal(journal_synced(c->journal), 0);
+    append_bytes(c, enough);
+    while (journal_synced(c->journal) == 0) /* the event comes a moment before the commit is done */
+        assert_true(journal_advance(c->journal, enough, &c->err));
+    assert_int_equal(journal_synced(c->journal), given);
+    wait_for_all(c);
+    assert_true(journal_case_read_all(c));
+}
+
 static void closing_commits_what_is_left(void **state)
 {
     fixture_t *f = *state;
@@ -221,6 +250,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(records_flow_through_the_thread_over_several_segments_while_others_are_read),
         TEST(a_single_record_is_synced_when_commit_returns),
+        TEST(between_pieces_of_work_the_writer_gets_what_is_enough_and_no_less),
         TEST(closing_commits_what_is_left),
         TEST(released_segments_come_back_as_new_ones),
         TEST(a_second_process_is_refused_while_the_first_lives),
