@@ -18,6 +18,7 @@
 #define ROUNDS 200000
 #define BATCH 64
 #define TURNS 20
+#define ALIVE_EACH 100000
 #define WAITING_FEW 1000
 
 typedef struct {
@@ -182,8 +183,11 @@ static void settle(bench_t *b, uint64_t sub)
 
 static void fill(bench_t *b, unsigned queues, uint64_t count)
 {
-    for (uint64_t i = 0; i < count; i++)
+    for (uint64_t i = 0; i < count; i++) {
         publish(b, (unsigned)(i % queues));
+        if (i % ALIVE_EACH == 0)
+            say(b, WORKER, WIRE_PING, &(wire_ping_t){.number = i}); /* the clock goes on, and who is silent is lost */
+    }
 }
 
 /* One published, one delivered from the other end, one settled, as often as `rounds`; all queues in turn. */
@@ -195,8 +199,9 @@ static double turnover_ns(bench_t *b, unsigned queues, uint64_t rounds)
         publish(b, queue);
         const wire_credit_t credit = {.sub = queue + UINT64_C(1), .messages = 1, .bytes = CREDIT_BYTES};
         say(b, WORKER, WIRE_CREDIT, &credit);
-        if (collect(b) > 0)
-            say(b, WORKER, WIRE_SETTLE, b->settle);
+        if (collect(b) == 0)
+            measure_die("nothing was delivered");
+        say(b, WORKER, WIRE_SETTLE, b->settle);
     }
     return (cpu_ns() - begun) / (double)rounds;
 }
@@ -222,7 +227,7 @@ static void by_queues(unsigned queues)
     char what[LOAD_NAME_BYTES * 2];
     bench_t b;
     bench_open(&b, queues);
-    fill(&b, queues, 10000);
+    fill(&b, queues, QUEUES_MAX * BATCH * 2); /* more than the credit of all takes */
     for (unsigned i = 0; i < queues; i++) {
         subscribe(&b, i);
         if (collect(&b) > 0)
