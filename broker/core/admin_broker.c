@@ -169,14 +169,14 @@ bool admin_broker_check(core_t *core, const admin_request_t *request, buf_t *out
     uint64_t after = 0;
     error_t why = {0};
     (void)!mp_map_u64(request->args, "after", &after);
-    uint32_t made = core->messages.made, from = after < made ? (uint32_t)after : made, at = from;
+    uint32_t made = core->messages.all.made, from = after < made ? (uint32_t)after : made, at = from;
     bool ok = (after != 0 || check_counts(core, &why)) && check_messages(core, &at, CHECK_SLICE, &why);
     mp_put_map(out, 5);
     put_bool(out, "ok", ok);
     put_text(out, "problem", ok ? "" : why.message);
     put_u64(out, "checked", (at ? at : made) - from);
     put_u64(out, "next", ok ? at : 0);
-    put_u64(out, "messages", core->messages.used);
+    put_u64(out, "messages", core->messages.all.used);
     return true;
 }
 

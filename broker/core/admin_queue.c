@@ -51,13 +51,13 @@ static void queue_put(const core_t *core, const queue_t *queue, buf_t *out)
     mp_map_end(out, at, queue_put_pairs(core, queue, out));
 }
 
-static void holder_put(const message_t *m, const session_t *session, buf_t *out)
+static void holder_put(const core_t *core, const message_t *m, const session_t *session, buf_t *out)
 {
     mp_put_map(out, 5);
     put_u64(out, "record", m->record);
     put_u64(out, "receives", m->receives);
     mp_put_cstr(out, "until_us");
-    mp_put_i64(out, m->timer_us);
+    mp_put_i64(out, message_timer_us(core, m));
     put_u64(out, "session", session->number);
     mp_put_cstr(out, "name");
     mp_put_cstr(out, session->name);
@@ -73,7 +73,7 @@ static void holders_put(const core_t *core, const queue_t *queue, buf_t *out)
         for (uint32_t id = session->held.head; id && count < ADMIN_HOLDERS_MAX; id = message_at(core, id)->next) {
             if (message_at(core, id)->queue != queue->id)
                 continue;
-            holder_put(message_at(core, id), session, out);
+            holder_put(core, message_at(core, id), session, out);
             count++;
         }
     }

@@ -104,7 +104,7 @@ static const message_t *still_held(const core_t *core, const queue_t *queue, con
     uint32_t id = message_find(core, queue->id, remembered->record);
     const message_t *m = id ? message_at(core, id) : NULL;
     bool is_same = m && m->state == MESSAGE_IN_FLIGHT && m->receives == remembered->receives &&
-                   m->timer_us == remembered->until_us;
+                   message_timer_us(core, m) == remembered->until_us;
     return is_same ? m : NULL;
 }
 

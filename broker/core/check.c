@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "broker/core/age.h"
 #include "broker/core/group.h"
 #include "broker/core/message.h"
 #include "broker/core/queue.h"
@@ -17,6 +18,7 @@ typedef struct {
 typedef struct {
     uint32_t states[STATES];
     uint32_t fresh; /* visible, and received less often than would make it tired */
+    uint32_t lined; /* of these: in the line by age */
     uint64_t bytes;
     group_count_t *groups; /* by id; NULL without groups */
 } queue_count_t;
@@ -25,6 +27,7 @@ typedef struct {
     queue_count_t *queues; /* by id */
     uint32_t *sessions;    /* by id: messages in flight */
     uint32_t states[STATES];
+    uint32_t sides;
 } counts_t;
 
 static bool differs(error_t *err, const char *what, const char *whose, uint64_t kept, uint64_t counted)
@@ -67,11 +70,12 @@ static void counts_free(const core_t *core, counts_t *c)
     free(c->sessions);
 }
 
-static bool count_group(const queue_t *queue, queue_count_t *q, const message_t *m, error_t *err)
+static bool count_group(const core_t *core, const queue_t *queue, queue_count_t *q, const message_t *m, error_t *err)
 {
-    if (!group_at(queue, m->group))
+    uint32_t group = message_group(core, m);
+    if (!group_at(queue, group))
         return wrong(err, m, "is in a group that there is not");
-    group_count_t *g = &q->groups[m->group];
+    group_count_t *g = &q->groups[group];
     g->messages++;
     g->visible += m->state == MESSAGE_VISIBLE;
     g->in_flight += m->state == MESSAGE_IN_FLIGHT;
@@ -94,18 +98,18 @@ static bool count_one(const core_t *core, counts_t *c, const message_t *m, error
         c->sessions[m->session]++;
     c->queues[m->queue].states[m->state]++;
     c->queues[m->queue].bytes += m->bytes;
+    c->queues[m->queue].lined += m->is_lined;
+    c->sides += m->side != 0;
     c->queues[m->queue].fresh += m->state == MESSAGE_VISIBLE && m->receives < MESSAGE_RECEIVES_TO_BACK;
-    if (queue->attributes.is_fifo && !m->group)
+    if (queue->attributes.is_fifo && !message_group(core, m))
         return wrong(err, m, "has no group and must have one");
-    return !m->group || count_group(queue, &c->queues[m->queue], m, err);
+    return !message_group(core, m) || count_group(core, queue, &c->queues[m->queue], m, err);
 }
 
 static bool count_all(const core_t *core, counts_t *c, error_t *err)
 {
-    for (uint32_t id = 1; id <= core->messages.made; id++) {
+    for (uint32_t id = 1; id <= core->messages.all.made; id++) {
         const message_t *m = message_at(core, id);
-        if (m->state >= STATES)
-            return wrong(err, m, "is in no state");
         if (!count_one(core, c, m, err))
             return false;
     }
@@ -117,7 +121,7 @@ static bool check_held(const core_t *core, const group_t *group, error_t *err)
 {
     for (uint32_t i = 0; i < group->held.count; i++) {
         const message_t *m = message_at(core, group->held.items[i]);
-        if (m->group != group->id || !m->receives || m->state <= MESSAGE_VISIBLE)
+        if (message_group(core, m) != group->id || !m->receives || m->state <= MESSAGE_VISIBLE)
             return wrong(err, m, "holds its group back and should not");
         if (i > 0 && message_at(core, group->held.items[i - 1])->record >= m->record)
             return wrong(err, m, "stands out of order among those that hold their group back");
@@ -171,12 +175,9 @@ static bool check_groups(const core_t *core, const queue_t *queue, const queue_c
 
 static bool check_age(const core_t *core, const queue_t *queue, const queue_count_t *q, error_t *err)
 {
-    int64_t first_us = INT64_MAX;
-    const uint32_t tops[] = {heap_top(&queue->fresh), heap_top(&queue->tired)};
-    for (size_t i = 0; i < ARRAY_LEN(tops); i++)
-        if (tops[i] && message_at(core, tops[i])->timer_us < first_us)
-            first_us = message_at(core, tops[i])->timer_us;
-    return same(err, "timers of visible messages", queue->name, queue->fresh.count, q->fresh) &&
+    int64_t first_us = age_first_us(core, queue);
+    return same(err, "timers of visible messages", queue->name, queue->fresh.count, q->fresh - q->lined) &&
+           same(err, "messages in the line by age", queue->name, queue->lined.count, q->lined) &&
            same(err, "timers of tired messages", queue->name, queue->tired.count,
                 q->states[MESSAGE_VISIBLE] - q->fresh) &&
            same(err, "the first expiry", queue->name, (uint64_t)queue->expires_us, (uint64_t)first_us) &&
@@ -226,9 +227,10 @@ static bool check_buses(const core_t *core, error_t *err)
 static bool check_tables(const core_t *core, const counts_t *c, error_t *err)
 {
     const messages_t *all = &core->messages;
-    uint32_t alive = all->made - c->states[MESSAGE_FREE];
-    return same(err, "messages", "the broker", all->used, alive) &&
+    uint32_t alive = all->all.made - c->states[MESSAGE_FREE];
+    return same(err, "messages", "the broker", all->all.used, alive) &&
            same(err, "messages", "the table by identity", all->by_identity.count, alive) &&
+           same(err, "messages with more", "the broker", all->sides.used, c->sides) &&
            same(err, "timers", "delayed messages", all->delayed.count, c->states[MESSAGE_DELAYED]) &&
            same(err, "timers", "messages in flight", all->due.count, c->states[MESSAGE_IN_FLIGHT]);
 }
@@ -250,7 +252,7 @@ static const chain_t *chain_of(const core_t *core, const message_t *m)
         return &session_at(core, m->session)->held;
     if (m->state != MESSAGE_VISIBLE)
         return NULL;
-    return m->group ? &group_at(queue, m->group)->visible : &queue->visible;
+    return message_group(core, m) ? &group_at(queue, message_group(core, m))->visible : &queue->visible;
 }
 
 static bool check_links(const core_t *core, const message_t *m, uint32_t id, error_t *err)
@@ -269,15 +271,29 @@ static bool check_links(const core_t *core, const message_t *m, uint32_t id, err
     return true;
 }
 
+static bool check_line(const core_t *core, const message_t *m, uint32_t id, error_t *err)
+{
+    const chain_t *line = &((const queue_t *)pool_get(&core->queues, m->queue))->lined;
+    uint32_t before = m->older ? message_at(core, m->older)->newer : line->head;
+    uint32_t behind = m->newer ? message_at(core, m->newer)->older : line->tail;
+    if (m->state != MESSAGE_VISIBLE || before != id || behind != id)
+        return wrong(err, m, "and its neighbours by age do not know one another");
+    return !m->older || age_before(core, m->older, id) || wrong(err, m, "stands before an older one by age");
+}
+
 static const heap_t *timers_of(const core_t *core, const message_t *m, uint32_t id)
 {
     if (m->state == MESSAGE_VISIBLE)
-        return message_aging(pool_get(&core->queues, m->queue), m, id);
+        return age_heap(pool_get(&core->queues, m->queue), m, id);
     return m->state == MESSAGE_DELAYED ? &core->messages.delayed : &core->messages.due;
 }
 
 static bool check_timer(const core_t *core, const message_t *m, uint32_t id, error_t *err)
 {
+    if (m->is_lined)
+        return check_line(core, m, id, err);
+    if (m->state > MESSAGE_VISIBLE && !m->side)
+        return wrong(err, m, "has no time");
     const heap_t *heap = timers_of(core, m, id);
     if (!m->heap_at || m->heap_at > heap->count || heap->items[m->heap_at] != id)
         return wrong(err, m, "has no timer");
@@ -293,14 +309,14 @@ static bool check_one(const core_t *core, uint32_t id, error_t *err)
         return true;
     if (message_find(core, m->queue, m->record) != id)
         return wrong(err, m, "is not found by its identity");
-    if (m->dead && !message_dead(core, m))
+    if (message_side(core, m)->dead && !message_dead(core, m))
         return wrong(err, m, "does not know where it came from");
     return check_timer(core, m, id, err) && check_links(core, m, id, err);
 }
 
 bool check_messages(const core_t *core, uint32_t *at, uint32_t most, error_t *err)
 {
-    uint32_t made = core->messages.made, from = *at, left = made - (from < made ? from : made);
+    uint32_t made = core->messages.all.made, from = *at, left = made - (from < made ? from : made);
     uint32_t end = most < left ? from + most : made;
     *at = end < made ? end : 0;
     for (uint32_t id = from + 1; id <= end; id++)

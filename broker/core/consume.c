@@ -109,7 +109,7 @@ void item_fill(core_t *core, const message_t *message, core_item_t *item)
     item->record = message_origin(core, message, NULL);
     item->route = message->route == MESSAGE_NO_ROUTE ? CORE_NO_ROUTE : message->route;
     item->receives = message->receives;
-    item->first_receive_us = message_first_receive_us(message);
+    item->first_receive_us = message_first_receive_us(core, message);
     item->sent_us = message->sent_us;
     item->message = message->record;
     item_attributes(core, message, item);

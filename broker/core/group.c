@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "broker/core/age.h"
 #include "broker/core/message.h"
 #include "broker/core/queue.h"
 #include "broker/core/tenant.h"
@@ -59,7 +60,7 @@ void group_leave(queue_t *queue, uint32_t id)
 /* -- order -------------------------------------------------------------------------------------------- */
 static group_t *group_of(const core_t *core, const queue_t *queue, uint32_t message)
 {
-    return group_at(queue, message_at(core, message)->group);
+    return group_at(queue, message_group(core, message_at(core, message)));
 }
 
 /* What returns stands before all that was never delivered, and what is new behind everything: both ways are
@@ -206,12 +207,12 @@ uint32_t visible_first(const core_t *core UNUSED, const queue_t *queue)
 uint32_t visible_next(const core_t *core, const queue_t *queue, uint32_t message)
 {
     const message_t *m = message_at(core, message);
-    return m->next ? m->next : first_from(queue, m->group);
+    return m->next ? m->next : first_from(queue, message_group(core, m));
 }
 
 int64_t visible_oldest_us(const core_t *core, const queue_t *queue)
 {
-    uint32_t id = heap_top(&queue->fresh);
+    uint32_t id = age_oldest(core, queue);
     return id ? message_at(core, id)->sent_us : 0;
 }
 

@@ -71,12 +71,13 @@ static uint64_t message_digest(const core_t *core, const message_t *m)
     uint64_t origin = message_origin(core, m, &queue);
     const session_t *holder = session_at(core, m->session);
     const dead_t *dead = message_dead(core, m);
+    const message_side_t *side = message_side(core, m);
     uint64_t digest = map_mix(m->record, origin);
-    digest = map_mix(digest, map_mix((uint64_t)m->sent_us, (uint64_t)m->timer_us));
-    digest = map_mix(digest, map_mix(((uint64_t)m->first_received_ms << 32) | m->received_ms, queue));
+    digest = map_mix(digest, map_mix((uint64_t)m->sent_us, (uint64_t)message_timer_us(core, m)));
+    digest = map_mix(digest, map_mix(((uint64_t)side->first_received_ms << 32) | side->received_ms, queue));
     digest = map_mix(digest, map_mix(m->receives, ((uint64_t)m->state << 32) | ((uint64_t)m->route << 22) | m->bytes));
     digest = map_mix(digest, map_mix(holder ? holder->number : 0, m->rule));
-    const group_t *group = group_at(pool_get(&core->queues, m->queue), m->group);
+    const group_t *group = group_at(pool_get(&core->queues, m->queue), side->group);
     if (group)
         digest = map_mix(digest, map_hash_bytes(bytes_cstr(group->name)));
     return dead ? map_mix(digest, map_mix((uint64_t)dead->moved_us, (uint64_t)dead->receives << 1 | dead->is_redriven))
@@ -92,7 +93,7 @@ static uint64_t queue_digest(const core_t *core, const queue_t *queue)
     uint64_t unordered = 0; /* the order within groups is in their digest */
     for (uint32_t id = visible_first(core, queue); id; id = visible_next(core, queue, id)) {
         uint64_t one = message_digest(core, message_at(core, id));
-        if (message_at(core, id)->group)
+        if (message_group(core, message_at(core, id)))
             unordered += one;
         else
             digest = map_mix(digest, one);
@@ -120,7 +121,7 @@ uint64_t core_digest(const core_t *core)
     uint64_t unordered = 0;
     for (uint32_t id = pool_next(&core->queues, 0); id; id = pool_next(&core->queues, id))
         unordered += queue_digest(core, pool_get(&core->queues, id));
-    for (uint32_t id = 1; id <= core->messages.made; id++)
+    for (uint32_t id = 1; id <= core->messages.all.made; id++)
         if (message_at(core, id)->state > MESSAGE_VISIBLE)
             unordered += message_digest(core, message_at(core, id));
     for (uint32_t id = pool_next(&core->sessions.all, 0); id; id = pool_next(&core->sessions.all, id))

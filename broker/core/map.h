@@ -1,7 +1,11 @@
 /* map.h: finds a number by a key that the numbered thing itself holds.
  *
  * Open addressing over 8-byte slots {hash, number}: the map stores no keys, the caller compares. Numbers
- * begin at 1. Lookups are O(1); adding doubles the table when it is three quarters full. */
+ * begin at 1. Lookups are O(1); adding to a table that is four fifths full makes it half as large again. Slots are in
+ * pages of one size (the last is shorter), so that those of a table that grew serve the next that grows.
+ *
+ * A wide map is one for millions: parts by hash, each a map that grows on its own and at another time than the others,
+ * so that no addition moves more than a small share of the entries, and 8 / 0.66 = 12 bytes are held for each. */
 #ifndef BROKER_CORE_MAP_H
 #define BROKER_CORE_MAP_H
 
@@ -13,10 +17,17 @@ typedef struct {
 } map_slot_t;
 
 typedef struct {
-    map_slot_t *slots;
-    uint32_t mask; /* slots - 1; 0 while there are none */
+    map_slot_t **pages;
+    uint32_t size; /* slots; 0 while there are none */
     uint32_t count;
 } map_t;
+
+#define WIDE_MAP_PARTS 1024u
+
+typedef struct {
+    map_t parts[WIDE_MAP_PARTS];
+    uint32_t count;
+} wide_map_t;
 
 /* True when the thing numbered `value` has this key. */
 typedef bool (*map_is_fn)(const void *ctx, uint32_t value, const void *key);
@@ -28,6 +39,12 @@ void map_add(map_t *map, uint32_t hash, uint32_t value);
 /* Takes out the entry with this hash and number; nothing happens when it is not in. */
 void map_drop(map_t *map, uint32_t hash, uint32_t value);
 void map_free(map_t *map);
+
+/* The same of a wide map; `hash` must have 32 good bits. */
+uint32_t wide_map_find(const wide_map_t *map, uint32_t hash, map_is_fn is, const void *ctx, const void *key);
+void wide_map_add(wide_map_t *map, uint32_t hash, uint32_t value);
+void wide_map_drop(wide_map_t *map, uint32_t hash, uint32_t value);
+void wide_map_free(wide_map_t *map);
 
 uint32_t map_hash_bytes(bytes_t key);
 uint32_t map_hash_pair(uint64_t a, uint64_t b);

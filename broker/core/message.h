@@ -8,31 +8,41 @@
 
 #include "broker/core/state.h"
 
-#define MESSAGE_RECEIVES_TO_BACK                                                                                       \
-    3 /* SQS: returned after so many, it goes behind the others, and has no age for people */
-
 void messages_init(core_t *core);
 void messages_free(core_t *core);
 
-/* A queue's part of the timers. */
-void message_timers_init(core_t *core, queue_t *queue);
-void message_timers_free(queue_t *queue);
-/* The heap that holds this visible message. */
-heap_t *message_aging(queue_t *queue, const message_t *message, uint32_t id);
-/* Takes one that is too old by now_us off its timer; 0 when there is none. */
-uint32_t message_take_old(core_t *core, int64_t now_us);
+static inline message_t *message_at(const core_t *core, uint32_t id)
+{
+    return slab_at(&core->messages.all, id);
+}
 
-message_t *message_at(const core_t *core, uint32_t id);
+extern const message_side_t message_no_side;
+
+/* All 0 when it has none. Good until the message changes its state. */
+static inline const message_side_t *message_side(const core_t *core, const message_t *message)
+{
+    return message->side ? slab_at(&core->messages.sides, message->side) : &message_no_side;
+}
+
+static inline uint32_t message_group(const core_t *core, const message_t *message)
+{
+    return message_side(core, message)->group;
+}
+
+/* To be written to; made when it has none. */
+message_side_t *message_side_need(core_t *core, uint32_t id);
+
 /* 0 when the queue holds no such message. */
 uint32_t message_find(const core_t *core, uint32_t queue, uint64_t record);
 
-/* Makes a message from a filled-in template (record, sent_us, queue, bytes, route, rule, dead, receives, group);
- * visible at once when visible_us is not after now_us. */
-uint32_t message_add(core_t *core, const message_t *template, int64_t visible_us, int64_t now_us);
+/* Makes a message from a filled-in template (record, sent_us, queue, bytes, route, rule, receives) and side (dead,
+ * group); visible at once when visible_us is not after now_us. */
+uint32_t message_add(core_t *core, const message_t *template, const message_side_t *side, int64_t visible_us,
+                     int64_t now_us);
 
-/* Makes a message as a snapshot has it: in its state, at the end of that state's chain, with its timer (timer_us; 0
- * when visible: what its queue says). `holder` is NULL unless it is in flight. */
-uint32_t message_restore(core_t *core, const message_t *template, session_t *holder);
+/* Makes a message as a snapshot has it: in its state, at the end of that state's chain, with its timer (when
+ * visible that is what its queue says). `holder` is NULL unless it is in flight. */
+uint32_t message_restore(core_t *core, const message_t *template, const message_side_t *side, session_t *holder);
 
 void message_deliver(core_t *core, uint32_t id, session_t *session, uint64_t receives, int64_t until_us,
                      int64_t now_us);
@@ -50,8 +60,6 @@ void message_unlink(core_t *core, chain_t *chain, uint32_t id);
 /* Sets the times of a FIFO queue's messages that were not received yet anew, after its delay changed: SQS changes
  * them too, and else later ones would pass them. Walks all messages. */
 void message_redelay(core_t *core, const queue_t *queue);
-/* Sets the timers of a queue's visible messages anew, after its retention changed. Walks the queue. */
-void message_retime(core_t *core, queue_t *queue);
 /* Removes every message of a queue. Walks all messages. */
 void message_purge(core_t *core, const queue_t *queue);
 
@@ -59,12 +67,14 @@ void message_purge(core_t *core, const queue_t *queue);
 uint64_t message_origin(const core_t *core, const message_t *message, uint64_t *queue);
 /* When it is too old for its queue, and which of the two bounds that is. */
 int64_t message_expires_us(const core_t *core, const message_t *message, bool *by_age);
+/* The timer of its state. */
+int64_t message_timer_us(const core_t *core, const message_t *message);
 const dead_t *message_dead(const core_t *core, const message_t *message); /* NULL for none */
 
 /* Whole milliseconds since it was sent. */
 uint32_t message_age_ms(const message_t *message, int64_t now_us);
 /* To the millisecond; 0 when it was never received. */
-int64_t message_first_receive_us(const message_t *message);
+int64_t message_first_receive_us(const core_t *core, const message_t *message);
 
 /* A text that is kept for ever under a number; equal texts have equal numbers. */
 uint32_t name_keep(core_t *core, bytes_t text);

@@ -57,7 +57,7 @@ static uint64_t entry_seq(uint64_t first, uint32_t nth)
 
 static bool room_check(const core_t *core, uint32_t more, error_t *err)
 {
-    return core->messages.used + more <= MESSAGES_MAX ||
+    return core->messages.all.used + more <= MESSAGES_MAX ||
            error_set(err, STATUS_RESOURCE_EXHAUSTED, "OverLimit", "The broker holds its %u messages already.",
                      (unsigned)MESSAGES_MAX);
 }
@@ -407,12 +407,12 @@ static bool route_apply(core_t *core, const record_t *record, uint32_t nth, erro
         .record = record->seq,
         .sent_us = record->ingest_us,
         .queue = (uint16_t)queue->id,
-        .group = route->group.len ? group_need(queue, route->group) : 0,
         .bytes = bytes & MESSAGE_BYTES_MASK,
         .route = nth & MESSAGE_NO_ROUTE,
         .rule = rule <= UINT16_MAX ? (uint16_t)rule : 0,
     };
-    (void)message_add(core, &message, route->visible_us, record->ingest_us);
+    const message_side_t side = {.group = route->group.len ? group_need(queue, route->group) : 0};
+    (void)message_add(core, &message, &side, route->visible_us, record->ingest_us);
     if (is_fifo)
         group_dedup_add(queue, route->group, route->dedup, record->seq, record->ingest_us);
     return true;
@@ -448,11 +448,11 @@ bool publish_apply_send(core_t *core, const record_t *record, error_t *err)
         .record = record->seq,
         .sent_us = record->ingest_us,
         .queue = (uint16_t)queue->id,
-        .group = r->group.len ? group_need(queue, r->group) : 0,
         .bytes = (r->attrs.len + r->body.len) & MESSAGE_BYTES_MASK,
         .route = MESSAGE_NO_ROUTE,
     };
-    (void)message_add(core, &message, r->visible_us, record->ingest_us);
+    const message_side_t side = {.group = r->group.len ? group_need(queue, r->group) : 0};
+    (void)message_add(core, &message, &side, r->visible_us, record->ingest_us);
     if (is_fifo)
         group_dedup_add(queue, r->group, r->dedup, record->seq, record->ingest_us);
     return true;

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "broker/core/age.h"
 #include "broker/core/attributes.h"
 #include "broker/core/group.h"
 #include "broker/core/ledger.h"
@@ -123,7 +124,7 @@ static void queue_insert(core_t *core, const record_queue_t *r, const queue_attr
     queue->name = memory_text(r->name);
     queue_take_attributes(queue, r, attributes);
     tenants_init(queue);
-    message_timers_init(core, queue);
+    age_init(core, queue);
     queue->id = pool_add(&core->queues, queue);
     map_add(&core->queues_by_name, map_hash_bytes(r->name), queue->id);
     map_add(&core->queues_by_incarnation, map_hash_pair(r->queue, 0), queue->id);
@@ -139,7 +140,7 @@ static void queue_free(queue_t *queue)
     ids_free(&queue->subs);
     groups_free(queue);
     tenants_free(queue);
-    message_timers_free(queue);
+    age_free(queue);
     dedup_free(&queue->dedup);
     free(queue);
 }
@@ -188,7 +189,7 @@ bool queue_apply(core_t *core, const record_t *record, error_t *err)
     case QUEUE_SET:
         has_new_delay = queue->attributes.delay_us != attributes.delay_us;
         queue_take_attributes(queue, r, &attributes);
-        message_retime(core, queue);
+        age_refresh(core, queue);
         if (queue->attributes.is_fifo && has_new_delay)
             message_redelay(core, queue);
         return true;

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "broker/core/age.h"
 #include "broker/core/group.h"
 #include "broker/core/ledger.h"
 #include "broker/core/message.h"
@@ -51,10 +52,10 @@ static int64_t moved_sent_us(const core_t *core, const message_t *m, const queue
 }
 
 /* The group's name may go with its last message while the record is applied: the record needs its own. */
-static void moved_group(const queue_t *from, const queue_t *to, const message_t *m, record_move_t *out,
-                        retire_names_t *names)
+static void moved_group(const core_t *core, const queue_t *from, const queue_t *to, const message_t *m,
+                        record_move_t *out, retire_names_t *names)
 {
-    const group_t *group = group_at(from, m->group);
+    const group_t *group = group_at(from, message_group(core, m));
     if (!group || !to)
         return;
     (void)bytes_to_cstr(bytes_cstr(group->name), names->group, sizeof names->group);
@@ -86,7 +87,7 @@ static void move_write(core_t *core, uint32_t id, const queue_t *to, const char 
         .sent_us = moved_sent_us(core, m, to, reason),
         .task = task,
     };
-    moved_group(from, to, m, &core->record->move, &names);
+    moved_group(core, from, to, m, &core->record->move, &names);
     (void)ledger_write(core, RECORD_MOVE);
 }
 
@@ -162,14 +163,15 @@ bool retire_apply(core_t *core, const record_t *record, error_t *err)
         return true;
     moved.record = record->seq;
     moved.sent_us = r->sent_us;
-    moved.first_received_ms = moved.received_ms = 0;
     moved.receives = 0;
     moved.queue = (uint16_t)to->id;
-    moved.dead = dead_make(core, r, from, record->ingest_us);
-    moved.group = r->group.len ? group_need(to, r->group) : 0;
+    const message_side_t side = {
+        .dead = dead_make(core, r, from, record->ingest_us),
+        .group = r->group.len ? group_need(to, r->group) : 0,
+    };
     if (to->attributes.is_fifo)
         group_dedup_add(to, r->group, r->dedup, record->seq, record->ingest_us);
-    (void)message_add(core, &moved, 0, record->ingest_us);
+    (void)message_add(core, &moved, &side, 0, record->ingest_us);
     return true;
 }
 
@@ -179,11 +181,11 @@ int64_t retire_next_us(const core_t *core)
     const messages_t *all = &core->messages;
     uint32_t delayed = heap_top(&all->delayed), due = heap_top(&all->due);
     const queue_t *aging = pool_get(&core->queues, heap_top(&all->aging));
-    int64_t next_us = due ? message_at(core, due)->timer_us : INT64_MAX;
+    int64_t next_us = due ? message_timer_us(core, message_at(core, due)) : INT64_MAX;
     if (aging && aging->expires_us < next_us)
         next_us = aging->expires_us;
-    if (delayed && message_at(core, delayed)->timer_us < next_us)
-        next_us = message_at(core, delayed)->timer_us;
+    if (delayed && message_timer_us(core, message_at(core, delayed)) < next_us)
+        next_us = message_timer_us(core, message_at(core, delayed));
     return next_us;
 }
 
@@ -193,11 +195,11 @@ static void due_gather(core_t *core, ids_t *old)
     heap_t *due = &core->messages.due;
     uint32_t id;
     core->scratch.count = 0;
-    while ((id = heap_top(due)) != 0 && message_at(core, id)->timer_us <= core->now_us) {
+    while ((id = heap_top(due)) != 0 && message_timer_us(core, message_at(core, id)) <= core->now_us) {
         heap_drop(due, id);
         ids_add(&core->scratch, id);
     }
-    while ((id = message_take_old(core, core->now_us)) != 0)
+    while ((id = age_take(core, core->now_us)) != 0)
         ids_add(old, id);
 }
 

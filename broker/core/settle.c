@@ -51,7 +51,7 @@ void settle_flush(core_t *core)
 
 int64_t settle_latest_us(const core_t *core, const message_t *message, int64_t visibility_us)
 {
-    int64_t latest_us = message->sent_us + (message->received_ms + IN_FLIGHT_MAX_MS) * US_PER_MS;
+    int64_t latest_us = message->sent_us + (message_side(core, message)->received_ms + IN_FLIGHT_MAX_MS) * US_PER_MS;
     int64_t until_us = core->now_us + visibility_us;
     return until_us < latest_us ? until_us : latest_us;
 }
@@ -180,7 +180,7 @@ static wire_status_entry_t settle_extend(core_t *core, const settle_t *s, int64_
     if (!is_held(core, s))
         return not_in_flight();
     const message_t *m = message_at(core, s->id);
-    if (message_age_ms(m, core->now_us) + delay_us / US_PER_MS > m->received_ms + IN_FLIGHT_MAX_MS)
+    if (message_age_ms(m, core->now_us) + delay_us / US_PER_MS > message_side(core, m)->received_ms + IN_FLIGHT_MAX_MS)
         return status_refused(STATUS_INVALID_ARGUMENT, "InvalidParameterValue",
                               "The message would be in flight for more than 12 hours since it was received.");
     settle_note(core, s->queue, m, WIRE_EXTEND, core->now_us + delay_us);

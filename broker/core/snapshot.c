@@ -234,10 +234,10 @@ bool core_needed_records(const core_t *core, uint64_t last, uint64_t **records, 
 {
     size_t found = 0;
     bool in_order = true;
-    uint64_t *all = malloc(((size_t)core->messages.used + 1) * sizeof *all);
+    uint64_t *all = malloc(((size_t)core->messages.all.used + 1) * sizeof *all);
     if (!all)
         return error_set(err, STATUS_RESOURCE_EXHAUSTED, NULL, "Out of memory for the list of needed records.");
-    for (uint32_t id = 1; id <= core->messages.made; id++) {
+    for (uint32_t id = 1; id <= core->messages.all.made; id++) {
         const message_t *m = message_at(core, id);
         uint64_t origin = m->state == MESSAGE_FREE ? UINT64_MAX : message_origin(core, m, NULL);
         if (origin > last)

@@ -22,33 +22,27 @@ static void save_moved(snapshot_save_t *save, const dead_t *dead)
                                      .detail = bytes_cstr(dead->detail)});
 }
 
-/* What is visible leaves when its queue says: that is not kept with each message. */
-static int64_t timer_of(const core_t *core, const message_t *m)
-{
-    bool by_queue = m->state == MESSAGE_VISIBLE && m->timer_us == message_expires_us(core, m, NULL);
-    return by_queue ? 0 : m->timer_us;
-}
-
 static void save_message(snapshot_save_t *save, uint32_t id)
 {
     const core_t *core = save->core;
     const message_t *m = message_at(core, id);
     const queue_t *queue = pool_get(&core->queues, m->queue);
     const session_t *holder = session_at(core, m->session);
-    const group_t *group = group_at(queue, m->group);
+    const message_side_t *side = message_side(core, m);
+    const group_t *group = group_at(queue, side->group);
     const dead_t *dead = message_dead(core, m);
     snapshot_put(save, SNAPSHOT_MESSAGE,
                  &(snapshot_message_t){.queue = queue->incarnation,
                                        .record = m->record,
                                        .state = m->state,
                                        .sent_us = m->sent_us,
-                                       .timer_us = timer_of(core, m),
+                                       .timer_us = m->state == MESSAGE_VISIBLE ? 0 : side->timer_us,
                                        .bytes = m->bytes,
                                        .route = m->route,
                                        .rule = m->rule,
                                        .receives = m->receives,
-                                       .first_received_ms = m->first_received_ms,
-                                       .received_ms = m->received_ms,
+                                       .first_received_ms = side->first_received_ms,
+                                       .received_ms = side->received_ms,
                                        .session = holder ? holder->number : 0,
                                        .group = group ? bytes_cstr(group->name) : BYTES_NONE});
     if (dead)
@@ -75,9 +69,9 @@ uint64_t snapshot_save_delayed(snapshot_save_t *save, uint64_t at)
 {
     const core_t *core = save->core;
     uint32_t id = (uint32_t)at + 1;
-    while (id <= core->messages.made && message_at(core, id)->state != MESSAGE_DELAYED)
+    while (id <= core->messages.all.made && message_at(core, id)->state != MESSAGE_DELAYED)
         id++;
-    if (id > core->messages.made)
+    if (id > core->messages.all.made)
         return SNAPSHOT_NO_MORE;
     save_message(save, id);
     return id;
@@ -103,7 +97,7 @@ static uint32_t visible_after(const core_t *core, const queue_t *queue, uint32_t
         return m ? visible_next(core, queue, id) : visible_first(core, queue);
     if (m && m->next)
         return m->next;
-    const group_t *group = group_at(queue, group_after(queue, m ? m->group : 0));
+    const group_t *group = group_at(queue, group_after(queue, m ? message_group(core, m) : 0));
     return group ? group->visible.head : 0;
 }
 
@@ -130,7 +124,7 @@ static bool numbers_fit(const core_t *core, const snapshot_message_t *item)
            item->rule <= UINT16_MAX && item->rule <= core->names.used && item->receives <= MESSAGE_RECEIVES_MAX &&
            item->first_received_ms <= UINT32_MAX && item->received_ms <= UINT32_MAX &&
            snapshot_time_is_good(item->sent_us) && snapshot_time_is_good(item->timer_us) &&
-           core->messages.used < MESSAGES_MAX;
+           core->messages.all.used < MESSAGES_MAX;
 }
 
 static bool relations_fit(const core_t *core, const snapshot_message_t *item, const queue_t *queue,
@@ -150,18 +144,20 @@ bool snapshot_load_message(snapshot_load_t *load, const snapshot_message_t *item
     message_t message = {
         .record = item->record,
         .sent_us = item->sent_us,
-        .timer_us = item->timer_us,
-        .first_received_ms = (uint32_t)item->first_received_ms,
-        .received_ms = (uint32_t)item->received_ms,
-        .group = item->group.len ? group_need(queue, item->group) : 0,
         .queue = (uint16_t)queue->id,
         .bytes = (uint32_t)item->bytes & MESSAGE_BYTES_MASK,
-        .state = item->state & 7u,
+        .state = item->state & 3u,
         .route = (uint32_t)item->route & MESSAGE_NO_ROUTE,
         .receives = (uint16_t)item->receives,
         .rule = (uint16_t)item->rule,
     };
-    load->message = message_restore(core, &message, holder);
+    const message_side_t side = {
+        .timer_us = item->timer_us,
+        .first_received_ms = (uint32_t)item->first_received_ms,
+        .received_ms = (uint32_t)item->received_ms,
+        .group = item->group.len ? group_need(queue, item->group) : 0,
+    };
+    load->message = message_restore(core, &message, &side, holder);
     return true;
 }
 
@@ -169,17 +165,19 @@ bool snapshot_load_moved(snapshot_load_t *load, const snapshot_moved_t *item, er
 {
     core_t *core = load->core;
     message_t *m = load->message ? message_at(core, load->message) : NULL;
-    if (!m || m->dead || item->origin < 1 || item->origin >= m->record || item->source > core->names.used ||
-        item->reason > core->names.used || item->receives > UINT32_MAX || !snapshot_time_is_good(item->moved_us))
+    if (!m || message_dead(core, m) || item->origin < 1 || item->origin >= m->record ||
+        item->source > core->names.used || item->reason > core->names.used || item->receives > UINT32_MAX ||
+        !snapshot_time_is_good(item->moved_us))
         return snapshot_misfit(err, SNAPSHOT_MOVED, "record", item->origin);
-    m->dead = retire_restore(core,
-                             &(dead_t){.origin = item->origin,
-                                       .origin_queue = item->origin_queue,
-                                       .source = (uint32_t)item->source,
-                                       .reason = (uint32_t)item->reason,
-                                       .receives = (uint32_t)item->receives,
-                                       .moved_us = item->moved_us,
-                                       .is_redriven = item->redriven},
-                             item->detail);
+    uint32_t dead = retire_restore(core,
+                                   &(dead_t){.origin = item->origin,
+                                             .origin_queue = item->origin_queue,
+                                             .source = (uint32_t)item->source,
+                                             .reason = (uint32_t)item->reason,
+                                             .receives = (uint32_t)item->receives,
+                                             .moved_us = item->moved_us,
+                                             .is_redriven = item->redriven},
+                                   item->detail);
+    message_side_need(core, load->message)->dead = dead;
     return true;
 }

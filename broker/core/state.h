@@ -13,6 +13,7 @@
 #include "broker/core/heap.h"
 #include "broker/core/map.h"
 #include "broker/core/memory.h"
+#include "broker/core/slab.h"
 #include "broker/rules/ruleset.h"
 #include "broker/rules/transform.h"
 #include "kit/token_bucket.h"
@@ -23,7 +24,7 @@
 /* -- messages ------------------------------------------------------------------------------------ */
 typedef enum {
     MESSAGE_FREE,
-    MESSAGE_VISIBLE,   /* in its queue's chain; timer: too old */
+    MESSAGE_VISIBLE,   /* in its queue's chain; timer: too old, which its queue says for all of them */
     MESSAGE_DELAYED,   /* not to be received yet; timer: visible */
     MESSAGE_IN_FLIGHT, /* in its session's chain; timer: visible again */
 } message_state_t;
@@ -31,28 +32,39 @@ typedef enum {
 #define MESSAGE_NO_ROUTE 127u           /* the record's own body */
 #define MESSAGE_BYTES_MASK 0x3FFFFFu    /* RECORD_MAX_BYTES fits */
 #define MESSAGE_RECEIVES_MAX 65535u     /* the count stands still there */
-#define MESSAGES_MAX UINT32_C(16000000) /* in all queues: about 1.4 GB */
+#define MESSAGES_MAX UINT32_C(16000000) /* in all queues: about 1 GB while they wait */
 #define MESSAGE_IDS_MAX 65000u          /* queues, and sessions: their numbers have 16 bits */
 
-/* One for each message and queue; bodies are in the journal. Its identity is (queue, record). */
+/* One for each message and queue; bodies are in the journal. Its identity is (queue, record). Here is what every
+ * message needs while it waits, for most of them do nothing else. */
 typedef struct {
-    uint64_t record;            /* PUBLISH, SEND or MOVE that put it here */
-    int64_t sent_us;            /* retention counts from here */
-    int64_t timer_us;           /* see the states */
-    uint32_t first_received_ms; /* after sent_us, plus 1; 0: never */
-    uint32_t received_ms;       /* after sent_us: when the newest delivery began */
-    uint32_t group;             /* group_t of its queue; FIFO queues only */
-    uint32_t prev, next;        /* in the chain of its state; next also in the list of free ones */
-    uint32_t heap_at;
-    uint32_t dead; /* dead_t, for what was moved here; 0: its record holds its bytes */
+    uint64_t record;     /* PUBLISH, SEND or MOVE that put it here */
+    int64_t sent_us;     /* retention counts from here */
+    uint32_t prev, next; /* in the chain of its state */
+    union {
+        uint32_t heap_at; /* of its timer, or */
+        uint32_t older;   /* in its queue's line by age; 0 and 0: in neither */
+    };
+    uint32_t newer; /* in the same line */
+    uint32_t side;  /* message_side_t; 0: all of that is 0 */
+    uint32_t bytes : 22;
+    uint32_t state : 2;
+    uint32_t route : 7;
+    uint32_t is_lined : 1; /* visible: in the line by age, not in a heap */
     uint16_t queue;
     uint16_t session; /* who holds it */
-    uint32_t bytes : 22;
-    uint32_t state : 3;
-    uint32_t route : 7;
     uint16_t receives;
     uint16_t rule; /* name of the rule that led here; 0 for none */
 } message_t;
+
+/* What few of the waiting ones have: those received, delayed, moved or with a group. */
+typedef struct {
+    int64_t timer_us;           /* delayed and in flight, see the states */
+    uint32_t first_received_ms; /* after sent_us, plus 1; 0: never */
+    uint32_t received_ms;       /* after sent_us: when the newest delivery began */
+    uint32_t group;             /* group_t of its queue: FIFO's, or its tenant */
+    uint32_t dead;              /* dead_t, for what was moved here; 0: its record holds its bytes */
+} message_side_t;
 
 typedef struct {
     uint32_t head, tail, count;
@@ -71,11 +83,9 @@ typedef struct {
 } dead_t;
 
 typedef struct {
-    message_t **chunks;
-    uint32_t chunk_count;
-    uint32_t made, used; /* ids given out ever; in use */
-    uint32_t free;
-    map_t by_identity;
+    slab_t all;   /* message_t */
+    slab_t sides; /* message_side_t */
+    wide_map_t by_identity;
     heap_t delayed; /* apart, because these come due without a record */
     heap_t due;     /* deliveries run out */
     heap_t aging;   /* queues that have something visible, by their expiry_us */
@@ -142,7 +152,9 @@ typedef struct {
     queue_attributes_t attributes;
     buf_t given;     /* attributes as they were set: one msgpack map */
     chain_t visible; /* count: of all; the chain: of those without a group */
-    /* Visible ones, oldest first: those that count for people, and those received so often that they do not. */
+    /* Visible ones, oldest first: those that count for people, in a line while they come in order and else in a heap,
+     * and those received so often that they do not count. */
+    chain_t lined;
     heap_t fresh, tired;
     int64_t expires_us; /* when the first of them is too old; INT64_MAX: nothing is visible */
     uint32_t aging_at;

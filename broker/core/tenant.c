@@ -1,6 +1,7 @@
 /* tenant.c: who is noisy, and two heaps of those who wait. */
 #include "broker/core/tenant.h"
 
+#include "broker/core/age.h"
 #include "broker/core/group.h"
 #include "broker/core/message.h"
 #include "broker/core/queue.h"
@@ -137,7 +138,7 @@ void tenants_calm(core_t *core, queue_t *queue)
 /* -- changes of state ---------------------------------------------------------------------------------- */
 static group_t *tenant_of(const core_t *core, const queue_t *queue, uint32_t message)
 {
-    return group_at(queue, message_at(core, message)->group);
+    return group_at(queue, message_group(core, message_at(core, message)));
 }
 
 void tenant_show(core_t *core, queue_t *queue, uint32_t message, bool at_front)
@@ -165,7 +166,7 @@ void tenant_unhold(const core_t *core, queue_t *queue, uint32_t message)
     group_t *tenant = tenant_of(core, queue, message);
     if (m->state != MESSAGE_IN_FLIGHT)
         return;
-    uint32_t spent_ms = message_age_ms(m, core->now_us) - m->received_ms;
+    uint32_t spent_ms = message_age_ms(m, core->now_us) - message_side(core, m)->received_ms;
     tenant->in_flight--;
     busy_add(&tenant->busy, spent_ms, core->now_us);
     busy_add(&queue->busy, spent_ms, core->now_us);

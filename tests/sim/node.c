@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "broker/core/message.h"
 #include "broker/core/snapshot.h"
 #include "broker/core/state.h"
 
@@ -397,8 +398,8 @@ static void forget_producers(core_t *core)
 
 static void lose_receives(core_t *core)
 {
-    for (uint32_t id = 1; id <= core->messages.made; id++)
-        core->messages.chunks[0][id].receives = 0;
+    for (uint32_t id = 1; id <= core->messages.all.made; id++)
+        message_at(core, id)->receives = 0;
 }
 
 static void spoil(const node_t *node)

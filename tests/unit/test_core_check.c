@@ -97,7 +97,7 @@ static void byte_count(core_t *core)
 
 static void used_count(core_t *core)
 {
-    core->messages.used++;
+    core->messages.all.used++;
 }
 
 static void holder(core_t *core)
@@ -112,13 +112,13 @@ static void held_count(core_t *core)
 
 static void timer_place(core_t *core)
 {
-    first_of(core)->heap_at = 0;
+    message_at(core, core->messages.due.items[1])->heap_at = 0;
 }
 
 static void timer_order(core_t *core)
 {
     heap_t *due = &core->messages.due;
-    message_at(core, due->items[due->count])->timer_us = 1;
+    message_side_need(core, due->items[due->count])->timer_us = 1;
 }
 
 static void expiry(core_t *core)
@@ -161,9 +161,31 @@ static void dedup_count(core_t *core)
     queue_named(core, "line.fifo")->dedup.map.count--;
 }
 
-static void state_bits(core_t *core)
+static void line_by_age(core_t *core)
 {
-    first_of(core)->state = 7;
+    first_of(core)->newer = 0;
+}
+
+static void line_order(core_t *core)
+{
+    first_of(core)->sent_us += US_PER_S;
+    queue_named(core, "plain")->expires_us += US_PER_S;
+}
+
+static void line_count(core_t *core)
+{
+    queue_named(core, "plain")->lined.count--;
+}
+
+static void side_count(core_t *core)
+{
+    core->messages.sides.used++;
+}
+
+static void side_lost(core_t *core)
+{
+    message_at(core, core->messages.due.items[1])->side = 0;
+    core->messages.sides.used--;
 }
 
 static const struct {
@@ -187,7 +209,11 @@ static const struct {
     {group_ready, "being ready of g"},
     {group_line, "ready groups of line.fifo"},
     {dedup_count, "deduplication ids of line.fifo"},
-    {state_bits, "is in no state"},
+    {line_by_age, "and its neighbours by age do not know one another"},
+    {line_order, "stands before an older one by age"},
+    {line_count, "messages in the line by age of plain"},
+    {side_count, "messages with more of the broker"},
+    {side_lost, "has no time"},
 };
 
 static void whatever_does_not_agree_is_named(void **state)

@@ -1,4 +1,4 @@
-/* test_core_parts.c: roles, and the map, heap and deduplication window against the simplest that could work. */
+/* test_core_parts.c: roles, and the map, slab, heap and deduplication window against the simplest that could work. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,6 +13,7 @@
 #include "broker/core/memory.h"
 #include "broker/core/role.h"
 #include "broker/core/sha256.h"
+#include "broker/core/slab.h"
 #include "tests/lib/random.h"
 
 #define THINGS 500
@@ -44,6 +45,82 @@ static void a_map_finds_what_is_in_and_nothing_else(void **state)
         in[i] = !in[i];
     }
     map_free(&map);
+}
+
+static void a_wide_map_finds_what_is_in_and_holds_at_most_fourteen_bytes_for_each(void **state)
+{
+    (void)state;
+    enum { ENTRIES = 200000 };
+    static uint64_t keys[ENTRIES + 1];
+    static wide_map_t map;
+    random_t random = {4};
+    for (uint32_t i = 1; i <= ENTRIES; i++) {
+        keys[i] = i;
+        wide_map_add(&map, map_hash_pair(i, 0), i);
+    }
+    for (uint32_t i = 1; i <= ENTRIES; i++)
+        assert_int_equal(wide_map_find(&map, map_hash_pair(i, 0), value_is, keys, &keys[i]), i);
+    size_t slots = 0;
+    for (uint32_t i = 0; i < WIDE_MAP_PARTS; i++)
+        slots += map.parts[i].size;
+    assert_true(slots * sizeof(map_slot_t) <= 14 * (size_t)ENTRIES);
+    for (uint32_t i = 1; i <= ENTRIES; i += 2)
+        wide_map_drop(&map, map_hash_pair(i, 0), i);
+    wide_map_drop(&map, map_hash_pair(1, 0), 1); /* not in: nothing happens */
+    assert_int_equal(map.count, ENTRIES / 2);
+    for (int round = 0; round < ROUNDS; round++) {
+        uint32_t i = 1 + (uint32_t)random_below(&random, ENTRIES);
+        assert_int_equal(wide_map_find(&map, map_hash_pair(i, 0), value_is, keys, &keys[i]), i % 2 ? 0 : i);
+    }
+    wide_map_free(&map);
+}
+
+/* Steps of half a table in 1,024 parts: no addition may do the work of a table of all entries. */
+static void a_wide_map_grows_by_one_part_at_a_time(void **state)
+{
+    (void)state;
+    enum { ENTRIES = 300000 };
+    static wide_map_t map;
+    uint32_t grown = 0;
+    for (uint32_t i = 1; i <= ENTRIES; i++) {
+        uint32_t hash = map_hash_pair(i, 1), size = map.parts[hash % WIDE_MAP_PARTS].size;
+        wide_map_add(&map, hash, i);
+        bool grew = map.parts[hash % WIDE_MAP_PARTS].size != size;
+        if (i > ENTRIES / 2)
+            grown += grew;
+        assert_true(!grew || size < 2 * ENTRIES / WIDE_MAP_PARTS);
+    }
+    assert_in_range(grown, WIDE_MAP_PARTS, 3 * WIDE_MAP_PARTS); /* doubled since: each one or two times */
+    wide_map_free(&map);
+}
+
+/* -- slab ------------------------------------------------------------------------------------------------ */
+static void a_slab_gives_each_thing_its_own_place_and_uses_it_again(void **state)
+{
+    (void)state;
+    enum { ITEMS = 3 << SLAB_CHUNK_BITS };
+    slab_t slab;
+    slab_init(&slab, 12);
+    for (uint32_t i = 1; i <= ITEMS; i++) {
+        static const uint8_t nothing[12];
+        uint32_t id = slab_take(&slab);
+        assert_int_equal(id, i);
+        assert_memory_equal(slab_at(&slab, id), nothing, sizeof nothing);
+        memset(slab_at(&slab, id), (int)(i % 251), 12);
+    }
+    const uint8_t *first = slab_at(&slab, 1);
+    for (uint32_t i = 1; i <= ITEMS; i++)
+        assert_int_equal(((const uint8_t *)slab_at(&slab, i))[11], i % 251);
+    slab_give(&slab, 7);
+    slab_give(&slab, ITEMS);
+    assert_int_equal(slab.used, ITEMS - 2);
+    assert_int_equal(((const uint8_t *)slab_at(&slab, 7))[4], 7); /* all but the first 4 bytes are kept */
+    assert_int_equal(slab_take(&slab), ITEMS);
+    assert_int_equal(slab_take(&slab), 7);
+    assert_int_equal(slab_take(&slab), ITEMS + 1);
+    assert_int_equal(slab.made, ITEMS + 1);
+    assert_ptr_equal(slab_at(&slab, 1), first);
+    slab_free(&slab);
 }
 
 /* -- heap ------------------------------------------------------------------------------------------------ */
@@ -195,6 +272,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_map_finds_what_is_in_and_nothing_else),
+        cmocka_unit_test(a_wide_map_finds_what_is_in_and_holds_at_most_fourteen_bytes_for_each),
+        cmocka_unit_test(a_wide_map_grows_by_one_part_at_a_time),
+        cmocka_unit_test(a_slab_gives_each_thing_its_own_place_and_uses_it_again),
         cmocka_unit_test(a_heap_has_the_earliest_on_top),
         cmocka_unit_test(a_key_is_known_for_its_window_exactly),
         cmocka_unit_test(a_role_allows_names_and_prefixes_and_nothing_else),
