@@ -8,6 +8,7 @@
 #include "proto/utf8.h"
 
 #define BUF_FIRST_BYTES 256
+#define WORD_BYTES sizeof(uint64_t)
 #define NOT_ASCII UINT64_C(0x8080808080808080)
 
 int bytes_cmp(bytes_t a, bytes_t b)
@@ -50,25 +51,40 @@ char *bytes_dup(bytes_t a)
     return copy;
 }
 
-/* Bytes of plain ASCII from `at` on, counted eight at a time, and what is left of the end if it is ASCII whole. */
+/* True when the end of `a` from `at` on, shorter than a word, is ASCII. May say no when what stands before `at` is not.
+ */
+static bool ascii_end(bytes_t a, size_t at)
+{
+    uint8_t any = 0;
+    if (a.len >= WORD_BYTES)
+        return !(bytes_load64(a.data + a.len - WORD_BYTES) & NOT_ASCII);
+    for (; at < a.len; at++)
+        any |= a.data[at];
+    return any < 0x80;
+}
+
+static bool ascii_words(const uint8_t *p)
+{
+    uint64_t any = bytes_load64(p) | bytes_load64(p + WORD_BYTES) | bytes_load64(p + 2 * WORD_BYTES) |
+                   bytes_load64(p + 3 * WORD_BYTES);
+    return !(any & NOT_ASCII);
+}
+
+/* Where the ASCII that begins at `at` ends, or a little before: four words at a time, then one, then the rest. */
 static size_t ascii_run(bytes_t a, size_t at)
 {
-    size_t i = at;
-    uint64_t word;
-    for (; a.len - i >= sizeof word; i += sizeof word) {
-        memcpy(&word, a.data + i, sizeof word);
-        if (word & NOT_ASCII)
-            return i - at;
-    }
-    word = 0;
-    memcpy(&word, a.data + i, a.len - i);
-    return word & NOT_ASCII ? i - at : a.len - at;
+    while (a.len - at >= 4 * WORD_BYTES && ascii_words(a.data + at))
+        at += 4 * WORD_BYTES;
+    while (a.len - at >= WORD_BYTES && !(bytes_load64(a.data + at) & NOT_ASCII))
+        at += WORD_BYTES;
+    return a.len - at < WORD_BYTES && ascii_end(a, at) ? a.len : at;
 }
 
 bool bytes_is_utf8(bytes_t a, size_t *bad_at)
 {
-    size_t i = 0;
-    while (i < a.len && (i += ascii_run(a, i)) < a.len) {
+    for (size_t i = 0; i < a.len;) {
+        if (a.data[i] < 0x80 && (i = ascii_run(a, i)) == a.len)
+            break;
         size_t n = utf8_sequence(a.data + i, a.len - i);
         if (n == 0) {
             if (bad_at)

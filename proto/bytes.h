@@ -42,9 +42,35 @@ static inline bytes_t bytes_cstr(const char *s)
     return s ? bytes_from(s, strlen(s)) : BYTES_NONE;
 }
 
+static inline uint64_t bytes_load64(const uint8_t *p)
+{
+    uint64_t word;
+    memcpy(&word, p, sizeof word);
+    return word;
+}
+
+static inline uint32_t bytes_load32(const uint8_t *p)
+{
+    uint32_t word;
+    memcpy(&word, p, sizeof word);
+    return word;
+}
+
+/* Names are short: up to 16 bytes are compared here, by two words that overlap. */
+static inline bool bytes_same(const uint8_t *a, const uint8_t *b, size_t len)
+{
+    if (len > 16)
+        return memcmp(a, b, len) == 0;
+    if (len >= 8)
+        return bytes_load64(a) == bytes_load64(b) && bytes_load64(a + len - 8) == bytes_load64(b + len - 8);
+    if (len >= 4)
+        return bytes_load32(a) == bytes_load32(b) && bytes_load32(a + len - 4) == bytes_load32(b + len - 4);
+    return len == 0 || (a[0] == b[0] && a[len / 2] == b[len / 2] && a[len - 1] == b[len - 1]);
+}
+
 static inline bool bytes_eq(bytes_t a, bytes_t b)
 {
-    return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+    return a.len == b.len && bytes_same(a.data, b.data, a.len);
 }
 
 static inline bool bytes_eq_cstr(bytes_t a, const char *s)

@@ -4,6 +4,8 @@
 #include "proto/msgpack.h"
 #include "proto/timefmt.h"
 
+#define EMPTY_ARRAY_BYTES 1
+
 typedef enum { KEY_TEXT, KEY_RESOURCES, KEY_DETAIL } key_kind_t;
 
 typedef struct {
@@ -72,17 +74,23 @@ static bool check_resources(bytes_t resources, error_t *err)
     return mp_left(&r) == 0 || refuse(err, "resources", "has bytes behind its end");
 }
 
-static bool check_detail(bytes_t detail, error_t *err)
+static bool read_detail(mp_reader_t *r, bytes_t *out, error_t *err)
 {
-    mp_reader_t r = mp_reader(detail);
     mp_type_t type;
-    if (!mp_peek(&r, &type) || type != MP_MAP)
+    if (!mp_peek(r, &type) || type != MP_MAP)
         return error_set(err, STATUS_INVALID_ARGUMENT, "MalformedDetail", "detail: expected a map");
-    if (!mp_validate(detail, err)) {
+    if (!mp_get_valid(r, out, err)) {
         error_prefix(err, "detail");
         return false;
     }
     return true;
+}
+
+static bool check_detail(bytes_t detail, error_t *err)
+{
+    mp_reader_t r = mp_reader(detail);
+    bytes_t whole;
+    return read_detail(&r, &whole, err) && (mp_left(&r) == 0 || refuse(err, "detail", "has bytes behind its end"));
 }
 
 /* All that one key alone can be wrong with. */
@@ -115,7 +123,7 @@ static const envelope_key_t *key_find(bytes_t name, size_t *index)
     for (size_t i = 0; i < ARRAY_LEN(KEYS); i++) {
         size_t at = (*index + i) % ARRAY_LEN(KEYS);
         const envelope_key_t *key = &KEYS[at];
-        if (name.len != key->name_bytes || memcmp(name.data, key->name, name.len) != 0)
+        if (!bytes_eq(name, bytes_from(key->name, key->name_bytes)))
             continue;
         *index = at;
         return key;
@@ -127,6 +135,8 @@ static bool read_value(mp_reader_t *r, const envelope_key_t *key, envelope_t *ou
 {
     bytes_t value;
     bool text = key->kind == KEY_TEXT;
+    if (key->kind == KEY_DETAIL)
+        return read_detail(r, &out->detail, err);
     if (!(text ? mp_get_str(r, &value) : mp_get_raw(r, &value)))
         return refuse(err, key->name, text ? "expected a string" : "is broken");
     if (!check_key(key, value, err))
@@ -224,6 +234,8 @@ size_t envelope_size_bytes(const envelope_t *e, size_t detail_bytes)
 {
     size_t size = ENVELOPE_TIME_SIZE_BYTES + e->source.len + e->detail_type.len + detail_bytes;
     size_t at = 0;
+    if (e->resources.len <= EMPTY_ARRAY_BYTES)
+        return size;
     for (bytes_t resource; envelope_next_resource(e, &at, &resource);)
         size += resource.len;
     return size;

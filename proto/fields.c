@@ -5,6 +5,8 @@
 
 #include "proto/msgpack.h"
 
+#define BODIES_BESIDE_LIST 8 /* a layout has one list with bodies at most, and few bodies of its own */
+
 static const char *const expected[] = {
     [FIELD_U64] = "expected an unsigned integer",
     [FIELD_I64] = "expected an integer",
@@ -25,11 +27,6 @@ static uint32_t list_count(const field_t *field, const uint8_t *values)
     return count;
 }
 
-static const uint8_t *list_item(const field_t *field, const uint8_t *values, uint32_t i)
-{
-    return values + field->items_offset + i * field->entry()->struct_bytes;
-}
-
 static void encode_map(buf_t *out, bytes_t map)
 {
     if (map.len)
@@ -38,7 +35,22 @@ static void encode_map(buf_t *out, bytes_t map)
         mp_put_nil(out);
 }
 
-static void encode_scalar(buf_t *out, field_type_t type, const void *member)
+/* Bodies that the header has named so far; they follow it in this order. */
+typedef struct {
+    bytes_t items[FIELDS_LIST_MAX + BODIES_BESIDE_LIST];
+    uint32_t count;
+} bodies_t;
+
+static void encode_body(buf_t *out, bytes_t body, bodies_t *bodies)
+{
+    mp_put_u64(out, body.len);
+    if (body.len == 0)
+        return;
+    assert(bodies->count < ARRAY_LEN(bodies->items));
+    bodies->items[bodies->count++] = body;
+}
+
+static inline void encode_scalar(buf_t *out, field_type_t type, const void *member, bodies_t *bodies)
 {
     switch (type) {
     case FIELD_U64:
@@ -60,55 +72,44 @@ static void encode_scalar(buf_t *out, field_type_t type, const void *member)
         encode_map(out, *(const bytes_t *)member);
         break;
     case FIELD_BODY:
-        mp_put_u64(out, ((const bytes_t *)member)->len);
+        encode_body(out, *(const bytes_t *)member, bodies);
         break;
     case FIELD_LIST:
         assert(false && "an entry holds no list");
     }
 }
 
-static void encode_entry(buf_t *out, const fields_layout_t *entry, const uint8_t *values)
+static void encode_list(buf_t *out, const field_t *list, const uint8_t *values, bodies_t *bodies)
 {
-    mp_put_array(out, (uint32_t)entry->field_count);
-    for (size_t i = 0; i < entry->field_count; i++)
-        encode_scalar(out, entry->fields[i].type, values + entry->fields[i].offset);
-}
-
-static void encode_field(buf_t *out, const field_t *field, const uint8_t *values)
-{
-    if (field->type != FIELD_LIST) {
-        encode_scalar(out, field->type, values + field->offset);
-        return;
-    }
-    uint32_t count = list_count(field, values);
+    const fields_layout_t *entry = list->entry();
+    const field_t *first = entry->fields, *end = first + entry->field_count;
+    const uint8_t *item = values + list->items_offset;
+    uint32_t count = list_count(list, values);
     assert(count <= FIELDS_LIST_MAX);
     mp_put_array(out, count);
-    for (uint32_t i = 0; i < count; i++)
-        encode_entry(out, field->entry(), list_item(field, values, i));
-}
-
-static void append_bodies(buf_t *out, const fields_layout_t *layout, const uint8_t *values)
-{
-    for (size_t i = 0; i < layout->field_count; i++) {
-        const field_t *field = &layout->fields[i];
-        if (field->type == FIELD_BODY)
-            buf_append_bytes(out, *(const bytes_t *)(const void *)(values + field->offset));
-        if (field->type != FIELD_LIST)
-            continue;
-        for (uint32_t k = 0, count = list_count(field, values); k < count; k++)
-            append_bodies(out, field->entry(), list_item(field, values, k));
+    for (uint32_t i = 0; i < count; i++, item += entry->struct_bytes) {
+        mp_put_array(out, (uint32_t)entry->field_count);
+        for (const field_t *field = first; field < end; field++)
+            encode_scalar(out, field->type, item + field->offset, bodies);
     }
 }
 
 void fields_encode(buf_t *out, const fields_layout_t *layout, bool has_second, uint64_t second, const void *values)
 {
+    bodies_t bodies;
+    bodies.count = 0; /* its items are not cleared: they are many */
     mp_put_array(out, (uint32_t)(layout->field_count + 1 + has_second));
     mp_put_u64(out, layout->number);
     if (has_second)
         mp_put_u64(out, second);
-    for (size_t i = 0; i < layout->field_count; i++)
-        encode_field(out, &layout->fields[i], values);
-    append_bodies(out, layout, values);
+    for (const field_t *field = layout->fields, *end = field + layout->field_count; field < end; field++) {
+        if (field->type == FIELD_LIST)
+            encode_list(out, field, values, &bodies);
+        else
+            encode_scalar(out, field->type, (const uint8_t *)values + field->offset, &bodies);
+    }
+    for (uint32_t i = 0; i < bodies.count; i++)
+        buf_append_bytes(out, bodies.items[i]);
 }
 
 /* -- decoding ----------------------------------------------------------------------------------- */
@@ -164,9 +165,7 @@ static bool decode_map(decoder_t *d, const field_t *field, bytes_t *out)
     if (type == MP_NIL)
         return mp_get_nil(&d->r);
     error_t why;
-    if (!mp_get_raw(&d->r, out) || !mp_validate(*out, &why))
-        return refuse(d, field->name, d->r.error ? d->r.error : why.message);
-    return true;
+    return mp_get_valid(&d->r, out, &why) ? true : refuse(d, field->name, why.message);
 }
 
 /* Only the length: where the bodies begin is known when the header has been read. */

@@ -478,22 +478,41 @@ static bool depth_track(uint64_t *todo, unsigned *depth, const mp_token_t *t)
     return true;
 }
 
-bool mp_validate(bytes_t input, error_t *err)
+/* One value; offsets in `err` count from where it begins. */
+static bool validate_value(mp_reader_t *r, error_t *err)
 {
-    mp_reader_t r = mp_reader(input);
-    uint64_t todo[MP_DEPTH_MAX + 1]; /* values missing on each level; level 0 is the input itself */
+    uint64_t todo[MP_DEPTH_MAX + 1]; /* values missing on each level; level 0 is the value itself */
     unsigned depth = 0;
     mp_token_t t;
     size_t bad;
     todo[0] = 1;
     while (depth > 0 || todo[0] > 0) {
-        size_t at = mp_offset(&r);
-        if (!need(&r, &t))
-            return invalid(err, at, r.error);
+        size_t at = mp_offset(r);
+        if (!need(r, &t))
+            return invalid(err, at, r->error);
         if (t.type == MP_STR && !bytes_is_utf8(t.bytes, &bad))
-            return invalid(err, (size_t)(t.bytes.data - r.start) + bad, "a string is not UTF-8");
+            return invalid(err, (size_t)(t.bytes.data - r->start) + bad, "a string is not UTF-8");
         if (!depth_track(todo, &depth, &t))
             return invalid(err, at, "it nests deeper than " DEPTH_TEXT " levels");
     }
+    return true;
+}
+
+bool mp_validate(bytes_t input, error_t *err)
+{
+    mp_reader_t r = mp_reader(input);
+    if (!validate_value(&r, err))
+        return false;
     return mp_left(&r) == 0 ? true : invalid(err, mp_offset(&r), "more bytes follow the value");
+}
+
+bool mp_get_valid(mp_reader_t *r, bytes_t *out, error_t *err)
+{
+    mp_reader_t value = mp_reader(bytes_from(r->pos, mp_left(r)));
+    value.error = r->error;
+    if (!validate_value(&value, err))
+        return refuse(r, value.error ? value.error : "the value is not well formed");
+    *out = bytes_from(r->pos, mp_offset(&value));
+    r->pos = value.pos;
+    return true;
 }

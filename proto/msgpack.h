@@ -51,10 +51,10 @@ typedef struct {
 /* -- writing ------------------------------------------------------------------------------------ */
 void mp_put_nil(buf_t *b);
 void mp_put_bool(buf_t *b, bool v);
-void mp_put_u64(buf_t *b, uint64_t v); /* shortest form */
-void mp_put_i64(buf_t *b, int64_t v);  /* shortest form; non-negative as uint */
+static inline void mp_put_u64(buf_t *b, uint64_t v); /* shortest form */
+void mp_put_i64(buf_t *b, int64_t v);                /* shortest form; non-negative as uint */
 void mp_put_double(buf_t *b, double v);
-void mp_put_str(buf_t *b, bytes_t s); /* the caller vouches for UTF-8 */
+static inline void mp_put_str(buf_t *b, bytes_t s); /* the caller vouches for UTF-8 */
 void mp_put_cstr(buf_t *b, const char *s);
 void mp_put_str_head(buf_t *b, size_t len); /* the caller appends the `len` bytes next */
 void mp_put_bin(buf_t *b, bytes_t s);
@@ -125,6 +125,8 @@ MUST_USE bool mp_map_bool(bytes_t map, const char *key, bool *out);
 /* True when `input` is exactly one well-formed value: depth within MP_DEPTH_MAX, strings UTF-8, map keys of
  * any type. Otherwise fills `err` with the offset. */
 MUST_USE bool mp_validate(bytes_t input, error_t *err);
+/* mp_get_raw and mp_validate in one walk. Offsets in `err` count from where the value begins. */
+MUST_USE bool mp_get_valid(mp_reader_t *r, bytes_t *out, error_t *err);
 
 /* -- short forms ---------------------------------------------------------------------------------- */
 /* Small numbers, short texts and short arrays are most of what frames and events are made of: one byte says all, and it
@@ -132,6 +134,29 @@ MUST_USE bool mp_validate(bytes_t input, error_t *err);
 MUST_USE bool mp_get_u64_long(mp_reader_t *r, uint64_t *out);
 MUST_USE bool mp_get_str_long(mp_reader_t *r, bytes_t *out);
 MUST_USE bool mp_get_array_long(mp_reader_t *r, uint32_t *count);
+
+void mp_put_u64_long(buf_t *b, uint64_t v);
+void mp_put_str_long(buf_t *b, bytes_t s);
+
+static inline void mp_put_u64(buf_t *b, uint64_t v)
+{
+    if (v >= 0x80 || b->len == b->cap || b->failed)
+        mp_put_u64_long(b, v);
+    else
+        b->data[b->len++] = (uint8_t)v;
+}
+
+static inline void mp_put_str(buf_t *b, bytes_t s)
+{
+    if (s.len >= 32 || s.len >= b->cap - b->len || b->failed) {
+        mp_put_str_long(b, s);
+        return;
+    }
+    b->data[b->len++] = (uint8_t)(0xA0 | s.len);
+    if (s.len)
+        memcpy(b->data + b->len, s.data, s.len);
+    b->len += s.len;
+}
 
 static inline bool mp_get_u64(mp_reader_t *r, uint64_t *out)
 {

@@ -1,4 +1,4 @@
-/* msgpack_write.c: writes msgpack through msgpack-c's packer. */
+/* msgpack_write.c: writes msgpack: numbers and heads here, for they are most of a record, the rest by msgpack-c. */
 #include <assert.h>
 #include <endian.h>
 #include <msgpack.h>
@@ -8,6 +8,14 @@
 #define OPEN_HEAD_BYTES 5 /* map32 and array32: a tag and a 32-bit count */
 #define TAG_ARRAY32 0xDD
 #define TAG_MAP32 0xDF
+#define TAG_FIXARRAY 0x90
+#define TAG_NIL 0xC0
+#define TAG_FALSE 0xC2
+#define TAG_TRUE 0xC3
+#define TAG_FIXSTR 0xA0
+#define TAG_STR8 0xD9  /* and 16, 32 behind it */
+#define TAG_UINT8 0xCC /* and 16, 32, 64 */
+#define TAG_INT8 0xD0
 
 static int packed(void *data, const char *bytes, size_t len)
 {
@@ -30,30 +38,60 @@ static bool length_fits(buf_t *b, size_t len)
 
 void mp_put_nil(buf_t *b)
 {
-    msgpack_packer pk = packer(b);
-    msgpack_pack_nil(&pk);
+    buf_append_byte(b, TAG_NIL);
 }
 
 void mp_put_bool(buf_t *b, bool v)
 {
-    msgpack_packer pk = packer(b);
-    (void)(v ? msgpack_pack_true(&pk) : msgpack_pack_false(&pk));
+    buf_append_byte(b, v ? TAG_TRUE : TAG_FALSE);
 }
 
-void mp_put_u64(buf_t *b, uint64_t v)
+/* A tag and the lowest `size` (1, 2, 4 or 8) bytes of a number. */
+static void put_tagged(buf_t *b, uint8_t tag, uint64_t v, unsigned size)
 {
-    if (v < 0x80) { /* most of them: spare the packer */
-        buf_append_byte(b, (uint8_t)v);
+    uint64_t wire = htobe64(v << (64 - 8 * size));
+    if (!buf_reserve(b, 1 + sizeof wire))
         return;
-    }
-    msgpack_packer pk = packer(b);
-    msgpack_pack_uint64(&pk, v);
+    b->data[b->len] = tag;
+    memcpy(b->data + b->len + 1, &wire, sizeof wire); /* what is too much is written over */
+    b->len += 1 + size;
+}
+
+/* By the smallest that holds it of four tags that follow one another. */
+static void put_smallest(buf_t *b, uint8_t tag, uint64_t v)
+{
+    if (v <= UINT8_MAX)
+        put_tagged(b, tag, v, 1);
+    else if (v <= UINT16_MAX)
+        put_tagged(b, (uint8_t)(tag + 1), v, 2);
+    else if (v <= UINT32_MAX)
+        put_tagged(b, (uint8_t)(tag + 2), v, 4);
+    else
+        put_tagged(b, (uint8_t)(tag + 3), v, 8);
+}
+
+void mp_put_u64_long(buf_t *b, uint64_t v)
+{
+    if (v < 0x80)
+        buf_append_byte(b, (uint8_t)v);
+    else
+        put_smallest(b, TAG_UINT8, v);
 }
 
 void mp_put_i64(buf_t *b, int64_t v)
 {
-    msgpack_packer pk = packer(b);
-    msgpack_pack_int64(&pk, v);
+    if (v >= 0)
+        mp_put_u64(b, (uint64_t)v);
+    else if (v >= INT64_C(-32))
+        buf_append_byte(b, (uint8_t)v);
+    else if (v >= INT8_MIN)
+        put_tagged(b, TAG_INT8, (uint64_t)v, 1);
+    else if (v >= INT16_MIN)
+        put_tagged(b, TAG_INT8 + 1, (uint64_t)v, 2);
+    else if (v >= INT32_MIN)
+        put_tagged(b, TAG_INT8 + 2, (uint64_t)v, 4);
+    else
+        put_tagged(b, TAG_INT8 + 3, (uint64_t)v, 8);
 }
 
 void mp_put_double(buf_t *b, double v)
@@ -66,11 +104,13 @@ void mp_put_str_head(buf_t *b, size_t len)
 {
     if (!length_fits(b, len))
         return;
-    msgpack_packer pk = packer(b);
-    msgpack_pack_str(&pk, len);
+    if (len < 32)
+        buf_append_byte(b, (uint8_t)(TAG_FIXSTR | len));
+    else
+        put_smallest(b, TAG_STR8, len);
 }
 
-void mp_put_str(buf_t *b, bytes_t s)
+void mp_put_str_long(buf_t *b, bytes_t s)
 {
     mp_put_str_head(b, s.len);
     buf_append_bytes(b, s);
@@ -101,6 +141,10 @@ void mp_put_ext(buf_t *b, int8_t type, bytes_t s)
 
 void mp_put_array(buf_t *b, uint32_t count)
 {
+    if (count < 16) {
+        buf_append_byte(b, (uint8_t)(TAG_FIXARRAY | count));
+        return;
+    }
     msgpack_packer pk = packer(b);
     msgpack_pack_array(&pk, count);
 }

@@ -105,22 +105,6 @@ typedef struct {
     size_t at;
 } scan_t;
 
-static bool take_digits(scan_t *s, int digits, int *out)
-{
-    if (s->text.len - s->at < (size_t)digits)
-        return false;
-    int value = 0;
-    for (int i = 0; i < digits; i++) {
-        uint8_t c = s->text.data[s->at + (size_t)i];
-        if (c < '0' || c > '9')
-            return false;
-        value = value * 10 + (c - '0');
-    }
-    s->at += (size_t)digits;
-    *out = value;
-    return true;
-}
-
 /* One character out of `any`, or nothing. */
 static char take_char(scan_t *s, const char *any)
 {
@@ -140,10 +124,25 @@ static int days_in_month(int year, int month)
     return DAYS[month - 1] + (month == 2 && leap);
 }
 
+/* Two digits; 100 when they are none. */
+static int two_digits(const uint8_t *p)
+{
+    unsigned tens = p[0] - (unsigned)'0', ones = p[1] - (unsigned)'0';
+    return tens <= 9 && ones <= 9 ? (int)(10 * tens + ones) : 100;
+}
+
+/* "YYYY-MM-DD". */
 static bool take_date(scan_t *s, civil_t *c)
 {
-    return take_digits(s, 4, &c->year) && take_char(s, "-") && take_digits(s, 2, &c->month) && take_char(s, "-") &&
-           take_digits(s, 2, &c->day) && c->year >= 1 && c->month >= 1 && c->month <= 12 && c->day >= 1 &&
+    const uint8_t *p = s->text.data + s->at;
+    if (s->text.len - s->at < 10 || p[4] != '-' || p[7] != '-')
+        return false;
+    int century = two_digits(p), year = two_digits(p + 2);
+    c->year = 100 * century + year;
+    c->month = two_digits(p + 5);
+    c->day = two_digits(p + 8);
+    s->at += 10;
+    return century < 100 && year < 100 && c->year >= 1 && c->month >= 1 && c->month <= 12 && c->day >= 1 &&
            c->day <= days_in_month(c->year, c->month);
 }
 
@@ -160,11 +159,17 @@ static bool take_fraction(scan_t *s, int *us)
     return digits > 0;
 }
 
+/* "hh:mm:ss", where RFC 3339 leaves no choice. */
 static bool take_time(scan_t *s, civil_t *c)
 {
-    return take_digits(s, 2, &c->hour) && take_char(s, ":") && take_digits(s, 2, &c->minute) && take_char(s, ":") &&
-           take_digits(s, 2, &c->second) && take_fraction(s, &c->us) && c->hour <= 23 && c->minute <= 59 &&
-           c->second <= 60;
+    const uint8_t *p = s->text.data + s->at;
+    if (s->text.len - s->at < 8 || p[2] != ':' || p[5] != ':')
+        return false;
+    c->hour = two_digits(p);
+    c->minute = two_digits(p + 3);
+    c->second = two_digits(p + 6);
+    s->at += 8;
+    return c->hour <= 23 && c->minute <= 59 && c->second <= 60 && take_fraction(s, &c->us);
 }
 
 static bool take_offset(scan_t *s, int *seconds)
@@ -172,13 +177,13 @@ static bool take_offset(scan_t *s, int *seconds)
     char sign = take_char(s, "Zz+-");
     if (sign == 'Z' || sign == 'z')
         return true;
-    int hour;
-    int minute;
-    if (!sign || !take_digits(s, 2, &hour) || !take_char(s, ":") || !take_digits(s, 2, &minute) || hour > 23 ||
-        minute > 59)
+    const uint8_t *p = s->text.data + s->at;
+    if (!sign || s->text.len - s->at < 5 || p[2] != ':')
         return false;
+    int hour = two_digits(p), minute = two_digits(p + 3);
+    s->at += 5;
     *seconds = (hour * 3600 + minute * 60) * (sign == '-' ? -1 : 1);
-    return true;
+    return hour <= 23 && minute <= 59;
 }
 
 bool timefmt_parse(bytes_t text, int64_t *unix_us)

@@ -421,10 +421,10 @@ static bool route_apply(core_t *core, const record_t *record, uint32_t nth, erro
 bool publish_apply(core_t *core, const record_t *record, error_t *err)
 {
     const record_publish_t *r = &record->publish;
-    bus_t *bus = topology_bus(core, r->bus);
+    bus_t *bus = r->dedup.len ? topology_bus(core, r->bus) : NULL;
     if (r->routes.count > RECORD_ROUTES_MAX)
         return ledger_misfit(err, record, "a number of routes,", r->routes.count);
-    if (bus && r->dedup.len)
+    if (bus)
         dedup_add(&bus->dedup, r->dedup, record->seq, record->ingest_us, record->ingest_us - bus->dedup_window_us);
     producer_remember(core, r->producer, r->producer_seq, record->seq);
     for (uint32_t i = 0; i < r->routes.count; i++)

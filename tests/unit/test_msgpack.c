@@ -53,6 +53,52 @@ static void integers_take_the_shortest_form(void **state)
     }
 }
 
+static void text_takes_the_shortest_head_and_comes_back(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t len;
+        bytes_t head;
+    } cases[] = {
+        {0, HEX("\xa0")},
+        {31, HEX("\xbf")},
+        {32, HEX("\xd9\x20")},
+        {255, HEX("\xd9\xff")},
+        {256, HEX("\xda\x01\x00")},
+        {65535, HEX("\xda\xff\xff")},
+        {65536, HEX("\xdb\x00\x01\x00\x00")},
+    };
+    static uint8_t text[65536];
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        buf_t b = {0};
+        bytes_t back;
+        memset(text, 'a', sizeof text);
+        mp_put_str(&b, bytes_from(text, cases[i].len));
+        assert_int_equal(b.len, cases[i].head.len + cases[i].len);
+        assert_memory_equal(b.data, cases[i].head.data, cases[i].head.len);
+        mp_reader_t r = mp_reader(buf_bytes(&b));
+        assert_true(mp_get_str(&r, &back) && bytes_eq(back, bytes_from(text, cases[i].len)));
+        buf_free(&b);
+    }
+}
+
+static void a_valid_value_is_taken_out_of_what_follows_it(void **state)
+{
+    (void)state;
+    mp_reader_t r = mp_reader(HEX("\x81\xa1k\x92\x01\xc0\x2a"));
+    bytes_t value;
+    uint64_t next;
+    assert_true(mp_get_valid(&r, &value, NULL));
+    assert_int_equal(value.len, 6);
+    assert_true(mp_get_u64(&r, &next) && next == 42);
+    error_t err;
+    mp_reader_t bad = mp_reader(HEX("\x01\x81\xa1k\xa1\xff"));
+    assert_true(mp_get_u64(&bad, &next));
+    assert_false(mp_get_valid(&bad, &value, &err));
+    assert_non_null(strstr(err.message, "byte 4: a string is not UTF-8"));
+    assert_non_null(bad.error);
+}
+
 static void every_type_comes_back_as_it_went(void **state)
 {
     (void)state;
@@ -434,6 +480,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(integers_take_the_shortest_form),
+        cmocka_unit_test(text_takes_the_shortest_head_and_comes_back),
+        cmocka_unit_test(a_valid_value_is_taken_out_of_what_follows_it),
         cmocka_unit_test(every_type_comes_back_as_it_went),
         cmocka_unit_test(forms_that_we_never_write_are_read_all_the_same),
         cmocka_unit_test(a_value_cut_short_anywhere_is_refused),
