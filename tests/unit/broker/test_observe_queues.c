@@ -20,9 +20,9 @@ static double shown(metrics_t *metrics, const rig_t *rig, const char *series)
     metrics_expose(metrics, &text);
     (void)snprintf(line, sizeof line, "\nmangabus_broker_queue_%s ", series);
     const char *at = strstr(buf_cstr(&text), line);
+    double value = at ? strtod(at + strlen(line), NULL) : 0;
     if (!at)
         fail_msg("%s is not in\n%s", series, buf_cstr(&text));
-    double value = strtod(at + strlen(line), NULL);
     buf_free(&text);
     return value;
 }
