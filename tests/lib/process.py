@@ -52,6 +52,8 @@ class Process:
         return self.log_path.read_text(errors="replace")
 
     def tail(self):
+        if not self.log_path.exists():
+            return "(its folder is gone already)"
         return "\n".join(self.log().splitlines()[-TAIL_LINES:])
 
     def running(self):
