@@ -2,8 +2,10 @@
 import importlib.machinery
 import importlib.util
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -87,6 +89,15 @@ def test_a_process_that_left_its_group_is_found_killed_and_a_failure(tree, tmp_p
     done = tree(f"setsid sleep 300 & echo $! >{tmp_path}/pid\necho 1..1; echo ok 1 - a")
     assert "sleep 300" in done.stdout
     assert done.stdout.splitlines()[-1] == "1 passed, 1 failed"
+    assert not is_running(int((tmp_path / "pid").read_text()))
+
+
+def test_a_runner_that_is_told_to_end_takes_running_tests_with_it(tree, tmp_path):
+    """The binary tells its runner to end, and would go on for minutes."""
+    begun = time.monotonic()
+    done = tree(f"echo $$ >{tmp_path}/pid\nkill -TERM $PPID\nexec sleep 300")
+    assert done.returncode == 128 + signal.SIGTERM
+    assert time.monotonic() - begun < 60
     assert not is_running(int((tmp_path / "pid").read_text()))
 
 
