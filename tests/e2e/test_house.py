@@ -78,7 +78,7 @@ def test_the_way_of_an_answer_is_printed_hop_by_hop_with_its_times(house):
 def test_search_finds_a_book_by_a_part_of_its_title(house):
     def found():
         hits = house.call("search.query", {"text": "鬼滅の刃", "limit": 5})["hits"]
-        return hits and all("鬼滅" in hit["title"] for hit in hits)
+        return hits and "鬼滅" in hits[0]["title"]
 
     wait_until(found, "the catalogue to be searchable", 240)  # all vectors, on a busy machine
 
