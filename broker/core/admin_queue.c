@@ -51,9 +51,11 @@ static void queue_put(const core_t *core, const queue_t *queue, buf_t *out)
     mp_map_end(out, at, queue_put_pairs(core, queue, out));
 }
 
-static void holder_put(const core_t *core, const message_t *m, const session_t *session, buf_t *out)
+static void holder_put(const core_t *core, const queue_t *queue, const message_t *m, const session_t *session,
+                       buf_t *out)
 {
-    mp_put_map(out, 5);
+    const group_t *group = group_at(queue, message_group(core, m));
+    mp_put_map(out, group ? 6 : 5);
     put_u64(out, "record", m->record);
     put_u64(out, "receives", m->receives);
     mp_put_cstr(out, "until_us");
@@ -61,6 +63,10 @@ static void holder_put(const core_t *core, const message_t *m, const session_t *
     put_u64(out, "session", session->number);
     mp_put_cstr(out, "name");
     mp_put_cstr(out, session->name);
+    if (group) {
+        mp_put_cstr(out, "group");
+        mp_put_cstr(out, group->name);
+    }
 }
 
 static void holders_put(const core_t *core, const queue_t *queue, buf_t *out)
@@ -73,7 +79,7 @@ static void holders_put(const core_t *core, const queue_t *queue, buf_t *out)
         for (uint32_t id = session->held.head; id && count < ADMIN_HOLDERS_MAX; id = message_at(core, id)->next) {
             if (message_at(core, id)->queue != queue->id)
                 continue;
-            holder_put(core, message_at(core, id), session, out);
+            holder_put(core, queue, message_at(core, id), session, out);
             count++;
         }
     }

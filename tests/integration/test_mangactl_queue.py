@@ -28,6 +28,25 @@ def test_queues_are_listed_shown_and_peeked_at(ctl):
     assert "nosuch" in ctl("queue", "info", "nosuch", code=1).stderr
 
 
+def test_who_holds_a_group_back_and_until_when_is_shown(broker):
+    ctl, consumer = at(broker.endpoint), broker.client(name="packer-abc123")
+    consumer.make_queue("orders.fifo", FifoQueue="true", VisibilityTimeout="600")
+    for number, group in enumerate(("customer-7", "customer-7", "customer-8")):
+        consumer.send("orders.fifo", {"number": number}, group=group, dedup=f"k{number}")
+    held = consumer.receive("orders.fifo")[0]
+    holder = json.loads(ctl("queue", "info", "orders.fifo", "--json").stdout)["holders"][0]
+    assert (holder["record"], holder["group"], holder["name"]) == (held["record"], "customer-7", "packer-abc123")
+    lines = ctl("queue", "info", "orders.fifo").stdout.splitlines()
+    assert "groups held back               1" in lines
+    record, received, group, name, until, left = lines[-1].split()
+    assert (int(record), received, group, name) == (held["record"], "1", "customer-7", "packer-abc123")
+    assert until.endswith("Z") and 500 < int(left) <= 600
+    peeked = ctl("queue", "peek", "orders.fifo").stdout
+    assert "received 0 times sent 20" in peeked and "group customer-7" in peeked and "group customer-8" in peeked
+    other = ctl("queue", "info", "work").stdout
+    assert "\nin flight\n" not in other and "standard" in other
+
+
 def test_a_queue_is_made_changed_emptied_and_removed(ctl):
     assert "no queue reports" in ctl("queue", "create", "reports", "VisibilityTimeout=60", "--dry-run").stdout
     made = json.loads(ctl("queue", "create", "reports", "VisibilityTimeout=60", "--json").stdout)

@@ -1,4 +1,5 @@
-/* cmd_queue.c: looks at queues: which there are, what is in them; changes nothing (cmd_queue_change.c does). */
+/* cmd_queue.c: looks at queues: which there are, what is in them; changes nothing (cmd_queue_change.c does).
+ * One queue in full is in cmd_queue_info.c. */
 #include "kit/clock.h"
 #include "proto/msgpack.h"
 #include "tools/mangactl/message_line.h"
@@ -60,64 +61,6 @@ const command_t command_queue_ls = {
     .most = 1,
     .examples = LS_EXAMPLES,
     .run = run_ls,
-};
-
-/* -- info ------------------------------------------------------------------------------------------ */
-static void print_pair(ctl_t *ctl, const char *indent, bytes_t key, bytes_t value)
-{
-    buf_t text = {0};
-    bytes_t plain;
-    mp_reader_t reader = mp_reader(value);
-    fprintf(ctl->out, "%s%-*.*s ", indent, 26, BYTES_FMT(key));
-    if (mp_get_str(&reader, &plain))
-        ctl_print_text(ctl->out, plain);
-    else if (json_from_msgpack(value, JSON_COMPACT, &text, NULL))
-        ctl_print_text(ctl->out, buf_bytes(&text));
-    fputc('\n', ctl->out);
-    buf_free(&text);
-}
-
-static int print_map(ctl_t *ctl, const char *indent, bytes_t map)
-{
-    mp_reader_t reader = mp_reader(map);
-    uint32_t count = 0;
-    bytes_t key, value;
-    mp_type_t type;
-    if (!mp_get_map(&reader, &count))
-        return CTL_DATA;
-    for (uint32_t i = 0;
-         i < count && mp_get_str(&reader, &key) && mp_peek(&reader, &type) && mp_get_raw(&reader, &value); i++) {
-        if (type == MP_MAP && indent[0] == '\0') {
-            fprintf(ctl->out, "%.*s\n", BYTES_FMT(key));
-            (void)print_map(ctl, "  ", value);
-        } else {
-            print_pair(ctl, indent, key, value);
-        }
-    }
-    return CTL_OK;
-}
-
-static int run_info(ctl_t *ctl, const args_t *args)
-{
-    buf_t result = {0};
-    int code;
-    if (ctl_ask(ctl, WIRE_QUEUE, "info", args->positional[0], BYTES_NONE, BYTES_NONE, &result, &code))
-        code =
-            ctl->json ? ctl_print_json(ctl, buf_bytes(&result), JSON_COMPACT) : print_map(ctl, "", buf_bytes(&result));
-    buf_free(&result);
-    return code;
-}
-
-static const char *const INFO_EXAMPLES[] = {"mangactl queue info manga-deferred-queue", NULL};
-
-const command_t command_queue_info = {
-    .name = "queue info",
-    .arguments = "QUEUE",
-    .summary = "show one queue and its attributes",
-    .least = 1,
-    .most = 1,
-    .examples = INFO_EXAMPLES,
-    .run = run_info,
 };
 
 /* -- peek ------------------------------------------------------------------------------------------ */
