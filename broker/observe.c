@@ -86,6 +86,10 @@ static void collect_journal(observe_t *o)
     journal_stats_t s;
     journal_stats(o->subject.journal, &s);
     set(o, "mangabus_broker_journal_bytes", "Disk used by the journal.", s.disk_bytes);
+    set(o, "mangabus_broker_disk_full", "1: the disk has no room, messages are refused.", s.is_full);
+    int64_t free_bytes = journal_free_bytes(o->subject.journal);
+    if (free_bytes >= 0)
+        set(o, "mangabus_broker_disk_free_bytes", "Room on the journal's disk.", (uint64_t)free_bytes);
     set(o, "mangabus_broker_journal_segments", "Files of the journal.", s.segments);
     set(o, "mangabus_broker_journal_pending_records", "Records not synced yet.", s.pending_records);
     count(o, "mangabus_broker_journal_records_total", "Records since the start.", s.appended);

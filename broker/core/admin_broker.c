@@ -91,7 +91,8 @@ bool admin_broker_status(core_t *core, const admin_request_t *request UNUSED, bu
     put_i64(out, "now_us", core->now_us);
     put_u64(out, "head", core->next_seq - 1);
     put_bool(out, "stopping", core->is_stopping);
-    mp_map_end(out, at, 6 + stats_put(&stats, out));
+    put_bool(out, "disk_full", core->input->is_full);
+    mp_map_end(out, at, 7 + stats_put(&stats, out));
     return true;
 }
 

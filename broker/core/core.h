@@ -67,7 +67,8 @@ typedef struct {
     size_t frame_bytes;    /* FRAME: for windows */
     bool more;             /* another input follows at once: nothing is delivered before it, so that messages which came
                               one by one leave together. The last input (a TIMER will do) must come without. */
-    bool is_full;          /* the journal has no room for new work; asked for only while core_moves() */
+    bool is_full;          /* the journal has no room for new work; asked for only while core_moves(), and,
+                              for messages of the largest size, with BROKER, which tells it */
     uint64_t random[2];    /* FRAME with HELLO: fresh random bits */
     const error_t *bad;    /* BAD: why */
     uint64_t bad_seq;      /* BAD: the frame's seq, 0 when it could not be read */

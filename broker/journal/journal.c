@@ -564,3 +564,8 @@ void journal_stats(const journal_t *journal, journal_stats_t *out)
     out->is_full = journal->was_full;
     out->pending_records = journal->next_seq - 1 - journal->synced_seq;
 }
+
+int64_t journal_free_bytes(const journal_t *journal)
+{
+    return journal->folder.io->free_bytes(journal->folder.io->ctx, journal->folder.path);
+}

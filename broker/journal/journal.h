@@ -131,6 +131,8 @@ MUST_USE bool journal_find_time(journal_t *journal, int64_t us, uint64_t *seq, e
 uint64_t journal_first_seq(const journal_t *journal);
 
 void journal_stats(const journal_t *journal, journal_stats_t *out);
+/* Room on the disk for this user; negative errno when it does not say. One statvfs. */
+int64_t journal_free_bytes(const journal_t *journal);
 
 /* Walks a stopped broker's files without changing anything, calling `apply` for each record there is: kept ones first,
  * then those of the segments. Snapshots are checked too. The error

@@ -7,7 +7,8 @@ import subprocess
 import pytest
 from lib.mangabus_broker import Broker
 from lib.mangabus_client import BusError, event, pack, unpack
-from lib.paths import ROOT, bin_dir, is_sanitized, patience
+from lib.paths import ROOT, is_sanitized, patience
+from lib.small_disk import SmallDisk, unmountable
 from lib.wait import wait_until
 
 MIB = 1 << 20
@@ -83,37 +84,6 @@ def test_a_failure_at_any_call_of_the_start_ends_it_and_costs_nothing(start, sta
 
 
 # -- a disk that is full -----------------------------------------------------------------------------------------
-class SmallDisk:
-    """A tmpfs of its own, seen by those alone that are started in it; it outlives the broker."""
-
-    def __init__(self, start, folder, size):
-        self._start, self.folder = start, folder
-        self.holder = start("/usr/bin/unshare", "--mount", "--propagation", "private", "sh", "-c",
-                            'mount -t tmpfs -o "size=$1" none "$2" && echo mounted && exec sleep infinity', "sh",
-                            size, folder)
-        self.holder.wait_for_line("mounted")
-
-    def __call__(self, program, **options):
-        return self._start("/usr/bin/nsenter", "--mount", "--target", self.holder.pid, "--", bin_dir() / program,
-                           **options)
-
-    def run(self, *command):
-        return subprocess.run(["/usr/bin/nsenter", "--mount", "--target", str(self.holder.pid), "--", *map(str, command)],
-                              check=True, text=True, capture_output=True, timeout=patience(20)).stdout
-
-    def grow(self, size):
-        self.run("mount", "-o", f"remount,size={size}", self.folder)
-
-
-def unmountable():
-    """Why no disk can be mounted here; empty when one can."""
-    if os.geteuid() != 0:
-        return "only root can mount a small disk"
-    tried = subprocess.run(["unshare", "--mount", "--propagation", "private", "mount", "-t", "tmpfs", "none", "/mnt"],
-                           capture_output=True, text=True, check=False)
-    return tried.stderr.strip() or "mounting is not permitted here" if tried.returncode else ""
-
-
 @pytest.fixture
 def full(start, state_dir):
     """A broker on a small disk."""

@@ -410,6 +410,14 @@ def test_the_doctor_looks_and_tells(ctl, house, services):
     assert mangactl("doctor", "--offline", "--no-disk", MANGABUS_STATE=house.folder).returncode == 0
 
 
+def test_the_doctor_names_the_queues_of_dead_letters_that_are_not_empty(broker):
+    ctl, client = at(broker.endpoint), broker.client()
+    assert "dead letters none" in ctl("doctor", "--no-disk").stdout
+    client.send("work", {"n": 1})
+    client.reject(client.receive("work")[0], "no")
+    assert "1 in work-dlq; look at them: mangactl queue peek work-dlq" in ctl("doctor", "--no-disk").stdout
+
+
 def test_the_doctor_lets_the_broker_count_again(ctl, house):
     for n in range(3):
         publish(ctl, n)

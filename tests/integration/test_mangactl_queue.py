@@ -20,6 +20,8 @@ def test_queues_are_listed_shown_and_peeked_at(ctl):
     listed = {q["name"]: q for q in json.loads(ctl("queue", "ls", "--json").stdout)}
     assert listed["manga-deferred-queue"]["visible"] == 1
     assert "manga-deferred-queue" in ctl("queue", "ls", "manga-def").stdout
+    assert [q["name"] for q in json.loads(ctl("queue", "ls", "--busy", "--json").stdout)] == ["manga-deferred-queue"]
+    assert len(ctl("queue", "ls", "--busy").stdout.splitlines()) == 2
     info = json.loads(ctl("queue", "info", "manga-deferred-queue", "--json").stdout)
     assert info["visible"] == 1 and "VisibilityTimeout" in info["attributes"]
     peeked = json.loads(ctl("queue", "peek", "manga-deferred-queue", "--json").stdout)

@@ -169,6 +169,8 @@ static void check_round_trip(doctor_t *doctor)
         int64_t began_us = clock_mono_us();
         bool ok = ctl_ask(doctor->ctl, WIRE_BROKER, "status", "", BYTES_NONE, BYTES_NONE, &answer, &code);
         double took_ms = (double)(clock_mono_us() - began_us) / 1000.0;
+        if (ok && i == 0)
+            doctor_broker_disk(doctor, buf_bytes(&answer));
         buf_free(&answer);
         if (!ok) {
             doctor_say(doctor, DOCTOR_WARN, "broker", "it lets us in, but does not answer questions");
@@ -177,33 +179,6 @@ static void check_round_trip(doctor_t *doctor)
         best_ms = took_ms < best_ms ? took_ms : best_ms;
     }
     doctor_say(doctor, DOCTOR_FINE, "broker", "%s answers in %.2f ms", doctor->ctl->endpoint, best_ms);
-}
-
-/* The broker counts everything again that it keeps by counting, slice by slice, so that nobody waits for it long. */
-static void check_state(doctor_t *doctor)
-{
-    uint64_t after = 0, checked = 0;
-    char problem[TEXT_BYTES] = "";
-    do {
-        buf_t args = {0}, answer = {0};
-        int code;
-        mp_put_map(&args, 1);
-        mp_put_cstr(&args, "after");
-        mp_put_u64(&args, after);
-        bool asked = ctl_ask(doctor->ctl, WIRE_BROKER, "check", "", buf_bytes(&args), BYTES_NONE, &answer, &code);
-        bool ok = asked && mp_map_u64(buf_bytes(&answer), "next", &after);
-        checked += ok ? ctl_map_number(buf_bytes(&answer), "checked") : 0;
-        bytes_t why = ok ? ctl_map_text(buf_bytes(&answer), "problem", "") : bytes_cstr("it does not answer");
-        (void)bytes_to_cstr(why, problem, sizeof problem);
-        buf_free(&args);
-        buf_free(&answer);
-    } while (!problem[0] && after != 0);
-    if (problem[0])
-        doctor_say(doctor, DOCTOR_FAIL, "state", "what the broker counts does not agree: %s; keep its log and journal",
-                   problem);
-    else
-        doctor_say(doctor, DOCTOR_FINE, "state", "counted again over %llu messages, everything agrees",
-                   (unsigned long long)checked);
 }
 
 static int check_broker(doctor_t *doctor, bool deep)
@@ -217,8 +192,9 @@ static int check_broker(doctor_t *doctor, bool deep)
     check_version(doctor);
     check_clock(doctor);
     check_services(doctor);
+    doctor_broker_dead_letters(doctor);
     if (deep)
-        check_state(doctor);
+        doctor_broker_counts(doctor);
     return CTL_OK;
 }
 

@@ -18,6 +18,29 @@ static void add_age(table_t *table, int64_t now_us, uint64_t oldest_us)
         table_add(table, "%.0f", (double)(now_us - (int64_t)oldest_us) / US_PER_S);
 }
 
+static bool is_busy(bytes_t queue)
+{
+    return ctl_map_number(queue, "visible") || ctl_map_number(queue, "in_flight") || ctl_map_number(queue, "delayed");
+}
+
+/* The list without the queues in which nothing is. */
+static void busy_alone(bytes_t list, buf_t *out)
+{
+    mp_reader_t reader = mp_reader(list);
+    uint32_t count = 0, kept = 0;
+    bytes_t queue;
+    size_t at = mp_array_begin(out);
+    if (!mp_get_array(&reader, &count))
+        count = 0;
+    for (uint32_t i = 0; i < count && mp_get_raw(&reader, &queue); i++) {
+        if (!is_busy(queue))
+            continue;
+        mp_put_raw(out, queue);
+        kept++;
+    }
+    mp_array_end(out, at, kept);
+}
+
 static int print_list(ctl_t *ctl, bytes_t list, int64_t now_us)
 {
     static const char *const titles[] = {"<queue", "visible", "in flight", "delayed", "oldest s", NULL};
@@ -41,22 +64,32 @@ static int print_list(ctl_t *ctl, bytes_t list, int64_t now_us)
 
 static int run_ls(ctl_t *ctl, const args_t *args)
 {
-    buf_t result = {0};
+    buf_t result = {0}, busy = {0};
     int code;
     const char *prefix = args->count > 0 ? args->positional[0] : "";
-    if (ctl_ask(ctl, WIRE_QUEUE, "list", prefix, BYTES_NONE, BYTES_NONE, &result, &code))
-        code = ctl->json ? ctl_print_json(ctl, buf_bytes(&result), JSON_COMPACT)
-                         : print_list(ctl, buf_bytes(&result), ctl_broker_now_us(ctl));
+    if (ctl_ask(ctl, WIRE_QUEUE, "list", prefix, BYTES_NONE, BYTES_NONE, &result, &code)) {
+        if (args_given(args, "busy"))
+            busy_alone(buf_bytes(&result), &busy);
+        bytes_t list = buf_bytes(args_given(args, "busy") ? &busy : &result);
+        code = ctl->json ? ctl_print_json(ctl, list, JSON_COMPACT) : print_list(ctl, list, ctl_broker_now_us(ctl));
+    }
     buf_free(&result);
+    buf_free(&busy);
     return code;
 }
 
-static const char *const LS_EXAMPLES[] = {"mangactl queue ls", "mangactl queue ls manga-fm- --json", NULL};
+static const arg_option_t LS_OPTIONS[] = {
+    {"busy", ARG_FLAG, NULL, "only those that hold messages"},
+};
+
+static const char *const LS_EXAMPLES[] = {"mangactl queue ls", "mangactl queue ls --busy",
+                                          "mangactl queue ls manga-fm- --json", NULL};
 
 const command_t command_queue_ls = {
     .name = "queue ls",
     .arguments = "[PREFIX]",
     .summary = "list the queues, and how much waits in each",
+    .options = CTL_OPTIONS(LS_OPTIONS),
     .least = 0,
     .most = 1,
     .examples = LS_EXAMPLES,

@@ -20,10 +20,8 @@ static void print_number(ctl_t *ctl, bytes_t info, const char *key, const char *
 
 static bool is_true(bytes_t map, const char *key)
 {
-    bytes_t raw;
     bool value = false;
-    mp_reader_t reader = mp_map_find(map, key, &raw) ? mp_reader(raw) : mp_reader(BYTES_NONE);
-    return mp_get_bool(&reader, &value) && value;
+    return mp_map_bool(map, key, &value) && value;
 }
 
 /* -- what waits ------------------------------------------------------------------------------------ */

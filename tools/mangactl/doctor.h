@@ -21,4 +21,11 @@ void doctor_say_more(doctor_t *doctor, doctor_verdict_t verdict, const char *wha
  * promise and reach on it. */
 void doctor_disk(doctor_t *doctor);
 
+/* These need a session. `status`: what BROKER status answers; says something only when the disk is full. */
+void doctor_broker_disk(doctor_t *doctor, bytes_t status);
+/* Each dead-letter queue that is not empty. */
+void doctor_broker_dead_letters(doctor_t *doctor);
+/* The broker counts everything again that it keeps by counting, slice by slice, so that nobody waits for it long. */
+void doctor_broker_counts(doctor_t *doctor);
+
 #endif
