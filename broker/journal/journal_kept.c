@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "broker/journal/journal_bytes.h"
+#include "broker/journal/journal_kept_note.h"
 
 #define KEPT_MAGIC "MANGAKPT"
 #define KEPT_MAGIC_BYTES 8
@@ -300,8 +301,9 @@ bool kept_add(kept_writer_t *w, uint64_t seq, bytes_t record, error_t *err)
         w->block = (kept_block_t){.seq = seq, .offset = w->at + w->pending.len};
     w->block.count++;
     w->block_bytes += record.len;
+    uint64_t through = kept_note_through(record);
     w->ref.first = w->ref.records ? w->ref.first : seq;
-    w->ref.last = seq;
+    w->ref.last = through > seq ? through : seq;
     w->ref.records++;
     buf_append_bytes(&w->pending, record);
     if (w->pending.failed || w->index.failed)

@@ -21,7 +21,7 @@ typedef struct {
 /* How a snapshot names a file, and proves that it is the one. */
 typedef struct {
     uint64_t made;        /* snapshot with which it was written */
-    uint64_t first, last; /* sequences of its records */
+    uint64_t first, last; /* sequences of its records; of a repair's note, the last that it stands for */
     uint64_t records;
     uint64_t bytes; /* of the file */
 } kept_ref_t;

@@ -22,7 +22,8 @@
 #define ACKED 42
 
 static const char topology[] =
-    "{\"Buses\":[{\"Name\":\"b\"}],\"Queues\":[{\"QueueName\":\"work\",\"Attributes\":{\"VisibilityTimeout\":600}}]}";
+    "{\"Buses\":[{\"Name\":\"b\"}],\"Queues\":[{\"QueueName\":\"work\",\"Attributes\":{\"VisibilityTimeout\":600}},"
+    "{\"QueueName\":\"unread\"}]}";
 
 typedef struct {
     rig_t rig;
@@ -67,8 +68,8 @@ static void checkpoint(world_t *w, journal_t *journal)
     checkpoint_free(&checkpoint);
 }
 
-/* Sends some, and settles most of those that come. */
-static void work(rig_t *rig, uint64_t phase)
+/* Sends some, and settles most of those that come; `unread` others stay for ever. */
+static void work(rig_t *rig, uint64_t phase, int unread)
 {
     char text[500];
     core_item_t items[ACKED];
@@ -77,6 +78,8 @@ static void work(rig_t *rig, uint64_t phase)
     text[sizeof text - 1] = '\0';
     for (int i = 0; i < SENT; i++)
         (void)rig_send_message(rig, 1, "work", text);
+    for (int i = 0; i < unread; i++)
+        (void)rig_send_message(rig, 1, "unread", text);
     rig_subscribe_queue(rig, 1, 10 + phase, "work", ACKED);
     for (const core_out_t *out; (out = rig_deliver(rig, 1));)
         for (size_t i = 0; i < out->deliver.count && count < ACKED; i++)
@@ -92,7 +95,7 @@ static journal_options_t options_for(fault_disk_t *disk)
         .dir = DIR, .io = fault_disk_io(disk), .segment_bytes = SEGMENT_BYTES, .no_thread = true, .salt = 7};
 }
 
-static void write_folder(world_t *w, uint64_t retain_bytes)
+static void write_folder(world_t *w, uint64_t retain_bytes, int unread)
 {
     fault_disk_t *disk = fault_disk_new(3);
     journal_options_t options = options_for(disk);
@@ -105,7 +108,7 @@ static void write_folder(world_t *w, uint64_t retain_bytes)
     journal_t *journal = journal_open(&options, NULL, NULL, &recovery, &err);
     assert_non_null(journal);
     for (uint64_t phase = 0; phase < PHASES; phase++) {
-        work(&w->rig, phase);
+        work(&w->rig, phase, unread);
         take_records(w);
         for (uint64_t seq = journal_next_seq(journal); seq <= w->count; seq++) {
             assert_true(journal_append(journal, w->records[seq - 1], &err));
@@ -321,11 +324,16 @@ static void judge(world_t *w, const image_t *image, bool mend, tally_t *tally)
     fault_disk_free(opened);
 }
 
-static void open_world(world_t *w, uint64_t retain_bytes)
+static void open_world_with_unread(world_t *w, uint64_t retain_bytes, int unread)
 {
-    write_folder(w, retain_bytes);
+    write_folder(w, retain_bytes, unread);
     w->digest = digest_of(w, w->count, &w->needed);
     assert_true(w->needed_count > 20);
+}
+
+static void open_world(world_t *w, uint64_t retain_bytes)
+{
+    open_world_with_unread(w, retain_bytes, 0);
 }
 
 static void close_world(world_t *w)
@@ -449,6 +457,57 @@ static void the_snapshot_before_serves_when_it_is_still_there(void **state)
     close_world(w);
 }
 
+/* Appends the acknowledgement of message `seq`. */
+static void settle(const world_t *w, journal_t *journal, uint64_t seq)
+{
+    error_t err = {0};
+    buf_t raw = {0};
+    record_t *record = malloc(sizeof *record);
+    assert_non_null(record);
+    assert_true(record_decode(w->records[seq - 1], record, &err) && record->kind == RECORD_SEND);
+    uint64_t queue = record->send.queue;
+    record->settled.entries.count = 1;
+    record->settled.entries.items[0] = (record_settled_entry_t){.queue = queue, .record = seq, .action = WIRE_ACK};
+    record_encode(&raw, journal_next_seq(journal), journal_last_ingest_us(journal), RECORD_SETTLED, &record->settled);
+    assert_true(journal_append(journal, buf_bytes(&raw), &err) && journal_commit(journal, &err));
+    buf_free(&raw);
+    free(record);
+}
+
+/* One note stands for all messages of the file. The first of them goes, the others stay. */
+static void a_repair_that_lost_a_whole_kept_file_outlives_the_first_of_its_messages(void **state)
+{
+    (void)state;
+    world_t *w = calloc(1, sizeof *w);
+    folder_t folder;
+    repair_report_t report;
+    error_t err = {0};
+    opening_t opening;
+    const survey_sink_t none = {0};
+    open_world_with_unread(w, 0, 4);
+    image_of(w, ".kept")->missing = true;
+    fault_disk_t *disk = images_disk(&w->images, DIR);
+    assert_true(folder_init(&folder, DIR, fault_disk_io(disk), &err));
+    assert_true(journal_repair(&folder, 99, true, &none, &report, &err));
+    assert_true(report.survey.lost > 2);
+    journal_t *journal = open_folder(w, disk, &opening, &err);
+    assert_non_null(journal);
+    uint64_t lost = count_lost(w, journal);
+    for (size_t i = 0; i < w->needed_count; i++) {
+        bytes_t raw;
+        if (journal_read(journal, w->needed[i], &raw, &err) && bytes_eq(raw, w->records[w->needed[i] - 1]))
+            continue;
+        settle(w, journal, w->needed[i]);
+        break;
+    }
+    for (int round = 0; round < 3; round++) /* each writes the file before anew, or leaves it */
+        go_on(w, journal);
+    assert_int_equal(count_lost(w, journal), lost);
+    close_folder(&journal, &opening);
+    fault_disk_free(disk);
+    close_world(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -456,6 +515,7 @@ int main(void)
         cmocka_unit_test(whatever_file_is_cut_or_missing_it_is_refused_or_told),
         cmocka_unit_test(whatever_file_is_missing_nothing_is_invented),
         cmocka_unit_test(the_snapshot_before_serves_when_it_is_still_there),
+        cmocka_unit_test(a_repair_that_lost_a_whole_kept_file_outlives_the_first_of_its_messages),
         cmocka_unit_test(a_damaged_snapshot_costs_nothing_while_the_log_is_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
