@@ -46,7 +46,7 @@ static void pause_for(checkpointer_t *c, int64_t took_us)
 {
     struct timespec until;
     int64_t us = took_us < PAUSE_MAX_US ? took_us : PAUSE_MAX_US;
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_nsec += us * 1000;
     until.tv_sec += until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
@@ -89,10 +89,14 @@ static void *thread_main(void *arg)
 
 checkpointer_t *checkpointer_new(error_t *err)
 {
+    pthread_condattr_t monotonic;
     checkpointer_t *c = calloc(1, sizeof *c);
     if (c) {
+        pthread_condattr_init(&monotonic);
+        pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
         pthread_mutex_init(&c->mutex, NULL);
-        pthread_cond_init(&c->wake, NULL);
+        pthread_cond_init(&c->wake, &monotonic);
+        pthread_condattr_destroy(&monotonic);
         c->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     }
     if (c && c->event_fd >= 0 && pthread_create(&c->thread, NULL, thread_main, c) == 0)

@@ -7,15 +7,30 @@
 
 #include <dirent.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "broker/checkpointer.h"
 #include "broker/core/snapshot.h"
+#include "kit/clock.h"
 
 #define SEGMENT_BYTES ((uint64_t)8 << 20)
 #define BODY_BYTES 30000
+
+/* How far the wall clock is ahead of what timed waits are measured by: it was set back just after it was read. */
+static atomic_long wall_ahead_s;
+
+int clock_gettime(clockid_t id, struct timespec *out)
+{
+    long result = syscall(SYS_clock_gettime, id, out);
+    if (result == 0 && id == CLOCK_REALTIME)
+        out->tv_sec += wall_ahead_s;
+    return (int)result;
+}
 
 typedef struct {
     char dir[64];
@@ -215,11 +230,32 @@ static void a_broker_that_stops_meanwhile_leaves_nothing_that_harms(void **state
     assert_int_equal(stats.messages_visible, w->sent);
 }
 
+static void a_wall_clock_that_is_set_back_holds_nothing_up(void **state)
+{
+    world_t *w = *state;
+    checkpoint_t *over = NULL;
+    checkpointer_t *checkpointer = checkpointer_new(&w->err);
+    assert_non_null(checkpointer);
+    send_mebibytes(w, 20);
+    wall_ahead_s = 3600;
+    begin(w, checkpointer);
+    for (int64_t limit_us = clock_mono_us() + 60 * 1000000; !over && clock_mono_us() < limit_us;) {
+        struct pollfd fd = {.fd = checkpointer_fd(checkpointer), .events = POLLIN};
+        (void)poll(&fd, 1, 60000);
+        (void)checkpointer_poll(checkpointer, w->journal, &over);
+    }
+    wall_ahead_s = 0;
+    assert_non_null(over);
+    checkpoint_free(&over);
+    checkpointer_free(&checkpointer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_checkpoint_beside_live_work_is_what_the_next_start_begins_with, open_world,
                                         close_world),
+        cmocka_unit_test_setup_teardown(a_wall_clock_that_is_set_back_holds_nothing_up, open_world, close_world),
         cmocka_unit_test_setup_teardown(a_broker_that_stops_meanwhile_leaves_nothing_that_harms, open_world,
                                         close_world),
     };
