@@ -22,11 +22,17 @@ void spares_free(spares_t *spares)
     free(spares->zeros);
 }
 
-static void push(spares_t *spares, uint64_t id)
+/* The file is there; where others came first, on the other thread, it goes again. */
+static bool push(spares_t *spares, uint64_t id, error_t *err)
 {
+    char name[FILE_NAME_BYTES];
     pthread_mutex_lock(&spares->mutex);
-    spares->ids[spares->count++] = id;
+    bool has_room = spares->count < SPARES_MAX;
+    if (has_room)
+        spares->ids[spares->count++] = id;
     pthread_mutex_unlock(&spares->mutex);
+    spare_name(id, name);
+    return has_room || file_remove(spares->folder, name, err);
 }
 
 bool spares_adopt(spares_t *spares, uint64_t id, error_t *err)
@@ -44,8 +50,7 @@ bool spares_adopt(spares_t *spares, uint64_t id, error_t *err)
     spares->next_id = id >= spares->next_id ? id + 1 : spares->next_id;
     if (bytes != spares->segment_bytes || spares->count == SPARES_MAX)
         return file_remove(spares->folder, name, err);
-    push(spares, id);
-    return true;
+    return push(spares, id, err);
 }
 
 /* -- filling ------------------------------------------------------------------------------------- */
@@ -106,10 +111,8 @@ static bool end_fill(spares_t *spares, error_t *err)
     pthread_mutex_unlock(&spares->mutex);
     file_close(spares->folder, &spares->fill_fd);
     spare_name(id, name);
-    if (!file_rename(spares->folder, FILLING_NAME, name, err) || !folder_sync(spares->folder, err))
-        return false;
-    push(spares, id);
-    return true;
+    return file_rename(spares->folder, FILLING_NAME, name, err) && folder_sync(spares->folder, err) &&
+           push(spares, id, err);
 }
 
 void spares_fill_slice(spares_t *spares)
@@ -226,9 +229,5 @@ bool spares_recycle(spares_t *spares, const segment_header_t *segment, error_t *
     pthread_mutex_unlock(&spares->mutex);
     spare_name(id, to);
     bool moved = keep ? file_rename(spares->folder, from, to, err) : file_remove(spares->folder, from, err);
-    if (!moved || !folder_sync(spares->folder, err))
-        return false;
-    if (keep)
-        push(spares, id);
-    return true;
+    return moved && folder_sync(spares->folder, err) && (!keep || push(spares, id, err));
 }
