@@ -21,6 +21,7 @@
 #define STOP_LOOK_MS 10
 #define ZMQ_SOCKETS_MAX 16
 #define SHA256_HEX_BYTES 65
+#define SEGMENT_STEP 4096 /* a journal file is of whole blocks */
 
 /* -- documents ----------------------------------------------------------------------------------- */
 static bool document_path(const char *given, const char *name, const char *variable, char out[OPTIONS_PATH_BYTES],
@@ -98,7 +99,7 @@ static bool open_journal(front_t *f, error_t *err)
 {
     journal_recovery_t recovery = {0};
     journal_options_t options = {.dir = f->journal_dir,
-                                 .segment_bytes = (uint64_t)f->options->segment_bytes,
+                                 .segment_bytes = (uint64_t)f->options->segment_bytes / SEGMENT_STEP * SEGMENT_STEP,
                                  .tail_cache_bytes = (size_t)f->options->tail_cache_bytes,
                                  .load = load_snapshot};
     checkpoint_loader_t loader = {.core = f->core};

@@ -44,12 +44,18 @@ def test_a_wrong_command_line_is_refused(arguments):
     ("MANGABUS_GRACE", "soon"), ("MANGABUS_LOG_LEVEL", "loud"), ("MANGABUS_MAX_FRAME", "1KiB"),
     ("MANGABUS_HTTP", "nowhere"), ("MANGABUS_TOPOLOGY", "/nonexistent.json"), ("MANGABUS_ROLES", "/nonexistent.json"),
     ("MANGABUS_CURVE_DIR", "/nonexistent"), ("MANGABUS_ENDPOINT_LOCAL", "tcp://0.0.0.0:*"),
-    ("MANGABUS_ENDPOINT", "tcp://0.0.0.0:*")])
+    ("MANGABUS_ENDPOINT", "tcp://0.0.0.0:*"), ("MANGABUS_SEGMENT", "1025MiB")])
 def test_a_wrong_setting_is_refused_by_its_name(make_broker, name, value):
     broker = make_broker(env={name: value})
     done = run(**{k: str(v) for k, v in broker.env.items()})
     assert done.returncode == 78, done.stderr
     assert name in done.stderr or "0.0.0.0" in done.stderr
+
+
+def test_a_segment_is_of_whole_blocks_whatever_is_asked_for(make_broker):
+    broker = make_broker(env={"MANGABUS_SEGMENT": "8193KiB"}).start()
+    files = list((broker.env["MANGABUS_STATE"] / "journal").glob("*.journal"))
+    assert [f.stat().st_size for f in files] == [8 << 20]
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"Buses":7}',
