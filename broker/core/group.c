@@ -248,10 +248,13 @@ uint64_t group_dedup_find(const queue_t *queue, bytes_t group, bytes_t id, int64
     return known;
 }
 
-bool group_dedup_has_room(queue_t *queue, int64_t now_us)
+bool group_dedup_check(queue_t *queue, int64_t now_us, error_t *err)
 {
     dedup_forget(&queue->dedup, now_us - GROUP_DEDUP_WINDOW_US);
-    return !dedup_is_full(&queue->dedup);
+    return !dedup_is_full(&queue->dedup) ||
+           error_set(err, STATUS_RESOURCE_EXHAUSTED, "ThrottlingException",
+                     "Queue \"%s\" remembers its %u deduplication ids of the last 5 minutes already; try again later.",
+                     queue->name, DEDUP_KEYS_MAX);
 }
 
 void group_dedup_add(queue_t *queue, bytes_t group, bytes_t id, uint64_t record, int64_t now_us)
@@ -259,7 +262,8 @@ void group_dedup_add(queue_t *queue, bytes_t group, bytes_t id, uint64_t record,
     buf_t space = {0};
     int64_t since_us = now_us - GROUP_DEDUP_WINDOW_US;
     bytes_t key = scoped_key(queue, group, id, &space);
-    if (id.len && !dedup_find(&queue->dedup, key, since_us))
+    dedup_forget(&queue->dedup, since_us); /* so the count is the same whenever this record is applied */
+    if (id.len && queue->dedup.count < DEDUP_KEYS_MAX && !dedup_find(&queue->dedup, key, since_us))
         dedup_add(&queue->dedup, key, record, now_us, since_us);
     buf_free(&space);
 }

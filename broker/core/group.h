@@ -51,9 +51,9 @@ MUST_USE bool group_id_check(bytes_t id, const char *what, error_t *err);
 /* The record that this deduplication id stands for, 0 for none of the last 5 minutes: in the queue, or in the
  * group, as the queue's DeduplicationScope says. Settled messages count as well. */
 uint64_t group_dedup_find(const queue_t *queue, bytes_t group, bytes_t id, int64_t now_us);
-/* False when as many ids as may be are remembered; forgets what is too old. */
-bool group_dedup_has_room(queue_t *queue, int64_t now_us);
-/* Remembers it, unless it is known. */
+/* ThrottlingException when as many ids as may be are remembered; forgets what is too old. */
+MUST_USE bool group_dedup_check(queue_t *queue, int64_t now_us, error_t *err);
+/* Remembers it, unless it is known, or as many are remembered as may be: then it was not asked for room (a move). */
 void group_dedup_add(queue_t *queue, bytes_t group, bytes_t id, uint64_t record, int64_t now_us);
 
 /* Of all groups, with what is visible in them and their order. */

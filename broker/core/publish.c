@@ -324,9 +324,7 @@ static bool send_deduplicate(core_t *core, send_t *s, const wire_send_entry_t *e
     s->is_duplicate = *known != 0;
     if (s->is_duplicate && s->seq)
         (void)send_write(core, s, entry);
-    return s->is_duplicate || group_dedup_has_room(s->queue, core->now_us) ||
-           error_set(err, STATUS_RESOURCE_EXHAUSTED, "ThrottlingException",
-                     "Queue \"%s\" remembers its %u deduplication ids already.", s->queue->name, DEDUP_KEYS_MAX);
+    return s->is_duplicate || group_dedup_check(s->queue, core->now_us, err);
 }
 
 static bool send_one(core_t *core, send_t *s, const wire_send_entry_t *entry, wire_result_entry_t *out, error_t *err)

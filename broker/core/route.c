@@ -33,7 +33,7 @@ bool route_check_to(const core_t *core, bytes_t to, error_t *err)
 }
 
 typedef struct {
-    const queue_t *queue;
+    queue_t *queue;
     bytes_t group;
     bytes_t body;
 } route_to_t;
@@ -51,19 +51,23 @@ static bytes_t route_dedup(const core_t *core, const route_request_t *request, c
     return bytes_cstr(hash);
 }
 
-/* NULL when the queue gets the event already, or remembers it. */
-static record_route_t *route_add(core_t *core, const route_request_t *request, const route_to_t *to)
+/* *out is NULL when the queue gets the event already, or remembers it. False when it can remember no more. */
+static bool route_add(core_t *core, const route_request_t *request, const route_to_t *to, record_route_t **out,
+                      error_t *err)
 {
     record_publish_t *r = &core->record->publish;
+    *out = NULL;
     for (uint32_t i = 0; i < r->routes.count; i++)
         if (r->routes.items[i].queue == to->queue->incarnation)
-            return NULL;
+            return true;
     bytes_t dedup = route_dedup(core, request, to);
     if (dedup.len && group_dedup_find(to->queue, to->group, dedup, core->now_us)) {
         core->stats.duplicates++;
         queue_counts(core, to->queue)->deduplicated++;
-        return NULL;
+        return true;
     }
+    if (dedup.len && !group_dedup_check(to->queue, core->now_us, err))
+        return false;
     record_route_t *route = &r->routes.items[r->routes.count++];
     int64_t delay_us = to->queue->attributes.delay_us;
     bool has_group = to->queue->attributes.is_fifo || group_id_check(to->group, "", NULL);
@@ -73,7 +77,8 @@ static record_route_t *route_add(core_t *core, const route_request_t *request, c
         .dedup = dedup,
         .visible_us = delay_us ? core->now_us + delay_us : 0,
     };
-    return route;
+    *out = route;
+    return true;
 }
 
 static bytes_t target_group(const target_t *target, const route_request_t *request)
@@ -82,45 +87,50 @@ static bytes_t target_group(const target_t *target, const route_request_t *reque
 }
 
 /* An event that does not fit a target's transformer is dead-lettered untransformed, and never silently. */
-static void route_unfit(core_t *core, const rule_t *rule, const target_t *target, const queue_t *queue,
-                        const route_request_t *request, const error_t *why)
+static bool route_unfit(core_t *core, const rule_t *rule, const target_t *target, const queue_t *queue,
+                        const route_request_t *request, const error_t *why, error_t *err)
 {
-    const queue_t *dead = queue_dead_letters(core, queue);
+    queue_t *dead = queue_dead_letters(core, queue);
     const route_to_t to = {dead, target_group(target, request), request->envelope};
-    record_route_t *route = dead ? route_add(core, request, &to) : NULL;
+    record_route_t *route = NULL;
+    if (dead && !route_add(core, request, &to, &route, err))
+        return false;
     if (route)
         route->rule = bytes_cstr(name_text(core, target->name));
     else
         core->stats.dropped++;
     effects_log(core->out, LOG_WARNING, "rule %s, target %s: the event does not fit the transformer (%s), %s",
                 rule->name, target->id, why->message, route ? "dead-lettered" : "dropped");
+    return true;
 }
 
-static void route_target(core_t *core, const rule_t *rule, const target_t *target, const route_request_t *request,
-                         buf_t *bodies)
+static bool route_target(core_t *core, const rule_t *rule, const target_t *target, const route_request_t *request,
+                         buf_t *bodies, error_t *err)
 {
-    const queue_t *queue = queue_by_incarnation(core, target->queue);
+    queue_t *queue = queue_by_incarnation(core, target->queue);
     if (!queue)
-        return; /* nobody consumes it: the topology says so */
+        return true; /* nobody consumes it: the topology says so */
     size_t at = bodies->len;
-    error_t err;
+    error_t why;
     const template_facts_t facts = {core->now_us, bytes_cstr(rule->name), bytes_cstr(rule->bus)};
-    if (target->transform && !transform_apply(target->transform, request->envelope, &facts, bodies, &err)) {
+    if (target->transform && !transform_apply(target->transform, request->envelope, &facts, bodies, &why)) {
         bodies->len = at;
-        route_unfit(core, rule, target, queue, request, &err);
-        return;
+        return route_unfit(core, rule, target, queue, request, &why, err);
     }
     const route_to_t to = {queue, target_group(target, request),
                            target->transform ? bytes_from(bodies->data + at, bodies->len - at) : request->envelope};
-    record_route_t *route = route_add(core, request, &to);
+    record_route_t *route;
+    if (!route_add(core, request, &to, &route, err))
+        return false;
     if (!route) {
         bodies->len = at;
-        return;
+        return true;
     }
     route->rule = bytes_cstr(name_text(core, target->name));
     route->transformed = target->transform != NULL;
     /* The buffer may move while it grows: an offset until route_event ends. */
     route->body = bytes_from(NULL, route->transformed ? bodies->len - at : 0);
+    return true;
 }
 
 static void route_fix_bodies(record_publish_t *r, const buf_t *bodies)
@@ -151,7 +161,8 @@ static bool route_by_rules(core_t *core, const route_request_t *request, buf_t *
     for (size_t i = 0; i < matched; i++) {
         const rule_t *rule = &core->topology.rules[ids[i]];
         for (uint32_t t = 0; t < rule->target_count; t++)
-            route_target(core, rule, &rule->targets[t], request, bodies);
+            if (!route_target(core, rule, &rule->targets[t], request, bodies, err))
+                return false;
     }
     route_fix_bodies(&core->record->publish, bodies);
     return true;
@@ -168,6 +179,6 @@ bool route_event(core_t *core, const route_request_t *request, buf_t *bodies, er
     const route_to_t to = {queue_find(core, name), request->group, request->envelope};
     if (to.queue->attributes.is_fifo && !group_id_check(to.group, "Attribute MessageGroupId, for a FIFO queue,", err))
         return false;
-    (void)route_add(core, request, &to);
-    return true;
+    record_route_t *route;
+    return route_add(core, request, &to, &route, err);
 }

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "broker/core/group.h"
+#include "broker/core/queue.h"
 #include "proto/attrs.h"
 #include "proto/envelope.h"
 #include "proto/msgpack.h"
@@ -229,6 +231,48 @@ static void an_event_put_into_a_fifo_queue_by_name_needs_its_own_group(void **st
     sqs_expect(&got, &result.record, 1);
 }
 
+/* As if so many had come in this moment. */
+static queue_t *fill_window(rig_t *rig, const char *name)
+{
+    queue_t *queue = queue_find(rig->core, bytes_cstr(name));
+    char id[32];
+    for (uint32_t i = queue->dedup.count; i < DEDUP_KEYS_MAX; i++) {
+        (void)snprintf(id, sizeof id, "filler-%u", i);
+        group_dedup_add(queue, BYTES_LIT("all"), bytes_cstr(id), 1, rig->now_us);
+    }
+    return queue;
+}
+
+static void an_event_is_refused_while_its_fifo_target_can_remember_no_more_of_them(void **state)
+{
+    rig_t *rig = *state;
+    wire_result_entry_t result;
+    publish_event(rig, "", BYTES_NONE, "", 7, &result);
+    (void)fill_window(rig, "events.fifo");
+    publish_event(rig, "", BYTES_NONE, "", 8, &result);
+    assert_int_equal(result.status, STATUS_RESOURCE_EXHAUSTED);
+    assert_true(bytes_eq_cstr(result.aws, "ThrottlingException") &&
+                memmem(result.message.data, result.message.len, "events.fifo", 11));
+    publish_event(rig, "", BYTES_NONE, "", 7, &result);
+    assert_int_equal(result.status, 0); /* it is remembered */
+    rig_sleep(rig, 301 * S);
+    publish_event(rig, "", BYTES_NONE, "", 9, &result);
+    assert_int_equal(result.status, 0);
+    assert_int_equal(sqs_receive(rig, "events.fifo", 10).count, 2);
+}
+
+/* What moves there cannot be refused: it is known by where it came from, and comes once. */
+static void a_window_that_is_full_remembers_no_more_whatever_comes(void **state)
+{
+    rig_t *rig = *state;
+    queue_t *queue = fill_window(rig, "q.fifo");
+    group_dedup_add(queue, BYTES_LIT("a"), BYTES_LIT("one-more"), 1, rig->now_us);
+    assert_int_equal(queue->dedup.count, DEDUP_KEYS_MAX);
+    rig_sleep(rig, 301 * S);
+    group_dedup_add(queue, BYTES_LIT("a"), BYTES_LIT("one-more"), 1, rig->now_us);
+    assert_int_equal(queue->dedup.count, 1);
+}
+
 /* -- restarts
  * ----------------------------------------------------------------------------------------------------------- */
 static void groups_and_what_holds_them_survive_a_restart(void **state)
@@ -265,6 +309,8 @@ int main(void)
         TEST(an_event_reaches_a_fifo_target_in_the_group_of_the_target),
         TEST(an_event_told_twice_is_queued_once_and_a_replay_of_it_again),
         TEST(an_event_put_into_a_fifo_queue_by_name_needs_its_own_group),
+        TEST(an_event_is_refused_while_its_fifo_target_can_remember_no_more_of_them),
+        TEST(a_window_that_is_full_remembers_no_more_whatever_comes),
         TEST(groups_and_what_holds_them_survive_a_restart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
