@@ -90,8 +90,7 @@ bool admin_queue_list(core_t *core, const admin_request_t *request, buf_t *out, 
 {
     uint32_t count = 0;
     size_t at = mp_array_begin(out);
-    for (uint32_t id = pool_next(&core->queues, 0); id; id = pool_next(&core->queues, id)) {
-        const queue_t *queue = pool_get(&core->queues, id);
+    for (const queue_t *queue = queue_next(core, NULL); queue; queue = queue_next(core, queue)) {
         if (!bytes_has_prefix(bytes_cstr(queue->name), request->name))
             continue;
         queue_put(core, queue, out);
@@ -179,7 +178,7 @@ static bool attributes_check(const core_t *core, bytes_t name, bytes_t given, qu
 /* What stands against a queue that is not there yet. */
 static bool new_check(const core_t *core, bytes_t name, error_t *err)
 {
-    if (core->queues.used >= core->limits.queues)
+    if (queue_count(core) >= core->limits.queues)
         return error_set(err, STATUS_RESOURCE_EXHAUSTED, "LimitExceededException", "There are %llu queues already.",
                          (unsigned long long)core->limits.queues);
     return !queue_was_deleted(core, name) ||

@@ -204,8 +204,7 @@ static bool export_check(const core_t *core, error_t *err)
 static void export_queues(const core_t *core, buf_t *out)
 {
     mp_put_array(out, core->queues.used);
-    for (uint32_t id = pool_next(&core->queues, 0); id; id = pool_next(&core->queues, id)) {
-        const queue_t *queue = pool_get(&core->queues, id);
+    for (const queue_t *queue = queue_next(core, NULL); queue; queue = queue_next(core, queue)) {
         mp_put_map(out, queue->given.len ? 2 : 1);
         mp_put_cstr(out, "QueueName");
         mp_put_cstr(out, queue->name);

@@ -45,8 +45,7 @@ static void task_put(const core_t *core, const task_t *task, buf_t *out)
 /* -- beginning ----------------------------------------------------------------------------------------- */
 static bool is_somebodys(const core_t *core, const queue_t *dead)
 {
-    for (uint32_t id = pool_next(&core->queues, 0); id; id = pool_next(&core->queues, id)) {
-        const queue_t *queue = pool_get(&core->queues, id);
+    for (const queue_t *queue = queue_next(core, NULL); queue; queue = queue_next(core, queue)) {
         if (queue->attributes.max_receives && strcmp(queue->attributes.dead_letters, dead->name) == 0)
             return true;
     }

@@ -105,7 +105,7 @@ int64_t age_first_us(const core_t *core, const queue_t *queue)
 void age_refresh(core_t *core, queue_t *queue)
 {
     int64_t expires_us = age_first_us(core, queue);
-    if (expires_us == queue->expires_us)
+    if (expires_us == queue->expires_us || queue->is_condemned)
         return;
     queue->expires_us = expires_us;
     if (expires_us == INT64_MAX)
@@ -144,11 +144,15 @@ void age_leave(core_t *core, queue_t *queue, uint32_t id)
     age_refresh(core, queue);
 }
 
-uint32_t age_take(core_t *core, int64_t now_us)
+int64_t age_next_us(const core_t *core)
+{
+    const queue_t *queue = pool_get(&core->queues, heap_top(&core->messages.aging));
+    return queue ? queue->expires_us : INT64_MAX;
+}
+
+uint32_t age_take(core_t *core)
 {
     queue_t *queue = pool_get(&core->queues, heap_top(&core->messages.aging));
-    if (!queue || queue->expires_us > now_us)
-        return 0;
     uint32_t id = age_first(core, queue);
     age_leave(core, queue, id);
     return id;

@@ -30,7 +30,9 @@ heap_t *age_heap(queue_t *queue, const message_t *message, uint32_t id);
 uint32_t age_oldest(const core_t *core, const queue_t *queue);
 /* When the first visible one is too old; INT64_MAX: nothing is visible. */
 int64_t age_first_us(const core_t *core, const queue_t *queue);
-/* Takes one that is too old by now_us off its timer; 0 when there is none. */
-uint32_t age_take(core_t *core, int64_t now_us);
+/* When the first message of all queues is too old; INT64_MAX: nothing is visible. */
+int64_t age_next_us(const core_t *core);
+/* Takes that message, which there must be, off its timer. */
+uint32_t age_take(core_t *core);
 
 #endif

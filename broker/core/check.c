@@ -175,7 +175,7 @@ static bool check_groups(const core_t *core, const queue_t *queue, const queue_c
 
 static bool check_age(const core_t *core, const queue_t *queue, const queue_count_t *q, error_t *err)
 {
-    int64_t first_us = age_first_us(core, queue);
+    int64_t first_us = queue->is_condemned ? INT64_MAX : age_first_us(core, queue);
     return same(err, "timers of visible messages", queue->name, queue->fresh.count, q->fresh - q->lined) &&
            same(err, "messages in the line by age", queue->name, queue->lined.count, q->lined) &&
            same(err, "timers of tired messages", queue->name, queue->tired.count,
@@ -196,11 +196,12 @@ static bool check_queue(const core_t *core, const queue_t *queue, const queue_co
 
 static bool check_queues(const core_t *core, const counts_t *c, error_t *err)
 {
+    uint32_t named = queue_count(core);
     for (uint32_t id = pool_next(&core->queues, 0); id; id = pool_next(&core->queues, id))
         if (!check_queue(core, pool_get(&core->queues, id), &c->queues[id], err))
             return false;
-    return same(err, "queues", "the table by name", core->queues_by_name.count, core->queues.used) &&
-           same(err, "queues", "the table by incarnation", core->queues_by_incarnation.count, core->queues.used);
+    return same(err, "queues", "the table by name", core->queues_by_name.count, named) &&
+           same(err, "queues", "the table by incarnation", core->queues_by_incarnation.count, named);
 }
 
 static bool check_sessions(const core_t *core, const counts_t *c, error_t *err)

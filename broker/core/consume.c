@@ -10,6 +10,7 @@
 #include "broker/core/receive.h"
 #include "broker/core/retire.h"
 #include "broker/core/session.h"
+#include "broker/core/slice.h"
 #include "broker/core/subscription.h"
 #include "broker/core/tenant.h"
 #include "proto/attrs.h"
@@ -67,8 +68,8 @@ static void put_dead(const core_t *core, const message_t *message, const dead_t 
     attrs_put_str(w, ATTR_ERROR_MESSAGE, bytes_cstr(dead->detail ? dead->detail : reason));
     if (dead->detail)
         attrs_put_str(w, ATTR_DEAD_LETTER_DETAIL, bytes_cstr(dead->detail));
-    if (retire_exhausted(reason))
-        attrs_put_str(w, ATTR_EXHAUSTED_RETRY_CONDITION, bytes_cstr(retire_exhausted(reason)));
+    if (retire_exhausted_by(reason))
+        attrs_put_str(w, ATTR_EXHAUSTED_RETRY_CONDITION, bytes_cstr(retire_exhausted_by(reason)));
     if (message->rule)
         attrs_put_str(w, ATTR_RULE_ARN, bytes_cstr(name_text(core, message->rule)));
 }
@@ -133,13 +134,22 @@ uint32_t consume_first(const core_t *core, const queue_t *queue)
     return ready ? group_first(core, ready) : 0;
 }
 
-/* Messages received too often leave before they are looked at, as SQS moves them on the next receive. */
+/* Messages received too often leave before they are looked at, as SQS moves them on the next receive. What is too old
+ * is to be moved as well. 0 also when this step may move no more: the queue is looked at again in the next one. */
 static uint32_t first_deliverable(core_t *core, const queue_t *queue)
 {
     uint32_t id;
-    while ((id = consume_first(core, queue)) != 0 && retire_if_exhausted(core, queue, id))
-        ;
-    return id;
+    bool is_unfinished = queue->expires_us <= core->now_us;
+    while (!is_unfinished && (id = consume_first(core, queue)) != 0) {
+        if (!retire_is_exhausted(core, queue, message_at(core, id)))
+            return id;
+        is_unfinished = !slice_take(core);
+        if (!is_unfinished)
+            retire_exhausted(core, queue, id);
+    }
+    if (is_unfinished)
+        ids_add(&core->unfinished, queue->id);
+    return 0;
 }
 
 int64_t consume_visibility_us(const core_t *core, const sub_t *sub)
@@ -335,4 +345,7 @@ void consume_touched(core_t *core)
         consume_queue(core, queue);
     }
     core->touched.count = 0;
+    for (uint32_t i = 0; i < core->unfinished.count; i++)
+        queue_touch(core, pool_get(&core->queues, core->unfinished.items[i]));
+    core->unfinished.count = 0;
 }

@@ -7,6 +7,7 @@
 #include "broker/core/answer.h"
 #include "broker/core/attempt.h"
 #include "broker/core/calls.h"
+#include "broker/core/condemned.h"
 #include "broker/core/consume.h"
 #include "broker/core/cursor.h"
 #include "broker/core/ledger.h"
@@ -19,6 +20,7 @@
 #include "broker/core/retire.h"
 #include "broker/core/session.h"
 #include "broker/core/settle.h"
+#include "broker/core/slice.h"
 #include "broker/core/state.h"
 #include "broker/core/subscription.h"
 #include "broker/core/task.h"
@@ -130,7 +132,9 @@ bool core_apply(core_t *core, const record_t *record, error_t *err)
         return error_set(err, STATUS_DATA_LOSS, NULL, "Record %llu comes behind record %llu, or its time does.",
                          (unsigned long long)record->seq, (unsigned long long)core->next_seq - 1);
     core->now_us = record->ingest_us;
-    return ledger_apply(core, record, err);
+    bool ok = ledger_apply(core, record, err);
+    condemned_end(core);
+    return ok;
 }
 
 static void note_write(core_t *core, const char *event)
@@ -288,11 +292,13 @@ void core_step(core_t *core, int64_t now_us, const core_input_t *input, core_eff
         core->now_us = now_us;
     core->input = input;
     core->out = out;
+    slice_begin(core);
     timers_in(core);
     input_in(core, input);
     if (!input->more) {
         consume_touched(core);
         receives_due(core);
+        condemned_sweep(core);
     }
     core->input = NULL;
     core->out = NULL;
@@ -303,9 +309,18 @@ bool core_moves(const core_t *core)
     return tasks_next_us(core) != INT64_MAX;
 }
 
+/* When what is done in slices is due. */
+static int64_t long_work_us(const core_t *core)
+{
+    int64_t due_us = retire_next_us(core), swept_us = condemned_next_us(core);
+    if (core->touched.count)
+        return core->now_us; /* a queue that was not finished with */
+    return due_us < swept_us ? due_us : swept_us;
+}
+
 int64_t core_next_deadline_us(const core_t *core)
 {
-    int64_t next_us = retire_next_us(core);
+    int64_t next_us = slice_next_us(core, long_work_us(core));
     int64_t others[] = {sessions_next_us(core), receives_next_us(core), tasks_next_us(core), calls_next_us(core),
                         permits_next_us(core)};
     for (size_t i = 0; i < ARRAY_LEN(others); i++)

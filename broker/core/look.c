@@ -1,4 +1,5 @@
 /* look.c: what the outside may see of the core: counters, queues, the oldest record needed, a digest. */
+#include "broker/core/condemned.h"
 #include "broker/core/cursor.h"
 #include "broker/core/group.h"
 #include "broker/core/message.h"
@@ -15,7 +16,7 @@ void core_stats(const core_t *core, core_stats_t *out)
     out->sessions = core->sessions.all.used;
     out->subscriptions = core->subs.all.used;
     out->services = core->calls.serves.used;
-    out->queues = core->queues.used;
+    out->queues = queue_count(core);
     out->calls_running = core->calls.running;
     out->calls_waiting = core->calls.waiting;
     out->topology_version = core->topology.version;
@@ -23,8 +24,7 @@ void core_stats(const core_t *core, core_stats_t *out)
     out->dedup_keys = 0;
     for (uint32_t id = pool_next(&core->buses, 0); id; id = pool_next(&core->buses, id))
         out->dedup_keys += ((const bus_t *)pool_get(&core->buses, id))->dedup.count;
-    for (uint32_t id = pool_next(&core->queues, 0); id; id = pool_next(&core->queues, id)) {
-        const queue_t *queue = pool_get(&core->queues, id);
+    for (const queue_t *queue = queue_next(core, NULL); queue; queue = queue_next(core, queue)) {
         out->messages_visible += queue->visible.count;
         out->messages_in_flight += queue->in_flight;
         out->messages_delayed += queue->delayed;
@@ -33,8 +33,7 @@ void core_stats(const core_t *core, core_stats_t *out)
 
 void core_each_queue(const core_t *core, void (*each)(void *ctx, const core_queue_stats_t *queue), void *ctx)
 {
-    for (uint32_t id = pool_next(&core->queues, 0); id; id = pool_next(&core->queues, id)) {
-        const queue_t *queue = pool_get(&core->queues, id);
+    for (const queue_t *queue = queue_next(core, NULL); queue; queue = queue_next(core, queue)) {
         const core_queue_stats_t stats = {
             .name = queue->name,
             .visible = queue->visible.count,
@@ -119,10 +118,10 @@ uint64_t core_digest(const core_t *core)
     digest = map_mix(digest, dedup_digest(&core->deleted, core->now_us - QUEUE_DELETED_WINDOW_US));
     digest = map_mix(digest, map_mix(core->lost_until, core->lost_records));
     uint64_t unordered = 0;
-    for (uint32_t id = pool_next(&core->queues, 0); id; id = pool_next(&core->queues, id))
-        unordered += queue_digest(core, pool_get(&core->queues, id));
+    for (const queue_t *queue = queue_next(core, NULL); queue; queue = queue_next(core, queue))
+        unordered += queue_digest(core, queue);
     for (uint32_t id = 1; id <= core->messages.all.made; id++)
-        if (message_at(core, id)->state > MESSAGE_VISIBLE)
+        if (message_at(core, id)->state > MESSAGE_VISIBLE && !condemned_has(core, message_at(core, id)))
             unordered += message_digest(core, message_at(core, id));
     for (uint32_t id = pool_next(&core->sessions.all, 0); id; id = pool_next(&core->sessions.all, id))
         unordered += session_digest(session_at(core, id));

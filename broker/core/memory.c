@@ -84,6 +84,11 @@ void pool_drop(pool_t *pool, uint32_t id)
     ids_add(&pool->free, id);
 }
 
+void pool_put(pool_t *pool, uint32_t id, void *item)
+{
+    pool->items[id] = item;
+}
+
 void pool_free(pool_t *pool)
 {
     free(pool->items);

@@ -37,7 +37,8 @@ typedef struct {
 uint32_t pool_add(pool_t *pool, void *item);
 void *pool_get(const pool_t *pool, uint32_t id); /* NULL when there is none */
 void pool_drop(pool_t *pool, uint32_t id);
-void pool_free(pool_t *pool); /* the table, not the things */
+void pool_put(pool_t *pool, uint32_t id, void *item); /* instead of the one that has this number */
+void pool_free(pool_t *pool);                         /* the table, not the things */
 
 /* Every item of a pool: for (uint32_t id = pool_next(p, 0); id; id = pool_next(p, id)) */
 uint32_t pool_next(const pool_t *pool, uint32_t id);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "broker/core/age.h"
+#include "broker/core/condemned.h"
 #include "broker/core/group.h"
 #include "broker/core/queue.h"
 
@@ -339,8 +340,12 @@ void message_remove(core_t *core, uint32_t id)
 void message_promote(core_t *core, int64_t now_us)
 {
     uint32_t id;
-    while ((id = heap_top(&core->messages.delayed)) != 0 && timer_us(core, message_at(core, id)) <= now_us)
-        message_show(core, id, false);
+    while ((id = heap_top(&core->messages.delayed)) != 0 && timer_us(core, message_at(core, id)) <= now_us) {
+        if (condemned_has(core, message_at(core, id)))
+            message_remove(core, id);
+        else
+            message_show(core, id, false);
+    }
 }
 
 int64_t message_expires_us(const core_t *core, const message_t *message, bool *by_age)
@@ -366,15 +371,6 @@ void message_redelay(core_t *core, const queue_t *queue)
             continue;
         message_side_need(core, id)->timer_us = m->sent_us + queue->attributes.delay_us;
         heap_set(&core->messages.delayed, id);
-    }
-}
-
-void message_purge(core_t *core, const queue_t *queue)
-{
-    for (uint32_t id = 1; id <= core->messages.all.made; id++) {
-        const message_t *m = message_at(core, id);
-        if (m->state != MESSAGE_FREE && m->queue == queue->id)
-            message_remove(core, id);
     }
 }
 

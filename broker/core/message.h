@@ -60,8 +60,6 @@ void message_unlink(core_t *core, chain_t *chain, uint32_t id);
 /* Sets the times of a FIFO queue's messages that were not received yet anew, after its delay changed: SQS changes
  * them too, and else later ones would pass them. Walks all messages. */
 void message_redelay(core_t *core, const queue_t *queue);
-/* Removes every message of a queue. Walks all messages. */
-void message_purge(core_t *core, const queue_t *queue);
 
 /* Record and incarnation that name the message's bytes. */
 uint64_t message_origin(const core_t *core, const message_t *message, uint64_t *queue);

@@ -5,6 +5,7 @@
 
 #include "broker/core/age.h"
 #include "broker/core/attributes.h"
+#include "broker/core/condemned.h"
 #include "broker/core/group.h"
 #include "broker/core/ledger.h"
 #include "broker/core/message.h"
@@ -24,6 +25,21 @@ static bool queue_is_incarnation(const void *ctx, uint32_t id, const void *key)
 {
     const queue_t *queue = pool_get(&((const core_t *)ctx)->queues, id);
     return queue->incarnation == *(const uint64_t *)key;
+}
+
+queue_t *queue_next(const core_t *core, const queue_t *queue)
+{
+    uint32_t id = queue ? queue->id : 0;
+    do {
+        id = pool_next(&core->queues, id);
+        queue = pool_get(&core->queues, id);
+    } while (queue && queue->is_condemned);
+    return pool_get(&core->queues, id);
+}
+
+uint32_t queue_count(const core_t *core)
+{
+    return core->queues.used - core->condemned.count;
 }
 
 queue_t *queue_find(const core_t *core, bytes_t name)
@@ -72,7 +88,7 @@ queue_counts_t *queue_counts(const core_t *core, const queue_t *queue)
 
 void queue_touch(core_t *core, queue_t *queue)
 {
-    if (queue->is_touched)
+    if (queue->is_touched || queue->is_condemned)
         return;
     queue->is_touched = true;
     ids_add(&core->touched, queue->id);
@@ -117,6 +133,31 @@ static void queue_take_attributes(queue_t *queue, const record_queue_t *r, const
     buf_append_bytes(&queue->given, r->attributes);
 }
 
+static void tables_add(core_t *core, const queue_t *queue)
+{
+    map_add(&core->queues_by_name, map_hash_bytes(bytes_cstr(queue->name)), queue->id);
+    map_add(&core->queues_by_incarnation, map_hash_pair(queue->incarnation, 0), queue->id);
+}
+
+static void tables_drop(core_t *core, const queue_t *queue, uint32_t id)
+{
+    map_drop(&core->queues_by_name, map_hash_bytes(bytes_cstr(queue->name)), id);
+    map_drop(&core->queues_by_incarnation, map_hash_pair(queue->incarnation, 0), id);
+}
+
+void queue_tables_renumber(core_t *core, const queue_t *queue, uint32_t old)
+{
+    tables_drop(core, queue, old);
+    tables_add(core, queue);
+}
+
+/* Their numbers have 16 bits, and condemned ones still have theirs. */
+void queue_numbers_spare(core_t *core)
+{
+    if (core->queues.used >= UINT16_MAX)
+        condemned_end(core);
+}
+
 static void queue_insert(core_t *core, const record_queue_t *r, const queue_attributes_t *attributes)
 {
     queue_t *queue = memory_new(1, sizeof *queue);
@@ -125,14 +166,14 @@ static void queue_insert(core_t *core, const record_queue_t *r, const queue_attr
     queue_take_attributes(queue, r, attributes);
     tenants_init(queue);
     age_init(core, queue);
+    queue_numbers_spare(core);
     queue->id = pool_add(&core->queues, queue);
-    map_add(&core->queues_by_name, map_hash_bytes(r->name), queue->id);
-    map_add(&core->queues_by_incarnation, map_hash_pair(r->queue, 0), queue->id);
+    tables_add(core, queue);
     if (r->queue > core->newest_queue)
         core->newest_queue = r->queue;
 }
 
-static void queue_free(queue_t *queue)
+void queue_free(queue_t *queue)
 {
     free(queue->name);
     buf_free(&queue->given);
@@ -147,16 +188,11 @@ static void queue_free(queue_t *queue)
 
 static void queue_remove(core_t *core, queue_t *queue)
 {
-    message_purge(core, queue);
     tasks_end_of_queue(core, queue);
     subscription_end_of_queue(core, queue);
     receives_end_of_queue(core, queue);
-    if (queue->is_touched)
-        (void)ids_drop(&core->touched, queue->id);
-    map_drop(&core->queues_by_name, map_hash_bytes(bytes_cstr(queue->name)), queue->id);
-    map_drop(&core->queues_by_incarnation, map_hash_pair(queue->incarnation, 0), queue->id);
-    pool_drop(&core->queues, queue->id);
-    queue_free(queue);
+    tables_drop(core, queue, queue->id);
+    condemned_add(core, queue);
 }
 
 static void deleted_remember(core_t *core, const record_t *record)
@@ -180,7 +216,7 @@ bool queue_apply(core_t *core, const record_t *record, error_t *err)
     queue_t *before = r->op == QUEUE_CREATED ? queue_find(core, r->name) : NULL;
     if (before && ledger_forgives(core, record))
         queue_remove(core, before);
-    if (r->op == QUEUE_CREATED && core->queues.used >= MESSAGE_IDS_MAX)
+    if (r->op == QUEUE_CREATED && queue_count(core) >= MESSAGE_IDS_MAX)
         return ledger_misfit(err, record, "one queue too many,", r->queue);
     switch (r->op) {
     case QUEUE_CREATED:
@@ -207,7 +243,7 @@ bool queue_apply_purge(core_t *core, const record_t *record, error_t *err)
     queue_t *queue = queue_by_incarnation(core, record->purge.queue);
     if (!queue)
         return ledger_misfit(err, record, "queue", record->purge.queue);
-    message_purge(core, queue);
+    condemned_take(core, queue);
     queue->purged_us = record->ingest_us;
     return true;
 }
@@ -220,5 +256,7 @@ void queues_free(core_t *core)
     map_free(&core->queues_by_name);
     map_free(&core->queues_by_incarnation);
     ids_free(&core->touched);
+    ids_free(&core->unfinished);
+    ids_free(&core->condemned);
     dedup_free(&core->deleted);
 }

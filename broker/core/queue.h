@@ -12,6 +12,10 @@
 
 enum { QUEUE_CREATED = 1, QUEUE_SET = 2, QUEUE_DELETED = 3 }; /* QUEUE record, op */
 
+/* Every queue: for (queue_t *q = queue_next(core, NULL); q; q = queue_next(core, q)) */
+queue_t *queue_next(const core_t *core, const queue_t *queue);
+uint32_t queue_count(const core_t *core);
+
 queue_t *queue_find(const core_t *core, bytes_t name);                   /* NULL for none */
 queue_t *queue_by_incarnation(const core_t *core, uint64_t incarnation); /* NULL for none */
 /* NULL with QueueDoesNotExist when there is none. */
@@ -39,5 +43,11 @@ void queue_delete(core_t *core, queue_t *queue);
 MUST_USE bool queue_apply(core_t *core, const record_t *record, error_t *err);
 MUST_USE bool queue_apply_purge(core_t *core, const record_t *record, error_t *err);
 void queues_free(core_t *core);
+
+/* For condemned.c. Its number is another one than `old`. */
+void queue_tables_renumber(core_t *core, const queue_t *queue, uint32_t old);
+/* Sees to it that there is a number for one queue more. */
+void queue_numbers_spare(core_t *core);
+void queue_free(queue_t *queue);
 
 #endif

@@ -269,6 +269,12 @@ void receives_end_of_session(core_t *core, session_t *session)
         receive_end(core, receive_at(core, session->receives.items[session->receives.count - 1]));
 }
 
+void receives_renumber(core_t *core, const queue_t *queue)
+{
+    for (uint32_t id = queue->receives.head; id; id = receive_at(core, id)->next)
+        receive_at(core, id)->queue = queue->id;
+}
+
 void receives_end_of_queue(core_t *core, queue_t *queue)
 {
     error_t err;

@@ -26,5 +26,7 @@ void receives_stop(core_t *core);
 
 void receives_end_of_session(core_t *core, session_t *session);
 void receives_end_of_queue(core_t *core, queue_t *queue);
+/* For condemned.c: the queue's number changed. */
+void receives_renumber(core_t *core, const queue_t *queue);
 
 #endif

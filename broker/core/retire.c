@@ -4,11 +4,13 @@
 #include <stdio.h>
 
 #include "broker/core/age.h"
+#include "broker/core/condemned.h"
 #include "broker/core/group.h"
 #include "broker/core/ledger.h"
 #include "broker/core/message.h"
 #include "broker/core/queue.h"
 #include "broker/core/settle.h"
+#include "broker/core/slice.h"
 #include "broker/core/task.h"
 
 /* -- words ----------------------------------------------------------------------------------------- */
@@ -29,7 +31,7 @@ const char *retire_error_code(const char *reason)
     return "UNKNOWN";
 }
 
-const char *retire_exhausted(const char *reason)
+const char *retire_exhausted_by(const char *reason)
 {
     for (size_t i = 0; i < ARRAY_LEN(words); i++)
         if (strcmp(words[i].reason, reason) == 0)
@@ -113,12 +115,9 @@ bool retire_is_exhausted(const core_t *core, const queue_t *queue, const message
     return most && message->receives >= most && queue_dead_letters(core, queue);
 }
 
-bool retire_if_exhausted(core_t *core, const queue_t *queue, uint32_t id)
+void retire_exhausted(core_t *core, const queue_t *queue, uint32_t id)
 {
-    if (!retire_is_exhausted(core, queue, message_at(core, id)))
-        return false;
     retire_move(core, id, queue_dead_letters(core, queue), RETIRE_MAX_RECEIVES, BYTES_NONE);
-    return true;
 }
 
 /* -- applying -------------------------------------------------------------------------------------- */
@@ -180,27 +179,30 @@ int64_t retire_next_us(const core_t *core)
 {
     const messages_t *all = &core->messages;
     uint32_t delayed = heap_top(&all->delayed), due = heap_top(&all->due);
-    const queue_t *aging = pool_get(&core->queues, heap_top(&all->aging));
     int64_t next_us = due ? message_timer_us(core, message_at(core, due)) : INT64_MAX;
-    if (aging && aging->expires_us < next_us)
-        next_us = aging->expires_us;
+    if (age_next_us(core) < next_us)
+        next_us = age_next_us(core);
     if (delayed && message_timer_us(core, message_at(core, delayed)) < next_us)
         next_us = message_timer_us(core, message_at(core, delayed));
     return next_us;
 }
 
-/* Takes what is due off the heap: deliveries to core->scratch, too old ones to `old`. */
+/* Takes what is due off the heap, as far as the slice reaches: deliveries to core->scratch, too old ones to `old`. */
 static void due_gather(core_t *core, ids_t *old)
 {
     heap_t *due = &core->messages.due;
     uint32_t id;
     core->scratch.count = 0;
-    while ((id = heap_top(due)) != 0 && message_timer_us(core, message_at(core, id)) <= core->now_us) {
+    while ((id = heap_top(due)) != 0 && message_timer_us(core, message_at(core, id)) <= core->now_us &&
+           slice_take(core)) {
         heap_drop(due, id);
-        ids_add(&core->scratch, id);
+        if (condemned_has(core, message_at(core, id)))
+            message_remove(core, id);
+        else
+            ids_add(&core->scratch, id);
     }
-    while ((id = age_take(core, core->now_us)) != 0)
-        ids_add(old, id);
+    while (age_next_us(core) <= core->now_us && slice_take(core))
+        ids_add(old, age_take(core));
 }
 
 static void due_return(core_t *core)

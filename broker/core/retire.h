@@ -17,21 +17,21 @@
 /* True when it has been received as often as its queue's redrive policy allows: one more would be too many, and moves
  * it instead (SQS). */
 bool retire_is_exhausted(const core_t *core, const queue_t *queue, const message_t *message);
-/* Moves it if so; the message is gone then. */
-bool retire_if_exhausted(core_t *core, const queue_t *queue, uint32_t id);
+/* Moves one that is. */
+void retire_exhausted(core_t *core, const queue_t *queue, uint32_t id);
 /* Moves a message to `to`, or drops it when that is NULL. */
 void retire_move(core_t *core, uint32_t id, const queue_t *to, const char *reason, bytes_t detail);
 
 /* Moves a message that waits for a move task, as a new one. */
 void retire_redrive(core_t *core, uint32_t id, const queue_t *to, uint64_t task);
 
-/* Deliveries that ran out and messages too old. */
+/* Deliveries that ran out and messages too old, as many as one step may turn to. */
 void retire_due(core_t *core);
 int64_t retire_next_us(const core_t *core);
 
 /* EventBridge's dead-letter attributes for a reason; exhausted: NULL for none. */
 const char *retire_error_code(const char *reason);
-const char *retire_exhausted(const char *reason);
+const char *retire_exhausted_by(const char *reason);
 
 /* Keeps what a moved message needs; its number for message_t.dead. `detail` is copied. */
 uint32_t retire_restore(core_t *core, const dead_t *from, bytes_t detail);

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "broker/core/condemned.h"
 #include "broker/core/message.h"
 #include "broker/core/snapshot_parts.h"
 
@@ -239,7 +240,9 @@ bool core_needed_records(const core_t *core, uint64_t last, uint64_t **records, 
         return error_set(err, STATUS_RESOURCE_EXHAUSTED, NULL, "Out of memory for the list of needed records.");
     for (uint32_t id = 1; id <= core->messages.all.made; id++) {
         const message_t *m = message_at(core, id);
-        uint64_t origin = m->state == MESSAGE_FREE ? UINT64_MAX : message_origin(core, m, NULL);
+        if (m->state == MESSAGE_FREE || condemned_has(core, m))
+            continue;
+        uint64_t origin = message_origin(core, m, NULL);
         if (origin > last)
             continue;
         in_order = in_order && (found == 0 || all[found - 1] <= origin);

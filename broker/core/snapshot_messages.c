@@ -1,6 +1,7 @@
 /* snapshot_messages.c: messages, chain by chain, so that each stands where it stood. */
 #include <stdlib.h>
 
+#include "broker/core/condemned.h"
 #include "broker/core/group.h"
 #include "broker/core/message.h"
 #include "broker/core/queue.h"
@@ -61,15 +62,21 @@ uint64_t snapshot_save_in_flight(snapshot_save_t *save, uint64_t at)
             return SNAPSHOT_NO_MORE;
         id = session_at(core, session)->held.head;
     }
-    save_message(save, id);
+    if (!condemned_has(core, message_at(core, id)))
+        save_message(save, id);
     return snapshot_pair(session, id);
+}
+
+static bool is_delayed(const core_t *core, const message_t *m)
+{
+    return m->state == MESSAGE_DELAYED && !condemned_has(core, m);
 }
 
 uint64_t snapshot_save_delayed(snapshot_save_t *save, uint64_t at)
 {
     const core_t *core = save->core;
     uint32_t id = (uint32_t)at + 1;
-    while (id <= core->messages.all.made && message_at(core, id)->state != MESSAGE_DELAYED)
+    while (id <= core->messages.all.made && !is_delayed(core, message_at(core, id)))
         id++;
     if (id > core->messages.all.made)
         return SNAPSHOT_NO_MORE;
@@ -104,16 +111,16 @@ static uint32_t visible_after(const core_t *core, const queue_t *queue, uint32_t
 uint64_t snapshot_save_visible(snapshot_save_t *save, uint64_t at)
 {
     const core_t *core = save->core;
-    uint32_t queue = (uint32_t)(at >> 32), id = (uint32_t)at;
-    id = queue ? visible_after(core, pool_get(&core->queues, queue), id) : 0;
+    const queue_t *queue = pool_get(&core->queues, (uint32_t)(at >> 32));
+    uint32_t id = queue ? visible_after(core, queue, (uint32_t)at) : 0;
     while (!id) {
-        queue = pool_next(&core->queues, queue);
+        queue = queue_next(core, queue);
         if (!queue)
             return SNAPSHOT_NO_MORE;
-        id = visible_after(core, pool_get(&core->queues, queue), 0);
+        id = visible_after(core, queue, 0);
     }
     save_message(save, id);
-    return snapshot_pair(queue, id);
+    return snapshot_pair(queue->id, id);
 }
 
 /* -- loading ------------------------------------------------------------------------------------------- */

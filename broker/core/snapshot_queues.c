@@ -91,11 +91,11 @@ uint64_t snapshot_save_queues(snapshot_save_t *save, uint64_t at)
         snapshot_save_key(save, &queue->dedup, key);
         return at + 1;
     }
-    id = pool_next(&save->core->queues, id);
-    if (!id)
+    queue = queue_next(save->core, queue);
+    if (!queue)
         return SNAPSHOT_NO_MORE;
-    save_queue(save, pool_get(&save->core->queues, id));
-    return snapshot_pair(id, 0);
+    save_queue(save, queue);
+    return snapshot_pair(queue->id, 0);
 }
 
 /* As if its first record had been applied, with the attributes of the last. */

@@ -46,14 +46,13 @@ uint64_t snapshot_save_tasks(snapshot_save_t *save, uint64_t at)
     uint32_t id = (uint32_t)(at >> 32), nth = (uint32_t)at;
     const queue_t *queue = pool_get(&core->queues, id);
     while (!queue || nth >= queue->tasks.count) {
-        id = pool_next(&core->queues, id);
+        queue = queue_next(core, queue);
         nth = 0;
-        if (!id)
+        if (!queue)
             return SNAPSHOT_NO_MORE;
-        queue = pool_get(&core->queues, id);
     }
     save_task(save, task_at(core, queue->tasks.items[nth]));
-    return snapshot_pair(id, nth + 1);
+    return snapshot_pair(queue->id, nth + 1);
 }
 
 bool snapshot_load_task(snapshot_load_t *load, const snapshot_move_task_t *item, error_t *err)

@@ -148,7 +148,8 @@ typedef struct {
     uint64_t incarnation;
     char *name;
     bool from_topology;
-    bool is_touched; /* in core->touched */
+    bool is_touched;   /* in core->touched */
+    bool is_condemned; /* condemned.h: without a name, and soon no more */
     queue_attributes_t attributes;
     buf_t given;     /* attributes as they were set: one msgpack map */
     chain_t visible; /* count: of all; the chain: of those without a group */
@@ -497,6 +498,12 @@ typedef struct {
     uint32_t rule_count;
 } topology_t;
 
+/* -- long work (slice.h) -------------------------------------------------------------------------- */
+typedef struct {
+    uint32_t left;   /* messages that this step may still turn to unasked */
+    int64_t next_us; /* when a step may again, after one that wanted more */
+} slice_state_t;
+
 /* -- of a step ------------------------------------------------------------------------------------- */
 /* Answers with a list, kept because a list is large: made anew for each frame, zeroing it would cost more than the rest
  * of a small answer. Only the items that are counted are written, and only these are read. */
@@ -523,6 +530,9 @@ struct core {
     uint64_t newest_queue; /* incarnation */
     dedup_t deleted;       /* names of queues that were deleted within QUEUE_DELETED_WINDOW_US */
     ids_t touched;         /* queues that may have something to deliver */
+    ids_t unfinished;      /* of a step: queues to be looked at again in the next one */
+    ids_t condemned;       /* queues, the one that is being emptied first */
+    uint32_t swept;        /* messages looked at to empty it */
     tasks_t tasks;
     pool_t names; /* char *, never forgotten: few */
     map_t names_by_text;
@@ -533,6 +543,7 @@ struct core {
     attempts_t attempts;
     calls_t calls;
     permits_t permits;
+    slice_state_t slice;
     pool_t buses;
     map_t buses_by_name;
     topology_t topology;

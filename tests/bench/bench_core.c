@@ -20,6 +20,8 @@
 #define TURNS 20
 #define ALIVE_EACH 100000
 #define WAITING_FEW 1000
+#define TURN_US 100  /* of the core's clock, for one message beside a purge */
+#define SOON_US 1000 /* the next slice of long work is never further */
 
 typedef struct {
     core_t *core;
@@ -300,6 +302,56 @@ static void by_waiting(uint64_t waiting)
     bench_close(&many, 1);
 }
 
+/* -- beside a purge ------------------------------------------------------------------------------- */
+/* One published, delivered and settled, told by itself, and the clock of the core with it. */
+static void turn_beside(bench_t *b, histogram_t *histogram)
+{
+    double begun = cpu_ns();
+    (void)turnover_ns(b, 1, 1);
+    histogram_add(histogram, (uint64_t)(cpu_ns() - begun));
+    b->now_us += TURN_US;
+}
+
+static void put_us(const char *what, const histogram_t *histogram)
+{
+    char line[LOAD_NAME_BYTES * 2];
+    (void)snprintf(line, sizeof line, "%s, p50", what);
+    line_put(line, histogram_at_us(histogram, 0.5), "us");
+    (void)snprintf(line, sizeof line, "%s, p99", what);
+    line_put(line, histogram_at_us(histogram, 0.99), "us");
+    (void)snprintf(line, sizeof line, "%s, p99.99", what);
+    line_put(line, histogram_at_us(histogram, 0.9999), "us");
+}
+
+/* What live work notices of a purge: its slices run between the steps, one in a millisecond of the core's clock. */
+static void beside_purge(uint64_t waiting)
+{
+    static histogram_t alone_us, beside_us;
+    bench_t b;
+    bench_open(&b, 2);
+    for (uint64_t i = 0; i < waiting; i++) {
+        publish(&b, 1);
+        if (i % ALIVE_EACH == 0)
+            say(&b, WORKER, WIRE_PING, &(wire_ping_t){.number = i});
+    }
+    for (int i = 0; i < WAITING_FEW; i++)
+        publish(&b, 0);
+    wait_begin(&b);
+    for (int i = 0; i < ROUNDS / TURNS; i++)
+        turn_beside(&b, &alone_us);
+    const wire_queue_t purge = {.op = BYTES_LIT("purge"), .name = BYTES_LIT("bench-1")};
+    double begun = cpu_ns();
+    say(&b, PEER, WIRE_QUEUE, &purge);
+    line_put("purge, until it is answered", (cpu_ns() - begun) / 1000, "us");
+    int64_t begun_us = b.now_us;
+    while (core_next_deadline_us(b.core) <= b.now_us + SOON_US)
+        turn_beside(&b, &beside_us);
+    line_put("purge, until all is freed", (double)(b.now_us - begun_us) / 1e6, "s");
+    put_us("publish, deliver, settle alone", &alone_us);
+    put_us("publish, deliver, settle beside a purge", &beside_us);
+    bench_close(&b, 2);
+}
+
 int main(int argc, char **argv)
 {
     uint64_t most = argc > 1 ? strtoull(argv[1], NULL, 10) : 1000000;
@@ -309,5 +361,6 @@ int main(int argc, char **argv)
     for (uint64_t waiting = 10000; waiting < most; waiting *= 10)
         by_waiting(waiting);
     by_waiting(most);
+    beside_purge(most);
     return 0;
 }

@@ -1,5 +1,5 @@
 /* bench_recovery.c: how long a broker's start takes with many queued messages, without a snapshot and with one; what a
- * snapshot costs; and what those who publish meanwhile notice of it.
+ * snapshot costs; and what those who publish meanwhile notice of it, and of a purge of all messages.
  *
  *     bench_recovery [--messages N] [--dir FOLDER]
  *
@@ -124,7 +124,9 @@ static void go_down(world_t *w)
 
 static void step(world_t *w, const core_input_t *input)
 {
-    core_step(w->core, w->now_us++, input, &w->out);
+    int64_t now_us = clock_wall_us();
+    w->now_us = now_us > w->now_us ? now_us : w->now_us + 1;
+    core_step(w->core, w->now_us, input, &w->out);
     take_effects(w);
 }
 
@@ -238,6 +240,16 @@ static live_t live_beside_a_snapshot(world_t *w)
     return result;
 }
 
+/* The messages of all the queue are freed meanwhile, a slice at a time. */
+static live_t live_beside_a_purge(world_t *w)
+{
+    hello(w);
+    w->msg->verb = WIRE_QUEUE;
+    w->msg->queue = (wire_queue_t){.op = BYTES_LIT("purge"), .name = BYTES_LIT("q")};
+    step(w, &(core_input_t){.kind = CORE_IN_FRAME, .peer = 1, .role = role_all(), .msg = w->msg});
+    return live(w, NULL);
+}
+
 /* -- the bench ---------------------------------------------------------------------------------------------- */
 static void remove_folder(const char *dir)
 {
@@ -264,7 +276,7 @@ typedef struct {
     uint64_t messages, mib_log, mib_after;
     start_t empty, log, snapshot;
     double mib_live;
-    live_t quiet, beside;
+    live_t quiet, beside, purge;
 } result_t;
 
 static void write_json(const result_t *r, const char *machine)
@@ -277,11 +289,11 @@ static void write_json(const result_t *r, const char *machine)
             "\"empty_cpu_s\": %.4f, \"log_s\": %.3f, \"log_cpu_s\": %.3f, \"snapshot_s\": %.3f, \"snapshot_cpu_s\": "
             "%.3f, \"log_mib\": %llu, \"after_mib\": %llu, \"checkpoint_s\": %.2f, "
             "\"live_p50_us\": %.0f, \"live_p99_us\": %.0f, \"beside_p50_us\": %.0f, \"beside_p99_us\": %.0f, "
-            "\"rss_mib\": %.0f, \"rss_beside_mib\": %.0f}\n",
+            "\"purge_p50_us\": %.0f, \"purge_p99_us\": %.0f, \"rss_mib\": %.0f, \"rss_beside_mib\": %.0f}\n",
             machine, MANGABUS_VERSION, (unsigned long long)r->messages, BODY_BYTES, r->empty.wall_s, r->empty.cpu_s,
             r->log.wall_s, r->log.cpu_s, r->snapshot.wall_s, r->snapshot.cpu_s, (unsigned long long)r->mib_log,
             (unsigned long long)r->mib_after, r->beside.seconds, r->quiet.p50_us, r->quiet.p99_us, r->beside.p50_us,
-            r->beside.p99_us, r->mib_live, r->beside.resident_mib);
+            r->beside.p99_us, r->purge.p50_us, r->purge.p99_us, r->mib_live, r->beside.resident_mib);
     (void)fclose(file);
 }
 
@@ -297,6 +309,8 @@ static void print(const result_t *r)
            r->quiet.p99_us);
     printf("publish of %d, beside a snapshot  p50 %6.0f us   p99 %6.0f us   (p99 x %.2f)\n", LIVE_ENTRIES,
            r->beside.p50_us, r->beside.p99_us, r->beside.p99_us / r->quiet.p99_us);
+    printf("publish of %d, beside a purge     p50 %6.0f us   p99 %6.0f us   (p99 x %.2f)\n", LIVE_ENTRIES,
+           r->purge.p50_us, r->purge.p99_us, r->purge.p99_us / r->quiet.p99_us);
     printf("resident memory                  %8.0f MiB, %.0f MiB while the second core folds\n", r->mib_live,
            r->beside.resident_mib);
 }
@@ -344,6 +358,7 @@ int main(int argc, char **argv)
     core_stats(w.core, &stats);
     must(recovery.snapshot > 0 && stats.messages_visible >= r.messages,
          &(error_t){.message = "the snapshot was not what it began with"});
+    r.purge = live_beside_a_purge(&w);
     go_down(&w);
     remove_folder(dir);
     core_effects_free(&w.out);
