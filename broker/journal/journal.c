@@ -280,6 +280,8 @@ bool journal_poll(journal_t *journal, error_t *err)
     error_t why;
     if (!journal_works(journal, err))
         return false;
+    if (journal->writer.running)
+        writer_heard(&journal->writer);
     if (writer_done(&journal->writer) && !take_result(journal, err))
         return false;
     if (!spares_healthy(&journal->spares, &why))

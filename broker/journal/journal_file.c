@@ -90,6 +90,23 @@ bool file_open_if_there(const folder_t *folder, const char *name, int flags, int
     return result >= 0 || result == -ENOENT ? true : failed(err, "open", path, result);
 }
 
+bool file_make_direct(const folder_t *folder, const char *name, const void *block, int *fd, bool *direct, error_t *err)
+{
+    const int flags = O_RDWR | O_CREAT | O_TRUNC;
+    char path[FILE_PATH_BYTES];
+    folder_file(folder, name, path);
+    int result = folder->io->open(folder->io->ctx, path, flags | O_DIRECT, FILE_MODE);
+    if (result < 0 && result != -EINVAL)
+        return failed(err, "open", path, result);
+    *fd = result < 0 ? -1 : result;
+    int64_t n = *fd < 0 ? -EINVAL : folder->io->pwrite(folder->io->ctx, *fd, block, SEGMENT_BLOCK_BYTES, 0);
+    *direct = n > 0;
+    if (n != -EINVAL)
+        return n > 0 || failed(err, "write to", path, n);
+    file_close(folder, fd);
+    return file_open(folder, name, flags, fd, err);
+}
+
 void file_close(const folder_t *folder, int *fd)
 {
     if (*fd >= 0)

@@ -28,6 +28,10 @@ void folder_file(const folder_t *folder, const char *name, char out[FILE_PATH_BY
 MUST_USE bool file_open(const folder_t *folder, const char *name, int flags, int *fd, error_t *err);
 /* The same; *fd is -1, and no error, when there is no such file. */
 MUST_USE bool file_open_if_there(const folder_t *folder, const char *name, int flags, int *fd, error_t *err);
+/* Makes the file anew, for writes past the page cache, where the file system has that (*direct): each of whole blocks
+ * at a multiple of a block, from memory at a multiple of a block. `block` is one, written at 0 to find out. */
+MUST_USE bool file_make_direct(const folder_t *folder, const char *name, const void *block, int *fd, bool *direct,
+                               error_t *err);
 void file_close(const folder_t *folder, int *fd); /* sets it to -1; one below 0 is left alone */
 /* The bytes at `offset` are not what they were: DATA_LOSS in words; also told in *flaw, when there is one. Returns
  * false. */

@@ -11,8 +11,11 @@ bool spares_init(spares_t *spares, const folder_t *folder, uint64_t segment_byte
 {
     *spares = (spares_t){.folder = folder, .segment_bytes = segment_bytes, .fill_fd = -1, .next_id = 1};
     pthread_mutex_init(&spares->mutex, NULL);
-    spares->zeros = calloc(1, segment_bytes < SPARE_SLICE_BYTES ? segment_bytes : SPARE_SLICE_BYTES);
-    return spares->zeros ? true : error_set(err, STATUS_RESOURCE_EXHAUSTED, NULL, "no memory to fill segments");
+    spares->zeros = aligned_alloc(SEGMENT_BLOCK_BYTES, SPARE_SLICE_BYTES);
+    if (!spares->zeros)
+        return error_set(err, STATUS_RESOURCE_EXHAUSTED, NULL, "no memory to fill segments");
+    memset(spares->zeros, 0, SPARE_SLICE_BYTES);
+    return true;
 }
 
 void spares_free(spares_t *spares)
@@ -99,7 +102,7 @@ static void begin_fill(spares_t *spares)
     spares->fill_at = 0;
     if (free_now(spares) < enough)
         note_full(spares, enough);
-    else if (!file_open(spares->folder, FILLING_NAME, O_RDWR | O_CREAT | O_TRUNC, &spares->fill_fd, &err))
+    else if (!file_make_direct(spares->folder, FILLING_NAME, spares->zeros, &spares->fill_fd, &spares->is_direct, &err))
         note_failure(spares, &err);
 }
 
@@ -124,10 +127,11 @@ void spares_fill_slice(spares_t *spares)
     }
     uint64_t left = spares->segment_bytes - spares->fill_at;
     uint64_t bytes = left < SPARE_SLICE_BYTES ? left : SPARE_SLICE_BYTES;
+    bool is_last = bytes == left;
     bool good = file_write(spares->folder, spares->fill_fd, spares->zeros, bytes, spares->fill_at, &err) &&
-                file_sync(spares->folder, spares->fill_fd, &err);
+                ((spares->is_direct && !is_last) || file_sync(spares->folder, spares->fill_fd, &err));
     spares->fill_at += bytes;
-    if (good && spares->fill_at == spares->segment_bytes)
+    if (good && is_last)
         good = end_fill(spares, &err);
     if (!good)
         note_failure(spares, &err);

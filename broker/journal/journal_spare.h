@@ -1,9 +1,10 @@
 /* journal_spare.h: files that are ready to become segments: whole, filled with zeros (or with what an older
  * segment left, which no reader takes for new), and on disk.
  *
- * Written blocks are what makes a later sync cheap; preallocated but unwritten ones gain nothing. Filling goes
- * in slices, each synced, so that a commit beside it waits little. One thread at a time fills and takes; the
- * other functions are safe beside it. */
+ * Written blocks are what makes a later sync cheap; preallocated but unwritten ones gain nothing. Filling goes in
+ * slices, so that a commit beside it waits little: past the page cache, whose pages cost ten times what the disk does,
+ * or where that cannot be, each slice synced. One thread at a time fills and takes; the other functions are safe beside
+ * it. */
 #ifndef BROKER_JOURNAL_JOURNAL_SPARE_H
 #define BROKER_JOURNAL_JOURNAL_SPARE_H
 
@@ -11,15 +12,16 @@
 
 #include "broker/journal/journal_segment.h"
 
-#define SPARES_WANTED 1                     /* prepared ahead */
-#define SPARES_MAX 4                        /* kept of those that come back */
-#define SPARE_SLICE_BYTES ((size_t)1 << 20) /* synced at once; less costs a sync nearly as long */
+#define SPARES_WANTED 1 /* prepared ahead */
+#define SPARES_MAX 4    /* kept of those that come back */
+#define SPARE_SLICE_BYTES ((size_t)256 << 10)
 
 typedef struct {
     const folder_t *folder;
     uint64_t segment_bytes;
     uint8_t *zeros; /* one slice */
-    int fill_fd;    /* of the file being filled; only who fills touches these two */
+    int fill_fd;    /* of the file being filled; only who fills touches these three */
+    bool is_direct; /* it is written past the page cache */
     uint64_t fill_at;
     pthread_mutex_t mutex; /* guards what is below */
     uint64_t ids[SPARES_MAX];

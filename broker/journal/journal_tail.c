@@ -74,24 +74,37 @@ bool tail_append(tail_t *tail, bytes_t record)
 }
 
 /* A small batch in a buffer that a large one left behind: the bound of the tail counts what is used. */
-static void give_back(buf_t *data)
+static void give_back(buf_t *data, size_t needed)
 {
-    uint8_t *less =
-        data->cap > SLACK_BYTES && data->cap / SLACK_FACTOR > data->len ? realloc(data->data, data->len) : NULL;
+    uint8_t *less = data->cap > SLACK_BYTES && data->cap / SLACK_FACTOR > needed ? realloc(data->data, needed) : NULL;
     if (!less)
         return;
     data->data = less;
-    data->cap = data->len;
+    data->cap = needed;
+}
+
+/* Zeros behind its end, up to the end of the block in which it ends: see batch_t. */
+static bool fill_block(batch_t *batch)
+{
+    buf_t *data = &batch->data;
+    size_t rest = (size_t)(-(batch->at + data->len) & (SEGMENT_BLOCK_BYTES - 1));
+    if (!buf_reserve(data, rest))
+        return false;
+    if (rest)
+        memset(data->data + data->len, 0, rest);
+    batch->write_bytes = data->len + rest;
+    return true;
 }
 
 bool tail_close_newest(tail_t *tail)
 {
     static const uint8_t padding[BATCH_ALIGN_BYTES];
-    size_t len = tail_newest(tail)->data.len;
-    tail_newest(tail)->length = (uint32_t)len;
-    if (!newest_extend(tail, padding, (size_t)(batch_padded(len) - len)))
+    batch_t *batch = tail_newest(tail);
+    size_t len = batch->data.len;
+    batch->length = (uint32_t)len;
+    if (!newest_extend(tail, padding, (size_t)(batch_padded(len) - len)) || !fill_block(batch))
         return false;
-    give_back(&tail_newest(tail)->data);
+    give_back(&batch->data, batch->write_bytes);
     return true;
 }
 

@@ -16,7 +16,10 @@ typedef struct {
     uint32_t count;
     uint32_t length;     /* without padding; set when it is closed */
     bool begins_segment; /* the segment's file is still to be made of a spare */
-    buf_t data;          /* room for the header, records; padding once it is closed */
+    /* Set when it is closed: of the zeros behind it so many go to the disk with it that its last block is written
+     * whole, for the kernel would read a block from the disk first that it has not at hand. */
+    size_t write_bytes;
+    buf_t data; /* room for the header, records; padding once it is closed */
 } batch_t;
 
 #define TAIL_KEPT 2 /* buffers of dropped batches that wait for the next */

@@ -42,7 +42,8 @@ static bool write_batch(writer_t *writer, commit_t *commit, batch_t *batch)
     commit->proven = commit->synced;
     batch_seal(batch->data.data, &header, segment->salt);
     commit->bytes += batch->data.len;
-    return file_write(writer->folder, batch->segment->fd, batch->data.data, batch->data.len, batch->at, &commit->err);
+    return file_write(writer->folder, batch->segment->fd, batch->data.data, batch->write_bytes, batch->at,
+                      &commit->err);
 }
 
 static bool write_all(writer_t *writer, commit_t *commit)
@@ -83,11 +84,13 @@ static void thread_commit(writer_t *writer)
     writer_commit_here(writer, commit);
     writer->used = last->at + last->data.len;
     writer->is_quiet = false;
-    tell(writer); /* before it is done: whoever sees that finds the event to take with it, and none comes later */
     pthread_mutex_lock(&writer->mutex);
     writer->commit = NULL;
     atomic_store_explicit(&commit->done, true, memory_order_release);
     pthread_cond_signal(&writer->finished);
+    pthread_mutex_unlock(&writer->mutex);
+    tell(writer); /* when it is done, not before: who is woken may need this very processor, and would ask in vain */
+    pthread_mutex_lock(&writer->mutex);
 }
 
 static void thread_fill(writer_t *writer)
@@ -200,13 +203,18 @@ void writer_give(writer_t *writer, commit_t *commit)
     pthread_cond_signal(&writer->wake);
 }
 
+void writer_heard(const writer_t *writer)
+{
+    uint64_t counter;
+    ssize_t n = read(writer->event_fd, &counter, sizeof counter);
+    (void)n; /* nothing there to take */
+}
+
 bool writer_done(writer_t *writer)
 {
     if (!writer->given || !atomic_load_explicit(&writer->given->done, memory_order_acquire))
         return false;
-    uint64_t counter;
-    ssize_t n = read(writer->event_fd, &counter, sizeof counter);
-    (void)n;
+    writer_heard(writer);
     writer->given = NULL;
     return true;
 }

@@ -48,6 +48,8 @@ void writer_free(writer_t *writer);
 void writer_give(writer_t *writer, commit_t *commit);
 /* True, once, when the commit that was given is done. One look at memory while it is not. */
 bool writer_done(writer_t *writer);
+/* Takes the event, for a commit that was found done before it came. */
+void writer_heard(const writer_t *writer);
 /* Waits until it is. */
 void writer_wait(writer_t *writer);
 /* The thread looks again whether there is something to fill. */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -129,11 +130,82 @@ static void between_pieces_of_work_the_writer_gets_what_is_enough_and_no_less(vo
     assert_int_equal(poll(&fd, 1, WAIT_MS), 1); /* it was given, but is not taken in */
     assert_int_equal(journal_synced(c->journal), 0);
     append_bytes(c, enough);
-    while (journal_synced(c->journal) == 0) /* the event comes a moment before the commit is done */
-        assert_true(journal_advance(c->journal, enough, &c->err));
+    assert_true(journal_advance(c->journal, enough, &c->err)); /* the event came: the commit is done */
     assert_int_equal(journal_synced(c->journal), given);
     wait_for_all(c);
     assert_true(journal_case_read_all(c));
+}
+
+static void an_event_that_comes_when_the_commit_was_seen_already_is_taken_away(void **state)
+{
+    fixture_t *f = *state;
+    journal_case_t *c = &f->c;
+    assert_true(journal_case_open(c));
+    struct pollfd fd = {.fd = journal_fd(c->journal), .events = POLLIN};
+    for (int i = 0; i < 300; i++) {
+        append_bytes(c, 5000);
+        uint64_t given = c->count;
+        assert_true(journal_commit(c->journal, &c->err));
+        append_bytes(c, 1);
+        while (journal_synced(c->journal) < given) /* asks until it is done, and so may be ahead of the event */
+            assert_true(journal_advance(c->journal, 0, &c->err));
+        wait_for_all(c);
+    }
+    while (poll(&fd, 1, 0) > 0) /* the test's limit ends it if the event stays */
+        assert_true(journal_poll(c->journal, &c->err));
+}
+
+/* Disks that know no way past the page cache: one says so when a file is opened, one when it is written. */
+typedef struct {
+    journal_io_t io;
+    int direct_fd; /* the file opened that way; -1: none */
+    bool opens;    /* but does not write */
+    unsigned refused;
+} plain_disk_t;
+
+static int plain_open(void *ctx, const char *path, int flags, uint32_t mode)
+{
+    plain_disk_t *disk = ctx;
+    if ((flags & O_DIRECT) && !disk->opens) {
+        disk->refused++;
+        return -EINVAL;
+    }
+    int fd = journal_io_posix()->open(NULL, path, flags & ~O_DIRECT, mode);
+    if (flags & O_DIRECT)
+        disk->direct_fd = fd;
+    else if (fd == disk->direct_fd)
+        disk->direct_fd = -1;
+    return fd;
+}
+
+static int64_t plain_pwrite(void *ctx, int fd, const void *data, uint64_t bytes, uint64_t offset)
+{
+    plain_disk_t *disk = ctx;
+    if (fd != disk->direct_fd)
+        return journal_io_posix()->pwrite(NULL, fd, data, bytes, offset);
+    disk->refused++;
+    return -EINVAL;
+}
+
+static void segments_are_prepared_where_the_page_cache_cannot_be_passed(void **state)
+{
+    fixture_t *f = *state;
+    plain_disk_t disk = {.io = *journal_io_posix(), .direct_fd = -1, .opens = false};
+    disk.io.ctx = &disk;
+    disk.io.open = plain_open;
+    disk.io.pwrite = plain_pwrite;
+    f->c.options.io = &disk.io;
+    for (int i = 0; i < 2; i++, disk.opens = !disk.opens) {
+        disk.refused = 0;
+        assert_true(journal_case_open(&f->c));
+        append_bytes(&f->c, 2 * JOURNAL_SEGMENT_MIN_BYTES);
+        wait_for_all(&f->c);
+        assert_true(disk.refused > 0);
+        assert_true(journal_case_close(&f->c));
+    }
+    f->c.options.io = NULL;
+    assert_true(journal_case_open(&f->c));
+    assert_true(journal_case_read_all(&f->c));
 }
 
 static void closing_commits_what_is_left(void **state)
@@ -251,6 +323,8 @@ int main(void)
         TEST(records_flow_through_the_thread_over_several_segments_while_others_are_read),
         TEST(a_single_record_is_synced_when_commit_returns),
         TEST(between_pieces_of_work_the_writer_gets_what_is_enough_and_no_less),
+        TEST(an_event_that_comes_when_the_commit_was_seen_already_is_taken_away),
+        TEST(segments_are_prepared_where_the_page_cache_cannot_be_passed),
         TEST(closing_commits_what_is_left),
         TEST(released_segments_come_back_as_new_ones),
         TEST(a_second_process_is_refused_while_the_first_lives),
