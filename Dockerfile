@@ -17,7 +17,7 @@ FROM debian:trixie-slim
 # libc6's gconv modules hold CP932, which the ERP speaks; a build without them would answer in mojibake.
 RUN apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        libzmq5 libczmq4 libmsgpack-c2 libxml2 libpq5 libcurl4t64 libssl3t64 libunistring5 libmicrohttpd12t64 libgnutls30t64 ca-certificates \
+        libzmq5 libczmq4 libmsgpack-c2 libxml2 libpq5 libcurl4t64 libssl3t64 libunistring5 libmicrohttpd12t64 libgnutls30t64 ca-certificates tzdata \
     && rm -rf /var/lib/apt/lists/* \
     && printf '\207\100' | iconv -f CP932 -t UTF-8 >/dev/null \
     && groupadd --gid 10001 mangabus && useradd --uid 10001 --gid mangabus --no-create-home --home-dir /var/lib/mangabus mangabus \

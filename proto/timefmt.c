@@ -1,42 +1,13 @@
-/* timefmt.c: civil dates by counting days in 400-year eras, so that no libc time zone takes part. */
+/* timefmt.c: digits in and out; the calendar is civil.h's, so that no libc time zone takes part. */
 #include "proto/timefmt.h"
 
+#include "proto/civil.h"
+
 #define US_PER_S INT64_C(1000000)
-#define S_PER_DAY INT64_C(86400)
-#define DAYS_PER_ERA 146097  /* 400 years */
-#define DAYS_TO_EPOCH 719468 /* from 0000-03-01 to 1970-01-01 */
 
 typedef struct {
     int year, month, day, hour, minute, second, us;
 } civil_t;
-
-static int64_t floor_div(int64_t a, int64_t b)
-{
-    return a / b - (a % b < 0);
-}
-
-/* Years are counted from March, so that the leap day ends a year. */
-static int64_t days_from_civil(int year, int month, int day)
-{
-    int64_t y = year - (month <= 2);
-    int64_t era = floor_div(y, 400);
-    int64_t year_of_era = y - era * 400;
-    int64_t day_of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
-    return era * DAYS_PER_ERA + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - DAYS_TO_EPOCH;
-}
-
-static void civil_from_days(int64_t days, civil_t *c)
-{
-    days += DAYS_TO_EPOCH;
-    int64_t era = floor_div(days, DAYS_PER_ERA);
-    int64_t day_of_era = days - era * DAYS_PER_ERA;
-    int64_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-    int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    int64_t month = (5 * day_of_year + 2) / 153;
-    c->day = (int)(day_of_year - (153 * month + 2) / 5 + 1);
-    c->month = (int)(month < 10 ? month + 3 : month - 9);
-    c->year = (int)(year_of_era + era * 400 + (c->month <= 2));
-}
 
 static civil_t civil_from_us(int64_t unix_us)
 {
@@ -44,14 +15,17 @@ static civil_t civil_from_us(int64_t unix_us)
         unix_us = TIMEFMT_MIN_US;
     if (unix_us > TIMEFMT_MAX_US)
         unix_us = TIMEFMT_MAX_US;
-    int64_t seconds = floor_div(unix_us, US_PER_S);
-    int64_t days = floor_div(seconds, S_PER_DAY);
-    int64_t rest = seconds - days * S_PER_DAY;
+    int64_t seconds = civil_floor_div(unix_us, US_PER_S);
+    int64_t days = civil_floor_div(seconds, CIVIL_S_PER_DAY);
+    int64_t rest = seconds - days * CIVIL_S_PER_DAY;
     civil_t c = {.hour = (int)(rest / 3600),
                  .minute = (int)(rest / 60 % 60),
                  .second = (int)(rest % 60),
                  .us = (int)(unix_us - seconds * US_PER_S)};
-    civil_from_days(days, &c);
+    civil_date_t date = civil_date(days);
+    c.year = date.year;
+    c.month = date.month;
+    c.day = date.day;
     return c;
 }
 
@@ -117,13 +91,6 @@ static char take_char(scan_t *s, const char *any)
     return *any;
 }
 
-static int days_in_month(int year, int month)
-{
-    static const int DAYS[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    return DAYS[month - 1] + (month == 2 && leap);
-}
-
 /* Two digits; 100 when they are none. */
 static int two_digits(const uint8_t *p)
 {
@@ -143,7 +110,7 @@ static bool take_date(scan_t *s, civil_t *c)
     c->day = two_digits(p + 8);
     s->at += 10;
     return century < 100 && year < 100 && c->year >= 1 && c->month >= 1 && c->month <= 12 && c->day >= 1 &&
-           c->day <= days_in_month(c->year, c->month);
+           c->day <= civil_days_in_month(c->year, c->month);
 }
 
 static bool take_fraction(scan_t *s, int *us)
@@ -194,7 +161,7 @@ bool timefmt_parse(bytes_t text, int64_t *unix_us)
     if (!take_date(&s, &c) || !take_char(&s, "Tt") || !take_time(&s, &c) || !take_offset(&s, &offset) ||
         s.at != text.len)
         return false;
-    int64_t seconds = days_from_civil(c.year, c.month, c.day) * S_PER_DAY + c.hour * 3600 + c.minute * 60 + c.second;
+    int64_t seconds = civil_days(c.year, c.month, c.day) * CIVIL_S_PER_DAY + c.hour * 3600 + c.minute * 60 + c.second;
     int64_t us = (seconds - offset) * US_PER_S + c.us;
     if (us < TIMEFMT_MIN_US || us > TIMEFMT_MAX_US)
         return false;
@@ -209,6 +176,6 @@ bool timefmt_parse_date(bytes_t text, int64_t *unix_us)
     if (!take_date(&s, &c) || s.at != text.len)
         return false;
     if (unix_us)
-        *unix_us = days_from_civil(c.year, c.month, c.day) * S_PER_DAY * US_PER_S;
+        *unix_us = civil_days(c.year, c.month, c.day) * CIVIL_S_PER_DAY * US_PER_S;
     return true;
 }

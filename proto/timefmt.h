@@ -2,7 +2,7 @@
  *
  * Years 0001 to 9999. Writing is always UTC with a Z. Reading takes any offset, a fraction of any length
  * (microseconds are kept, the rest is cut), `T` or `t`, `Z` or `z`; a leap second (":60") reads as the
- * second after. Source: RFC 3339 §5.6; days from civil dates after Howard Hinnant's public algorithm. */
+ * second after. Source: RFC 3339 §5.6. */
 #ifndef PROTO_TIMEFMT_H
 #define PROTO_TIMEFMT_H
 

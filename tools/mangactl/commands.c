@@ -30,6 +30,7 @@ static const command_t *const COMMANDS[] = {
     &command_rule_test,
     &command_rule_explain,
     &command_rule_lint,
+    &command_rule_next,
     &command_topology_show,
     &command_topology_export,
     &command_status,
