@@ -133,3 +133,18 @@ bool record_decode(bytes_t input, record_t *out, error_t *err)
     out->kind = (record_kind_t)kind;
     return fields_decode(payload, layout, false, &out->publish, err) ? true : unreadable(out->seq, err);
 }
+
+/* -- the queues of a TOPOLOGY record ------------------------------------------------------------- */
+uint32_t record_queue_ops(const record_topology_t *topology, mp_reader_t *r)
+{
+    uint32_t count;
+    *r = mp_reader(topology->queues);
+    return topology->queues.len && mp_get_map(r, &count) ? count : 0;
+}
+
+bool record_queue_op(mp_reader_t *r, record_queue_op_t *out)
+{
+    uint32_t two;
+    return mp_get_str(r, &out->name) && mp_get_array(r, &two) && two == 2 && mp_get_u64(r, &out->op) &&
+           mp_get_u64(r, &out->queue);
+}

@@ -15,6 +15,7 @@
 #define PROTO_RECORD_H
 
 #include "proto/fields.h"
+#include "proto/msgpack.h"
 
 #define RECORD_HEADER_BYTES 24
 #define RECORD_MAX_BYTES ((size_t)4 << 20) /* a message of 1 MiB, transformed for several targets, and room */
@@ -125,7 +126,10 @@
 #define RECORD_ROWS_TOPOLOGY(F, L)                                                                                     \
     F(U64, version, "1, 2, 3, …")                                                                                      \
     F(STR, sha256, "of the document, hex")                                                                             \
-    F(BODY, body, "the document, JSON")
+    F(BODY, body, "the document, JSON")                                                                                \
+    F(MAP, queues, "what it did to queues: name to [op as in QUEUE, incarnation]; attributes stand in the document")   \
+    F(STR, by, "who applied it")                                                                                       \
+    F(STR, file_sha256, "of the file that the newest start was given; empty in old records: `sha256`")
 
 #define RECORD_ROWS_QUEUE(F, L)                                                                                        \
     F(U64, queue, "incarnation; a queue created again under an old name gets a new one")                               \
@@ -235,5 +239,17 @@ MUST_USE bool record_decode(bytes_t input, record_t *out, error_t *err);
 
 /* CRC-32C (Castagnoli), hardware where there is any. Chain by passing the last result; begin with 0. */
 uint32_t crc32c(uint32_t crc, const void *data, size_t len);
+
+/* -- the queues of a TOPOLOGY record ------------------------------------------------------------- */
+typedef struct {
+    bytes_t name;
+    uint64_t op; /* as in QUEUE */
+    uint64_t queue;
+} record_queue_op_t;
+
+/* How many there are; `r` stands before the first. 0 also when they cannot be read. */
+uint32_t record_queue_ops(const record_topology_t *topology, mp_reader_t *r);
+/* False when the next cannot be read. */
+MUST_USE bool record_queue_op(mp_reader_t *r, record_queue_op_t *out);
 
 #endif

@@ -25,6 +25,7 @@ static const struct {
     {WIRE_RULE, "test", false, admin_rule_test},
     {WIRE_RULE, "explain", false, admin_rule_explain},
     {WIRE_TOPOLOGY, "show", false, admin_topology_show},
+    {WIRE_TOPOLOGY, "diff", false, admin_topology_diff},
     {WIRE_TOPOLOGY, "apply", true, admin_topology_apply},
     {WIRE_TOPOLOGY, "export", false, admin_topology_export},
     {WIRE_BROKER, "status", false, admin_broker_status},

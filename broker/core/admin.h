@@ -16,9 +16,11 @@
  *             test      observe  bus       body: envelope              [rule]: those that match, disabled ones too
  *             explain   observe  bus       rule, replay_name;          [{rule, bus, state, explanation}], see
  *                                          body: envelope              explanation_put in rules/explain.h
- *   TOPOLOGY  show      observe  -         -                           {version, sha256, document}: JSON as text
- *             apply     admin    -         force, dry_run (booleans);  {version, dry_run, changes: [text]}
- *                                          body: JSON as text
+ *   TOPOLOGY  show      observe  -         -                           {version, sha256, document: JSON as text,
+ *                                                                      applied_us, by}
+ *             diff      observe  -         body: JSON as text          as apply with dry_run
+ *             apply     admin    -         force, dry_run (booleans),  {version, dry_run, changes: [text], messages}:
+ *                                          by; body: JSON as text      messages in queues that are dropped
  *             export    observe  -         -                           {document}: what is now, JSON as text
  *   BROKER    status    observe  -         -                           {broker, version, started_us, now_us, head,
  *                                                                      stopping, topology_version, …counters}
@@ -74,6 +76,7 @@ bool admin_rule_list(core_t *core, const admin_request_t *request, buf_t *out, e
 bool admin_rule_test(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
 bool admin_rule_explain(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
 bool admin_topology_show(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
+bool admin_topology_diff(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
 bool admin_topology_apply(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
 bool admin_topology_export(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
 bool admin_broker_status(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);

@@ -7,6 +7,8 @@
 #include "proto/envelope.h"
 #include "proto/json.h"
 
+#define APPLIER_MAX_BYTES 128 /* of what a client says of itself */
+
 /* -- rules ------------------------------------------------------------------------------------------- */
 static const char *state_name(bool is_enabled)
 {
@@ -149,42 +151,86 @@ bool admin_rule_explain(core_t *core, const admin_request_t *request, buf_t *out
 /* -- topology ---------------------------------------------------------------------------------------- */
 bool admin_topology_show(core_t *core, const admin_request_t *request UNUSED, buf_t *out, error_t *err UNUSED)
 {
-    mp_put_map(out, 3);
+    const topology_t *now = &core->topology;
+    mp_put_map(out, 5);
+    mp_put_cstr(out, "version");
+    mp_put_u64(out, now->version);
+    mp_put_cstr(out, "sha256");
+    mp_put_cstr(out, now->sha256);
+    mp_put_cstr(out, "document");
+    mp_put_str(out, buf_bytes(&now->json));
+    mp_put_cstr(out, "applied_us");
+    mp_put_i64(out, now->applied_us);
+    mp_put_cstr(out, "by");
+    mp_put_cstr(out, now->by);
+    return true;
+}
+
+/* What the client says of itself, and what the broker knows of it: its key's role, where there are keys. */
+static void applier_name(const core_t *core, const admin_request_t *request, char out[TOPOLOGY_BY_BYTES + 1])
+{
+    buf_t text = {0};
+    bytes_t by;
+    char said[APPLIER_MAX_BYTES + 1] = "";
+    const char *role = role_name(core->input->role);
+    if (mp_map_str(request->args, "by", &by) && bytes_is_utf8(by, NULL))
+        (void)bytes_to_cstr(by, said, sizeof said);
+    if (said[0])
+        buf_printf(&text, "%s, ", said);
+    buf_printf(&text, "session %s", request->session->name);
+    if (strcmp(role, role_name(role_all())) != 0)
+        buf_printf(&text, ", role %s", role);
+    (void)bytes_to_cstr(buf_bytes(&text), out, TOPOLOGY_BY_BYTES + 1);
+    buf_free(&text);
+}
+
+static void told_put(const core_t *core, const topology_change_t *change, const topology_told_t *told, buf_t *out)
+{
+    mp_put_map(out, 4);
     mp_put_cstr(out, "version");
     mp_put_u64(out, core->topology.version);
-    mp_put_cstr(out, "sha256");
-    mp_put_cstr(out, core->topology.sha256);
-    mp_put_cstr(out, "document");
-    mp_put_str(out, buf_bytes(&core->topology.json));
-    return true;
+    mp_put_cstr(out, "dry_run");
+    mp_put_bool(out, change->is_dry_run);
+    mp_put_cstr(out, "changes");
+    mp_put_array(out, told->count);
+    buf_append_bytes(out, buf_bytes(&told->sentences));
+    mp_put_cstr(out, "messages");
+    mp_put_u64(out, told->messages);
+}
+
+static bool document_given(core_t *core, const admin_request_t *request, topology_change_t *change, buf_t *out,
+                           error_t *err)
+{
+    char sha256[SHA256_HEX_BYTES];
+    topology_told_t told;
+    mp_reader_t r = mp_reader(request->body);
+    if (!mp_get_str(&r, &change->json))
+        return error_set(err, STATUS_INVALID_ARGUMENT, "InvalidParameterValue",
+                         "The body must be the document, JSON as one msgpack text.");
+    sha256_hex(change->json, sha256);
+    change->sha256 = sha256;
+    bool ok = topology_change(core, change, &told, err);
+    if (ok)
+        told_put(core, change, &told, out);
+    topology_told_free(&told);
+    return ok;
+}
+
+bool admin_topology_diff(core_t *core, const admin_request_t *request, buf_t *out, error_t *err)
+{
+    topology_change_t change = {.is_dry_run = true};
+    return document_given(core, request, &change, out, err);
 }
 
 bool admin_topology_apply(core_t *core, const admin_request_t *request, buf_t *out, error_t *err)
 {
-    char sha256[SHA256_HEX_BYTES];
-    topology_change_t change = {.sha256 = sha256};
-    mp_reader_t r = mp_reader(request->body);
-    uint32_t count;
-    buf_t changes = {0};
-    if (!mp_get_str(&r, &change.json))
-        return error_set(err, STATUS_INVALID_ARGUMENT, "InvalidParameterValue",
-                         "The body must be the document, JSON as one msgpack text.");
+    char by[TOPOLOGY_BY_BYTES + 1];
+    topology_change_t change = {0};
+    applier_name(core, request, by);
+    change.by = bytes_cstr(by);
     (void)!mp_map_bool(request->args, "force", &change.force);
     (void)!mp_map_bool(request->args, "dry_run", &change.is_dry_run);
-    sha256_hex(change.json, sha256);
-    bool ok = topology_change(core, &change, &changes, &count, err);
-    if (ok) {
-        mp_put_map(out, 3);
-        mp_put_cstr(out, "version");
-        mp_put_u64(out, core->topology.version);
-        mp_put_cstr(out, "dry_run");
-        mp_put_bool(out, change.is_dry_run);
-        mp_put_cstr(out, "changes");
-        mp_put_array(out, count);
-        buf_append_bytes(out, buf_bytes(&changes));
-    }
-    buf_free(&changes);
-    return ok;
+    return document_given(core, request, &change, out, err);
 }
 
 /* What is exported is for AWS too. */
@@ -203,7 +249,7 @@ static bool export_check(const core_t *core, error_t *err)
 
 static void export_queues(const core_t *core, buf_t *out)
 {
-    mp_put_array(out, core->queues.used);
+    mp_put_array(out, queue_count(core));
     for (const queue_t *queue = queue_next(core, NULL); queue; queue = queue_next(core, queue)) {
         mp_put_map(out, queue->given.len ? 2 : 1);
         mp_put_cstr(out, "QueueName");

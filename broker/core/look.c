@@ -108,10 +108,17 @@ static uint64_t session_digest(const session_t *session)
     return map_mix(digest, map_mix(token[0], token[1]));
 }
 
+static uint64_t topology_digest(const topology_t *topology)
+{
+    uint64_t digest = map_mix(topology->version, map_hash_bytes(bytes_cstr(topology->sha256)));
+    digest = map_mix(digest, map_mix(map_hash_bytes(bytes_cstr(topology->by)), (uint64_t)topology->applied_us));
+    return map_mix(digest, map_hash_bytes(bytes_cstr(topology->file_sha256)));
+}
+
 uint64_t core_digest(const core_t *core)
 {
     uint64_t digest = map_mix(core->newest_queue, core->sessions.newest);
-    digest = map_mix(digest, map_mix(core->topology.version, map_hash_bytes(bytes_cstr(core->topology.sha256))));
+    digest = map_mix(digest, topology_digest(&core->topology));
     digest = map_mix(digest, producers_digest(core));
     digest = map_mix(digest, permits_digest(core));
     digest = map_mix(digest, tasks_digest(core));

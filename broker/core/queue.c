@@ -195,21 +195,25 @@ static void queue_remove(core_t *core, queue_t *queue)
     condemned_add(core, queue);
 }
 
-static void deleted_remember(core_t *core, const record_t *record)
+static void deleted_remember(core_t *core, const record_t *record, bytes_t name)
 {
     int64_t since_us = record->ingest_us - QUEUE_DELETED_WINDOW_US;
-    if (!dedup_find(&core->deleted, record->queue.name, since_us))
-        dedup_add(&core->deleted, record->queue.name, record->seq, record->ingest_us, since_us);
+    if (!dedup_find(&core->deleted, name, since_us))
+        dedup_add(&core->deleted, name, record->seq, record->ingest_us, since_us);
 }
 
 bool queue_apply(core_t *core, const record_t *record, error_t *err)
 {
-    const record_queue_t *r = &record->queue;
+    return queue_apply_change(core, record, &record->queue, err);
+}
+
+bool queue_apply_change(core_t *core, const record_t *record, const record_queue_t *r, error_t *err)
+{
     queue_t *queue = queue_by_incarnation(core, r->queue);
     queue_attributes_t attributes;
     bool has_new_delay;
     if (!attributes_read(r->name, r->attributes, &attributes, err))
-        return error_prefix(err, "Record %llu (QUEUE)", (unsigned long long)record->seq);
+        return error_prefix(err, "Record %llu (%s)", (unsigned long long)record->seq, record_kind_name(record->kind));
     if ((r->op == QUEUE_CREATED) == (queue != NULL))
         return ledger_misfit(err, record, "queue", r->queue);
     /* One of the same name that was not deleted: its end is lost. */
@@ -230,7 +234,7 @@ bool queue_apply(core_t *core, const record_t *record, error_t *err)
             message_redelay(core, queue);
         return true;
     case QUEUE_DELETED:
-        deleted_remember(core, record);
+        deleted_remember(core, record, r->name);
         queue_remove(core, queue);
         return true;
     default:

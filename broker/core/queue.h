@@ -41,6 +41,8 @@ void queue_set(core_t *core, queue_t *queue, bytes_t attributes, bool from_topol
 void queue_delete(core_t *core, queue_t *queue);
 
 MUST_USE bool queue_apply(core_t *core, const record_t *record, error_t *err);
+/* One of the changes that a record of any kind brings. */
+MUST_USE bool queue_apply_change(core_t *core, const record_t *record, const record_queue_t *change, error_t *err);
 MUST_USE bool queue_apply_purge(core_t *core, const record_t *record, error_t *err);
 void queues_free(core_t *core);
 

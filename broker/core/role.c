@@ -190,6 +190,11 @@ bool role_allows(const role_t *role, role_kind_t kind, bytes_t name)
     return false;
 }
 
+const char *role_name(const role_t *role)
+{
+    return role->name;
+}
+
 bool role_is_admin(const role_t *role)
 {
     return role->is_admin;

@@ -39,6 +39,7 @@ const role_t *roles_find(const roles_t *roles, bytes_t name);
 const role_t *role_all(void);
 
 MUST_USE bool role_allows(const role_t *role, role_kind_t kind, bytes_t name);
+const char *role_name(const role_t *role); /* "*" for role_all() */
 bool role_is_admin(const role_t *role);
 bool role_may_observe(const role_t *role);
 

@@ -53,7 +53,10 @@
 #define SNAPSHOT_ROWS_TOPOLOGY(F, L)                                                                                   \
     F(U64, version, "1, 2, 3, …")                                                                                      \
     F(STR, sha256, "of the document, hex")                                                                             \
-    F(BODY, body, "the document, JSON")
+    F(BODY, body, "the document, JSON")                                                                                \
+    F(STR, by, "who applied it")                                                                                       \
+    F(STR, file_sha256, "of the file that the newest start was given")                                                 \
+    F(I64, applied_us, "when")
 
 #define SNAPSHOT_ROWS_TARGET(F, L)                                                                                     \
     F(U64, rule, "place of the rule in the document, from 0")                                                          \

@@ -11,7 +11,10 @@ uint64_t snapshot_save_topology(snapshot_save_t *save, uint64_t at UNUSED)
         snapshot_put(save, SNAPSHOT_TOPOLOGY,
                      &(snapshot_topology_t){.version = topology->version,
                                             .sha256 = bytes_cstr(topology->sha256),
-                                            .body = buf_bytes(&topology->json)});
+                                            .body = buf_bytes(&topology->json),
+                                            .by = bytes_cstr(topology->by),
+                                            .file_sha256 = bytes_cstr(topology->file_sha256),
+                                            .applied_us = topology->applied_us});
     return SNAPSHOT_NO_MORE;
 }
 
@@ -22,8 +25,15 @@ bool snapshot_load_topology(snapshot_load_t *load, const snapshot_topology_t *it
         return snapshot_misfit(err, SNAPSHOT_TOPOLOGY, "version", item->version);
     core->record->seq = core->next_seq - 1;
     core->record->kind = RECORD_TOPOLOGY;
-    core->record->topology = (record_topology_t){.version = item->version, .sha256 = item->sha256, .body = item->body};
-    return topology_apply(core, core->record, err);
+    core->record->topology = (record_topology_t){.version = item->version,
+                                                 .sha256 = item->sha256,
+                                                 .body = item->body,
+                                                 .by = item->by,
+                                                 .file_sha256 = item->file_sha256};
+    if (!snapshot_time_is_good(item->applied_us) || !topology_apply(core, core->record, err))
+        return snapshot_misfit(err, SNAPSHOT_TOPOLOGY, "version", item->version);
+    core->topology.applied_us = item->applied_us;
+    return true;
 }
 
 /* -- targets ------------------------------------------------------------------------------------------- */

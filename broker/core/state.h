@@ -33,6 +33,7 @@ typedef enum {
 #define MESSAGE_BYTES_MASK 0x3FFFFFu    /* RECORD_MAX_BYTES fits */
 #define MESSAGE_RECEIVES_MAX 65535u     /* the count stands still there */
 #define MESSAGES_MAX UINT32_C(16000000) /* in all queues: about 1 GB while they wait */
+#define TOPOLOGY_BY_BYTES 256u          /* of who applied one */
 #define MESSAGE_IDS_MAX 65000u          /* queues, and sessions: their numbers have 16 bits */
 
 /* One for each message and queue; bodies are in the journal. Its identity is (queue, record). Here is what every
@@ -492,6 +493,9 @@ typedef struct {
 typedef struct {
     uint64_t version; /* 0: none yet */
     char sha256[65];
+    char file_sha256[65]; /* of the file given at the newest start: it is not taken again over what came later */
+    char by[TOPOLOGY_BY_BYTES + 1];
+    int64_t applied_us;
     buf_t json;     /* as it came */
     buf_t document; /* the same in msgpack */
     rule_t *rules;

@@ -104,6 +104,33 @@ static void targets_resolve(core_t *core, topology_compiled_t *compiled, const t
     }
 }
 
+/* The record says which queues; what they are like stands in the document. */
+static bool queue_change_apply(core_t *core, const record_t *record, const topology_doc_t *doc, mp_reader_t *r,
+                               error_t *err)
+{
+    record_queue_op_t op;
+    if (!record_queue_op(r, &op))
+        return ledger_misfit(err, record, "malformed queues, version", record->topology.version);
+    const doc_queue_t *wanted = topology_doc_queue(doc, op.name);
+    if ((op.op == QUEUE_DELETED) == (wanted != NULL))
+        return ledger_misfit(err, record, "the document and queue", op.queue);
+    const record_queue_t change = {.queue = op.queue,
+                                   .name = op.name,
+                                   .op = op.op,
+                                   .from_topology = true,
+                                   .attributes = wanted ? wanted->attributes : BYTES_NONE};
+    return queue_apply_change(core, record, &change, err) || ledger_forgives(core, record);
+}
+
+static bool queues_apply(core_t *core, const record_t *record, const topology_doc_t *doc, error_t *err)
+{
+    mp_reader_t r;
+    bool ok = true;
+    for (uint32_t left = record_queue_ops(&record->topology, &r); ok && left > 0; left--)
+        ok = queue_change_apply(core, record, doc, &r, err);
+    return ok;
+}
+
 static void topology_clear(topology_t *topology)
 {
     topology_rules_free(topology->rules, topology->rule_count);
@@ -116,7 +143,7 @@ bool topology_apply(core_t *core, const record_t *record, error_t *err)
 {
     const record_topology_t *r = &record->topology;
     const json_limits_t limits = {.max_bytes = TOPOLOGY_MAX_BYTES};
-    topology_t next = {.version = r->version};
+    topology_t next = {.version = r->version, .applied_us = record->ingest_us};
     topology_doc_t doc;
     topology_compiled_t compiled;
     if (!json_to_msgpack(r->body, &limits, &next.document, err) ||
@@ -126,6 +153,9 @@ bool topology_apply(core_t *core, const record_t *record, error_t *err)
     }
     buf_append_bytes(&next.json, r->body);
     (void)bytes_to_cstr(r->sha256, next.sha256, sizeof next.sha256);
+    (void)bytes_to_cstr(r->file_sha256.len ? r->file_sha256 : r->sha256, next.file_sha256, sizeof next.file_sha256);
+    (void)bytes_to_cstr(r->by, next.by, sizeof next.by);
+    bool ok = queues_apply(core, record, &doc, err);
     targets_resolve(core, &compiled, &doc);
     buses_take(core, &doc, &compiled);
     permits_take(core, &doc, record->ingest_us);
@@ -135,7 +165,7 @@ bool topology_apply(core_t *core, const record_t *record, error_t *err)
     topology_clear(&core->topology);
     core->topology = next;
     topology_doc_free(&doc);
-    return true;
+    return ok; /* when not, recovery ends here */
 }
 
 void topology_free(core_t *core)

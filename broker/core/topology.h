@@ -22,15 +22,22 @@ bus_t *topology_bus_restore(core_t *core, bytes_t name, bool removed);
 typedef struct {
     bytes_t json;
     const char *sha256; /* hex, 64 digits */
+    bytes_t by;         /* who wants it; at most TOPOLOGY_BY_BYTES */
     bool force;
     bool is_dry_run;
+    bool is_start; /* the file given at start */
 } topology_change_t;
 
-/* Checks the document and journals the change, or nothing when there is none, or it is a dry run. Appends one
- * sentence per change to `changes` (msgpack strings, no array around them) and counts them. False: refused,
- * nothing is changed. */
-MUST_USE bool topology_change(core_t *core, const topology_change_t *change, buf_t *changes, uint32_t *count,
-                              error_t *err);
+typedef struct {
+    buf_t sentences;   /* one per change: msgpack strings, no array around them */
+    uint32_t count;    /* of them */
+    uint64_t messages; /* in queues that are dropped: more than none needs `force`, but in a dry run */
+} topology_told_t;
+
+/* Checks the document and journals the change as one record, or nothing when there is none, or it is a dry run. False:
+ * refused, nothing is changed; `told` is to be freed all the same. */
+MUST_USE bool topology_change(core_t *core, const topology_change_t *change, topology_told_t *told, error_t *err);
+void topology_told_free(topology_told_t *told);
 /* CORE_IN_TOPOLOGY. */
 void topology_given(core_t *core);
 

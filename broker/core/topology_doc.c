@@ -312,12 +312,44 @@ static bool bucket_read(object_t *o, bytes_t given, doc_bucket_t *out, error_t *
 }
 
 /* -- references -------------------------------------------------------------------------------------- */
+static bool queue_is(const void *ctx, uint32_t place, const void *key)
+{
+    return bytes_eq(((const topology_doc_t *)ctx)->queues[place - 1].name, *(const bytes_t *)key);
+}
+
 const doc_queue_t *topology_doc_queue(const topology_doc_t *doc, bytes_t name)
 {
+    uint32_t place = map_find(&doc->queues_by_name, map_hash_bytes(name), queue_is, doc, &name);
+    return place ? &doc->queues[place - 1] : NULL;
+}
+
+static bool rule_is(const void *ctx, uint32_t place, const void *key)
+{
+    const doc_rule_t *a = &((const topology_doc_t *)ctx)->rules[place - 1], *b = key;
+    return bytes_eq(a->name, b->name) && bytes_eq(a->bus, b->bus);
+}
+
+static uint32_t rule_hash(const doc_rule_t *rule)
+{
+    return map_hash_pair(map_hash_bytes(rule->name), map_hash_bytes(rule->bus));
+}
+
+/* The first of its name on its bus. */
+static const doc_rule_t *rule_find(const topology_doc_t *doc, const doc_rule_t *rule)
+{
+    uint32_t place = map_find(&doc->rules_by_name, rule_hash(rule), rule_is, doc, rule);
+    return place ? &doc->rules[place - 1] : NULL;
+}
+
+/* A document of thousands is compared and applied between two frames: nothing may take their square. */
+static void names_index(topology_doc_t *doc)
+{
     for (uint32_t i = 0; i < doc->queue_count; i++)
-        if (bytes_eq(doc->queues[i].name, name))
-            return &doc->queues[i];
-    return NULL;
+        if (!topology_doc_queue(doc, doc->queues[i].name))
+            map_add(&doc->queues_by_name, map_hash_bytes(doc->queues[i].name), i + 1);
+    for (uint32_t i = 0; i < doc->rule_count; i++)
+        if (!rule_find(doc, &doc->rules[i]))
+            map_add(&doc->rules_by_name, rule_hash(&doc->rules[i]), i + 1);
 }
 
 const doc_bucket_t *topology_doc_bucket(const topology_doc_t *doc, bytes_t name)
@@ -419,9 +451,8 @@ static bool rules_check(const topology_doc_t *doc, error_t *err)
         const doc_rule_t *rule = &doc->rules[i];
         if (!has_bus(doc, rule->bus))
             return lost(err, "rule", rule->name, "bus", rule->bus);
-        for (uint32_t other = 0; other < i; other++)
-            if (bytes_eq(doc->rules[other].name, rule->name) && bytes_eq(doc->rules[other].bus, rule->bus))
-                return twice(err, "rule", rule->name);
+        if (rule_find(doc, rule) != rule)
+            return twice(err, "rule", rule->name);
         for (uint32_t t = 0; t < rule->target_count; t++)
             if (!target_check(doc, rule, &doc->targets[rule->first_target + t], err))
                 return false;
@@ -492,11 +523,16 @@ static bool counts_check(const topology_doc_t *doc, error_t *err)
                      TOPOLOGY_RULES_MAX, TOPOLOGY_BUCKETS_MAX);
 }
 
+static bool references_check(topology_doc_t *doc, error_t *err)
+{
+    names_index(doc);
+    return queues_check(doc, err) && rules_check(doc, err) && others_check(doc, err);
+}
+
 bool topology_doc_read(bytes_t document, topology_doc_t *out, error_t *err)
 {
     *out = (topology_doc_t){0};
-    if (lists_read(document, out, err) && counts_check(out, err) && queues_check(out, err) && rules_check(out, err) &&
-        others_check(out, err))
+    if (lists_read(document, out, err) && counts_check(out, err) && references_check(out, err))
         return true;
     topology_doc_free(out);
     return false;
@@ -511,5 +547,7 @@ void topology_doc_free(topology_doc_t *doc)
     free(doc->schedules);
     free(doc->queues);
     free(doc->buckets);
+    map_free(&doc->queues_by_name);
+    map_free(&doc->rules_by_name);
     *doc = (topology_doc_t){0};
 }

@@ -67,6 +67,7 @@ typedef struct {
     doc_queue_t *queues;
     doc_bucket_t *buckets;
     uint32_t bus_count, archive_count, rule_count, target_count, schedule_count, queue_count, bucket_count;
+    map_t queues_by_name, rules_by_name; /* place + 1; the first of each name */
 } topology_doc_t;
 
 /* Reads `document` (msgpack). Refuses unknown and missing members, wrong types, double names, and names that

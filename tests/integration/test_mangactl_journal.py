@@ -158,8 +158,8 @@ def test_a_dump_is_filtered_by_place_time_kind_bus_and_queue(broker):
     assert dump("--from", published[3]["ingest_time"], "--count", 1)[0]["ingest_time"] >= published[3]["ingest_time"]
     assert dump("--to", "1h") == [] and dump("--from", "1h") == everything
     spoken = dump("--queue", "plain")
-    assert [line["kind"] for line in spoken] == ["QUEUE", "SEND"] and spoken[1]["fields"]["body"] == {"a": 1}
-    number = spoken[0]["fields"]["queue"]
+    assert [line["kind"] for line in spoken] == ["TOPOLOGY", "SEND"] and spoken[1]["fields"]["body"] == {"a": 1}
+    number = spoken[0]["fields"]["queues"]["plain"][1]
     assert dump("--queue", number) == spoken
     routed = dump("--queue", "work", "--kind", "publish")
     assert len(routed) == 5 and all(line["fields"]["bus"] == "demo" for line in routed)

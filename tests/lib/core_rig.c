@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "broker/core/sha256.h"
 #include "broker/core/snapshot.h"
 #include "proto/envelope.h"
 #include "proto/msgpack.h"
@@ -178,9 +179,9 @@ void rig_sleep(rig_t *rig, int64_t us)
 
 void rig_topology(rig_t *rig, const char *json)
 {
-    char sha256[65];
+    char sha256[SHA256_HEX_BYTES];
     forget(rig);
-    (void)snprintf(sha256, sizeof sha256, "%064llx", (unsigned long long)rig->random++);
+    sha256_hex(bytes_cstr(json), sha256);
     step(rig, &(core_input_t){.kind = CORE_IN_TOPOLOGY, .topology = {.json = bytes_cstr(json), .sha256 = sha256}});
 }
 

@@ -113,11 +113,28 @@ static void model_settle(fifo_world_t *w, const record_settled_entry_t *e)
         m->is_held = false;
 }
 
+static void model_queue(fifo_world_t *w, bytes_t name, uint64_t op, uint64_t queue)
+{
+    if (op == 1 && name.len > 5 && memcmp(name.data + name.len - 5, ".fifo", 5) == 0)
+        w->is_fifo |= UINT64_C(1) << queue;
+}
+
+static void model_topology(fifo_world_t *w, const record_topology_t *topology)
+{
+    mp_reader_t r;
+    record_queue_op_t op;
+    for (uint32_t left = record_queue_ops(topology, &r); left > 0; left--) {
+        assert_true(record_queue_op(&r, &op));
+        model_queue(w, op.name, op.op, op.queue);
+    }
+}
+
 static void model_record(fifo_world_t *w, const record_t *r)
 {
-    if (r->kind == RECORD_QUEUE && r->queue.op == 1 && r->queue.name.len > 5 &&
-        memcmp(r->queue.name.data + r->queue.name.len - 5, ".fifo", 5) == 0)
-        w->is_fifo |= UINT64_C(1) << r->queue.queue;
+    if (r->kind == RECORD_QUEUE)
+        model_queue(w, r->queue.name, r->queue.op, r->queue.queue);
+    if (r->kind == RECORD_TOPOLOGY)
+        model_topology(w, &r->topology);
     if (r->kind == RECORD_SEND && !r->send.duplicate)
         model_add(w, r->send.queue, r->seq, r->send.group, r->send.visible_us);
     for (uint32_t i = 0; r->kind == RECORD_PUBLISH && i < r->publish.routes.count; i++)

@@ -106,6 +106,16 @@ static void cancel(client_t *client)
                 &(wire_queue_t){.op = BYTES_LIT("cancel"), .name = bytes_cstr(handle)});
 }
 
+/* While events are published: each must be routed by the one or by the other. */
+static void apply_topology(client_t *client)
+{
+    buf_t body = {0};
+    mp_put_cstr(&body, model_topology((int)sim_below(client->sim, MODEL_TOPOLOGIES)));
+    client_send(client, WIRE_TOPOLOGY, ++client->seq,
+                &(wire_topology_t){.op = BYTES_LIT("apply"), .body = buf_bytes(&body)});
+    buf_free(&body);
+}
+
 static void ask_now_and_then(client_t *client)
 {
     sim_t *sim = client->sim;
@@ -120,6 +130,8 @@ static void ask_now_and_then(client_t *client)
         redrive(client);
     if (!sim->is_healing && sim_below(sim, 200) == 0)
         cancel(client);
+    if (!sim->is_healing && sim_below(sim, 100) == 0)
+        apply_topology(client);
 }
 
 void consume_wake(client_t *client)

@@ -281,12 +281,22 @@ static bool fold_settled(model_t *model, const record_t *record)
 }
 
 /* -- the rest -------------------------------------------------------------------------------------- */
-static bool fold_queue(model_t *model, const record_t *record)
+static bool fold_queue(model_t *model, bytes_t name, uint64_t op, uint64_t incarnation)
 {
     for (int i = 0; i < MODEL_QUEUES; i++)
-        if (bytes_eq_cstr(record->queue.name, model_rules[i].name) && record->queue.op == 1)
-            model->queues[i] = record->queue.queue;
-    return record->queue.op != 3 || trace_violated(model->trace, "a queue was deleted");
+        if (bytes_eq_cstr(name, model_rules[i].name) && op == 1)
+            model->queues[i] = incarnation;
+    return op != 3 || trace_violated(model->trace, "a queue was deleted");
+}
+
+static bool fold_topology_queues(model_t *model, const record_topology_t *topology)
+{
+    mp_reader_t r;
+    record_queue_op_t op;
+    bool ok = true;
+    for (uint32_t left = record_queue_ops(topology, &r); ok && left > 0; left--)
+        ok = record_queue_op(&r, &op) && fold_queue(model, op.name, op.op, op.queue);
+    return ok || trace_violated(model->trace, "a topology's queues cannot be read");
 }
 
 static bool fold_topology(model_t *model, const record_t *record)
@@ -294,7 +304,8 @@ static bool fold_topology(model_t *model, const record_t *record)
     for (int i = 0; i < MODEL_TOPOLOGIES; i++)
         if (bytes_eq_cstr(record->topology.body, topologies[i]))
             model->topology = i;
-    return model->topology >= 0;
+    model->topologies_applied += bytes_has_prefix(record->topology.by, BYTES_LIT("session "));
+    return model->topology >= 0 && fold_topology_queues(model, &record->topology);
 }
 
 static bool fold_session(model_t *model, const record_t *record)
@@ -362,7 +373,7 @@ static bool fold_kind(model_t *model, const record_t *record)
     case RECORD_TOPOLOGY:
         return fold_topology(model, record);
     case RECORD_QUEUE:
-        return fold_queue(model, record);
+        return fold_queue(model, record->queue.name, record->queue.op, record->queue.queue);
     case RECORD_SESSION:
         return fold_session(model, record);
     default:

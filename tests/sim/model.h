@@ -100,6 +100,7 @@ typedef struct {
     int64_t purged_us[MODEL_QUEUES]; /* newest; 0: never */
     bool may_be_redriven, may_be_cancelled;
     uint64_t redriven, tasks_ended;
+    uint64_t topologies_applied;                            /* at a client's asking */
     uint64_t purged;                                        /* messages */
     uint64_t dead_lettered, dropped, redelivered, returned; /* so that a test can see that these happen */
 } model_t;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "broker/core/message.h"
+#include "broker/core/sha256.h"
 #include "broker/core/snapshot.h"
 #include "broker/core/state.h"
 
@@ -12,7 +13,6 @@
 #define SEGMENT_BYTES ((uint64_t)16 << 10)
 #define TAIL_CACHE_BYTES 2048 /* so that deliveries and scans read the disk too */
 #define FRAME_BYTES ((size_t)1 << 20)
-#define SHA256_HEX 65
 #define ROOM_FACTOR 2
 #define MOVES_BYTES 65536 /* as the front's */
 
@@ -442,10 +442,10 @@ static bool recover(node_t *node)
 
 static void give_topology(node_t *node, int64_t now_us, int which)
 {
-    char sha256[SHA256_HEX];
+    char sha256[SHA256_HEX_BYTES];
     core_input_t input = {.kind = CORE_IN_TOPOLOGY};
-    (void)snprintf(sha256, sizeof sha256, "%064d", which);
     input.topology.json = bytes_cstr(model_topology(which));
+    sha256_hex(input.topology.json, sha256);
     input.topology.sha256 = sha256;
     step(node, now_us, &input);
 }

@@ -91,13 +91,14 @@ static void print_tally(const sim_tally_t *t)
     print_message("%lu runs: %lu crashes (%lu power cuts, %lu kills), %lu stops, %lu faults of the disk, %lu failed "
                   "starts, %lu cut connections; %lu records, %lu frames, %lu published (%lu again), %lu acknowledged, "
                   "%lu delivered again, %lu returned, %lu dead-lettered, %lu dropped, %lu events seen, %lu gaps, %lu "
-                  "calls answered, %lu failed, %lu received, %lu purged, %lu redriven by %lu tasks, %lu refused for a "
+                  "calls answered, %lu failed, %lu received, %lu purged, %lu redriven by %lu tasks, %lu topologies, "
+                  "%lu refused for a "
                   "full disk, %lu snapshots taken, %lu loaded, %lu given up\n",
                   t->runs, t->crashes, t->power_cuts, t->kills, t->stops, t->disk_faults, t->failed_starts,
                   t->cut_connections, t->records, t->frames, t->published, t->duplicates, t->acked, t->redelivered,
                   t->returned, t->dead_lettered, t->dropped, t->events_seen, t->gaps, t->calls_answered,
-                  t->calls_failed, t->received, t->purged, t->redriven, t->tasks, t->disk_full, t->snapshots,
-                  t->snapshots_loaded, t->snapshots_given_up);
+                  t->calls_failed, t->received, t->purged, t->redriven, t->tasks, t->topologies, t->disk_full,
+                  t->snapshots, t->snapshots_loaded, t->snapshots_given_up);
 }
 
 static void every_run_keeps_every_promise(void **state)
@@ -121,8 +122,8 @@ static void every_run_keeps_every_promise(void **state)
         return;
     assert_true(t.crashes > t.runs / 2 && t.stops && t.disk_faults && t.failed_starts && t.cut_connections);
     assert_true(t.duplicates && t.acked && t.redelivered && t.returned && t.dead_lettered && t.dropped);
-    assert_true(t.events_seen && t.gaps && t.received && t.purged && t.redriven && t.tasks && t.disk_full &&
-                t.calls_answered && t.calls_failed);
+    assert_true(t.events_seen && t.gaps && t.received && t.purged && t.redriven && t.tasks && t.topologies &&
+                t.disk_full && t.calls_answered && t.calls_failed);
     assert_true(t.snapshots > t.runs / 4 && t.snapshots_loaded > t.runs / 8 && t.snapshots_given_up);
 }
 

@@ -90,10 +90,23 @@ static void put(left_t *left, uint64_t queue, uint64_t record)
         left->places[left->count++] = (place_t){queue, record};
 }
 
+static void follow_topology(left_t *left, const record_topology_t *topology)
+{
+    mp_reader_t r;
+    record_queue_op_t op;
+    for (uint32_t count = record_queue_ops(topology, &r); count > 0; count--) {
+        assert_true(record_queue_op(&r, &op));
+        if (op.op == 1)
+            left->queues[left->queue_count++] = op.queue;
+    }
+}
+
 static void follow(left_t *left, const record_t *r)
 {
     if (r->kind == RECORD_QUEUE && r->queue.op == 1)
         left->queues[left->queue_count++] = r->queue.queue;
+    if (r->kind == RECORD_TOPOLOGY)
+        follow_topology(left, &r->topology);
     for (uint32_t i = 0; r->kind == RECORD_PUBLISH && i < r->publish.routes.count; i++)
         put(left, r->publish.routes.items[i].queue, r->seq);
     if (r->kind == RECORD_SEND && !r->send.duplicate)

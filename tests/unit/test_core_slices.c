@@ -12,6 +12,7 @@
 
 #include "broker/core/slice.h"
 #include "broker/core/state.h"
+#include "proto/json.h"
 #include "proto/msgpack.h"
 #include "tests/lib/sqs_case.h"
 
@@ -286,6 +287,62 @@ static void a_lower_receive_count_moves_what_it_condemns_slice_by_slice(void **s
     check_recovery(rig);
 }
 
+/* What TOPOLOGY answers: `document` as JSON for apply, none for the others. */
+static bytes_t about_topology(rig_t *rig, const char *op, const char *document)
+{
+    buf_t args = {0}, body = {0};
+    if (document) {
+        mp_put_map(&args, 1);
+        mp_put_cstr(&args, "force");
+        mp_put_bool(&args, true);
+        mp_put_cstr(&body, document);
+    }
+    rig_send(rig, 1, WIRE_TOPOLOGY, 6,
+             &(wire_topology_t){.op = bytes_cstr(op), .args = buf_bytes(&args), .body = buf_bytes(&body)});
+    buf_free(&args);
+    buf_free(&body);
+    return rig_expect(rig, 1, WIRE_RESULT)->result.body;
+}
+
+static uint32_t length_in(bytes_t map, const char *key)
+{
+    bytes_t list;
+    uint32_t count = 0;
+    assert_true(mp_map_find(map, key, &list));
+    mp_reader_t r = mp_reader(list);
+    assert_true(mp_get_array(&r, &count));
+    return count;
+}
+
+static uint32_t exported_queues(rig_t *rig)
+{
+    bytes_t json;
+    buf_t document = {0};
+    assert_true(mp_map_str(about_topology(rig, "export", NULL), "document", &json));
+    assert_true(json_to_msgpack(json, NULL, &document, NULL));
+    uint32_t count = length_in(buf_bytes(&document), "Queues");
+    buf_free(&document);
+    return count;
+}
+
+/* What is left of it is no queue any more, for documents as well. */
+static void a_queue_that_a_document_dropped_is_in_no_later_one(void **state)
+{
+    rig_t *rig = *state;
+    send_many(rig, "plain", MANY, 0);
+    bytes_t told =
+        about_topology(rig, "apply", "{\"Buses\":[{\"Name\":\"shop\"}],\"Queues\":[{\"QueueName\":\"dead\"}]}");
+    assert_int_equal(length_in(told, "changes"), 3); /* plain, aging and line.fifo go */
+    assert_true(kept(rig) > 0);
+    assert_int_equal(exported_queues(rig), 1);
+    told = about_topology(rig, "apply", "{\"Buses\":[{\"Name\":\"shop\"}],\"Queues\":[]}");
+    assert_int_equal(length_in(told, "changes"), 1);
+    assert_int_equal(exported_queues(rig), 0);
+    settle_down(rig);
+    assert_int_equal(kept(rig), 0);
+    check_recovery(rig);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_rig, sqs_close)
 
 int main(void)
@@ -302,6 +359,7 @@ int main(void)
         TEST(messages_that_are_too_old_together_are_moved_slice_by_slice_and_none_is_delivered),
         TEST(visibilities_that_end_together_end_slice_by_slice),
         TEST(a_lower_receive_count_moves_what_it_condemns_slice_by_slice),
+        TEST(a_queue_that_a_document_dropped_is_in_no_later_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -125,7 +125,7 @@ static void a_queue_that_is_not_empty_is_not_dropped_without_force(void **state)
     rig_topology(rig, "{" BUS ",\"Queues\":[{\"QueueName\":\"q\"}]}");
     rig_hello(rig, 1, "a-000001", NULL);
     rig_send_message(rig, 1, "q", "x");
-    expect_refused(rig, "{" BUS "}", "holds 1 messages");
+    expect_refused(rig, "{" BUS "}", "queue \"q\" is not in the document and not empty; 1 message would");
     assert_int_equal(version_of(rig), 1);
 }
 
@@ -249,6 +249,141 @@ static void a_topology_is_tried_then_applied_by_frame_and_exported_as_it_is(void
     buf_free(&body);
 }
 
+static bytes_t apply(rig_t *rig, const char *json, const char *args)
+{
+    buf_t body = {0};
+    mp_put_cstr(&body, json);
+    bytes_t result = admin(rig, WIRE_TOPOLOGY, "apply", "", args, buf_bytes(&body));
+    buf_free(&body);
+    return result;
+}
+
+static bool tells(bytes_t result, const char *sentence)
+{
+    bytes_t changes, one;
+    uint32_t count;
+    assert_true(mp_map_find(result, "changes", &changes));
+    mp_reader_t r = mp_reader(changes);
+    assert_true(mp_get_array(&r, &count));
+    for (uint32_t i = 0; i < count; i++)
+        if (mp_get_str(&r, &one) && bytes_eq_cstr(one, sentence))
+            return true;
+    return false;
+}
+
+static const char other[] =
+    "{" BUS ",\"Rules\":[{\"Name\":\"r\",\"EventBusName\":\"b\",\"EventPattern\":{\"detail-type\":[\"z\"]},\"Targets\":"
+    "[{\"Id\":\"t\",\"Arn\":\"q2\"}]}],\"Queues\":[{\"QueueName\":\"q2\"},{\"QueueName\":\"mine\",\"Attributes\":"
+    "{\"DelaySeconds\":1}}]}";
+
+static void a_change_is_one_record_and_names_every_member_that_differs(void **state)
+{
+    rig_t *rig = *state;
+    rig_topology(rig, whole);
+    rig_hello(rig, 1, "a-000001", NULL);
+    admin(rig, WIRE_QUEUE, "create", "mine", NULL, BYTES_NONE);
+    uint64_t records = rig->records;
+    bytes_t result = apply(rig, other, NULL);
+    assert_int_equal(rig->records, records + 1);
+    assert_true(tells(result, "rule r changed: EventPattern, Targets"));
+    assert_true(tells(result, "rule off removed"));
+    assert_true(tells(result, "queue q2 created"));
+    assert_true(tells(result, "queue mine adopted: DelaySeconds"));
+    assert_true(tells(result, "queue q dropped"));
+    uint64_t digest = core_digest(rig->core);
+    rig_restart(rig, 0);
+    assert_int_equal(core_digest(rig->core), digest);
+}
+
+static void a_version_tells_who_applied_it_and_when(void **state)
+{
+    rig_t *rig = *state;
+    bytes_t by;
+    rig_topology(rig, whole);
+    rig_hello(rig, 1, "a-000001", NULL);
+    apply(rig, other, "{\"by\":\"kim@night\"}");
+    bytes_t shown = admin(rig, WIRE_TOPOLOGY, "show", "", NULL, BYTES_NONE);
+    assert_int_equal(number_in(shown, "version"), 2);
+    assert_int_equal(number_in(shown, "applied_us"), rig->now_us);
+    assert_true(mp_map_str(shown, "by", &by));
+    assert_true(bytes_eq_cstr(by, "kim@night, session a-000001"));
+}
+
+static void a_restart_does_not_undo_what_was_applied_since_but_a_changed_file_does(void **state)
+{
+    rig_t *rig = *state;
+    rig_topology(rig, whole);
+    rig_hello(rig, 1, "a-000001", NULL);
+    apply(rig, other, NULL);
+    rig_restart(rig, 0);
+    rig_topology(rig, whole); /* the file that it was started with before */
+    assert_int_equal(version_of(rig), 2);
+    rig_topology(rig, "{" BUS ",\"Queues\":[{\"QueueName\":\"q3\"}]}");
+    assert_int_equal(version_of(rig), 3);
+    rig_hello(rig, 1, "b-000001", NULL);
+    apply(rig, other, NULL);
+    rig_topology(rig, other); /* the file says now what was applied: from here on it is the known one */
+    assert_int_equal(version_of(rig), 5);
+    apply(rig, whole, NULL);
+    rig_topology(rig, other);
+    assert_int_equal(version_of(rig), 6);
+}
+
+/* As journals of before have it: QUEUE records around a TOPOLOGY that says nothing of queues, and of its file. */
+static void a_journal_of_before_is_read_as_it_was_meant(void **state)
+{
+    rig_t *rig = *state;
+    core_config_t config = {.broker_name = "test", .version = "0"};
+    error_t err = {0};
+    core_t *core = core_new(&config, &err);
+    record_t *record = calloc(1, sizeof *record);
+    *record = (record_t){.kind = RECORD_QUEUE, .seq = 1, .ingest_us = rig->now_us};
+    record->queue = (record_queue_t){.queue = 1, .name = BYTES_LIT("q"), .op = 1, .from_topology = true};
+    assert_true(core_apply(core, record, &err));
+    *record = (record_t){.kind = RECORD_TOPOLOGY, .seq = 2, .ingest_us = rig->now_us};
+    record->topology = (record_topology_t){.version = 1, .sha256 = BYTES_LIT("old"), .body = bytes_cstr(whole)};
+    assert_true(core_apply(core, record, &err));
+    core_effects_t out = {0};
+    core_start(core, rig->now_us, 3, &out);
+    core_step(core, rig->now_us,
+              &(core_input_t){.kind = CORE_IN_TOPOLOGY, .topology = {bytes_cstr(whole), "old", false}}, &out);
+    core_stats_t stats;
+    core_stats(core, &stats);
+    assert_int_equal(stats.topology_version, 1);
+    assert_int_equal(stats.queues, 1);
+    core_effects_free(&out);
+    core_free(&core);
+    free(record);
+}
+
+static void the_same_in_other_words_is_no_new_version(void **state)
+{
+    rig_t *rig = *state;
+    rig_topology(rig, "{" BUS ",\"Queues\":[{\"QueueName\":\"q\"}]}");
+    rig_hello(rig, 1, "a-000001", NULL);
+    bytes_t result = apply(rig, "{ \"Queues\": [{\"QueueName\": \"q\"}], " BUS " }", NULL);
+    assert_int_equal(number_in(result, "version"), 1);
+    assert_int_equal(version_of(rig), 1);
+}
+
+static void a_dry_run_shows_what_would_be_dropped_and_how_much(void **state)
+{
+    rig_t *rig = *state;
+    rig_topology(rig, whole);
+    rig_hello(rig, 1, "a-000001", NULL);
+    rig_send_message(rig, 1, "q", "x");
+    uint64_t digest = core_digest(rig->core);
+    bytes_t result = apply(rig, "{" BUS "}", "{\"dry_run\":true}");
+    assert_true(tells(result, "queue q dropped with its 1 message"));
+    assert_int_equal(number_in(result, "messages"), 1);
+    assert_int_equal(core_digest(rig->core), digest);
+    apply(rig, "{" BUS "}", "{\"force\":true}");
+    core_stats_t stats;
+    core_stats(rig->core, &stats);
+    assert_int_equal(stats.dropped, 1);
+    assert_int_equal(stats.queues, 0);
+}
+
 static void the_shipped_topology_is_taken_whole(void **state)
 {
     rig_t *rig = *state;
@@ -278,6 +413,12 @@ int main(void)
         TEST(a_peek_names_the_messages_and_receives_nothing),
         TEST(queues_are_made_changed_purged_and_deleted_at_run_time),
         TEST(a_topology_is_tried_then_applied_by_frame_and_exported_as_it_is),
+        TEST(a_change_is_one_record_and_names_every_member_that_differs),
+        TEST(a_version_tells_who_applied_it_and_when),
+        TEST(a_restart_does_not_undo_what_was_applied_since_but_a_changed_file_does),
+        TEST(a_journal_of_before_is_read_as_it_was_meant),
+        TEST(the_same_in_other_words_is_no_new_version),
+        TEST(a_dry_run_shows_what_would_be_dropped_and_how_much),
         TEST(the_shipped_topology_is_taken_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -132,12 +132,34 @@ static bool want_queue(wanted_queue_t *queue, uint64_t number, error_t *err)
     return true;
 }
 
+static bool learn_topology(wanted_queue_t *queue, const record_topology_t *topology, error_t *err)
+{
+    mp_reader_t r;
+    record_queue_op_t op;
+    bool ok = true;
+    for (uint32_t left = record_queue_ops(topology, &r); ok && left > 0 && record_queue_op(&r, &op); left--)
+        ok = !bytes_eq_cstr(op.name, queue->name) || want_queue(queue, op.queue, err);
+    return ok;
+}
+
 /* A name may have had several queues, one after the other. */
 static bool learn_queue(wanted_queue_t *queue, const record_t *record, error_t *err)
 {
+    if (queue->name && record->kind == RECORD_TOPOLOGY)
+        return learn_topology(queue, &record->topology, err);
     if (!queue->name || record->kind != RECORD_QUEUE || !bytes_eq_cstr(record->queue.name, queue->name))
         return true;
     return want_queue(queue, record->queue.queue, err);
+}
+
+static bool topology_speaks_of(const wanted_queue_t *queue, const record_topology_t *topology)
+{
+    mp_reader_t r;
+    record_queue_op_t op;
+    bool found = false;
+    for (uint32_t left = record_queue_ops(topology, &r); !found && left > 0 && record_queue_op(&r, &op); left--)
+        found = is_wanted_queue(queue, op.queue);
+    return found;
 }
 
 static bool speaks_of_queue(const wanted_queue_t *queue, const record_t *r)
@@ -164,6 +186,8 @@ static bool speaks_of_queue(const wanted_queue_t *queue, const record_t *r)
         return is_wanted_queue(queue, r->move_task.source) || is_wanted_queue(queue, r->move_task.to);
     case RECORD_QUEUE:
         return is_wanted_queue(queue, r->queue.queue);
+    case RECORD_TOPOLOGY:
+        return topology_speaks_of(queue, &r->topology);
     case RECORD_PURGE:
         return is_wanted_queue(queue, r->purge.queue);
     default:

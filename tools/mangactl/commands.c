@@ -32,6 +32,7 @@ static const command_t *const COMMANDS[] = {
     &command_rule_lint,
     &command_rule_next,
     &command_topology_show,
+    &command_topology_apply,
     &command_topology_export,
     &command_status,
     &command_schema_ls,
