@@ -14,7 +14,7 @@
  *             cancel    admin    handle    -                           task
  *   RULE      list      observe  bus or ""  -                          [rule]
  *             test      observe  bus       body: envelope              [rule]: those that match, disabled ones too
- *             explain   observe  bus       rule, replay_name;          [{rule, bus, state, explanation}], see
+ *             explain   observe  bus       rule, replay_name;          [{rule, bus, state, targets, explanation}], see
  *                                          body: envelope              explanation_put in rules/explain.h
  *   TOPOLOGY  show      observe  -         -                           {version, sha256, document: JSON as text,
  *                                                                      applied_us, by}

@@ -105,20 +105,22 @@ bool admin_rule_test(core_t *core, const admin_request_t *request, buf_t *out, e
     return true;
 }
 
-/* {rule, bus, state} and what explanation_put has to say. */
-static void rule_explain(const rule_t *rule, bytes_t envelope, bytes_t replay_name, buf_t *out)
+/* {rule, bus, state, targets} and what explanation_put has to say. */
+static void rule_explain(const core_t *core, const rule_t *rule, bytes_t envelope, bytes_t replay_name, buf_t *out)
 {
     pattern_t *pattern = pattern_compile_with(bytes_cstr(rule->pattern), rule->options, NULL);
     explanation_t why = {.reason = EXPLAIN_BROKEN};
     if (pattern)
         (void)pattern_explain(pattern, envelope, replay_name, &why);
-    mp_put_map(out, 4);
+    mp_put_map(out, 5);
     mp_put_cstr(out, "rule");
     mp_put_cstr(out, rule->name);
     mp_put_cstr(out, "bus");
     mp_put_cstr(out, rule->bus);
     mp_put_cstr(out, "state");
     mp_put_cstr(out, state_name(rule->is_enabled));
+    mp_put_cstr(out, "targets");
+    targets_put(core, rule, out);
     mp_put_cstr(out, "explanation");
     explanation_put(&why, out);
     explanation_free(&why);
@@ -139,7 +141,7 @@ bool admin_rule_explain(core_t *core, const admin_request_t *request, buf_t *out
         const rule_t *rule = &core->topology.rules[i];
         if (!bytes_eq_cstr(request->name, rule->bus) || (only.len && !bytes_eq_cstr(only, rule->name)))
             continue;
-        rule_explain(rule, request->body, replay_name, out);
+        rule_explain(core, rule, request->body, replay_name, out);
         count++;
     }
     mp_array_end(out, at, count);

@@ -3,6 +3,7 @@ import shutil
 import tempfile
 
 import pytest
+from lib.broker_fixtures import make_broker  # noqa: F401
 from lib.whole_house import House
 
 

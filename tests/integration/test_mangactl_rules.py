@@ -137,6 +137,16 @@ def test_absence_and_nothing_are_told_apart(files):
     assert (explained(there)["r"]["reason"], explained(there)["r"]["found"]) == ("present", [1])
 
 
+def test_of_a_rule_that_matches_its_targets_are_named_and_which_are_disabled(make_broker):
+    rule = {"Name": "all", "EventBusName": "demo", "EventPattern": {"source": ["test"]},
+            "Targets": [{"Id": "a", "Arn": "work"}, {"Id": "b", "Arn": "orders", "State": "DISABLED"}]}
+    broker = make_broker(topology={**TOPOLOGY, "Rules": [rule, {**rule, "Name": "none", "Targets": []}]}).start()
+    lines = mangactl("explain", json.dumps({**SUBJECT, "source": "test"}), "--bus", "demo",
+                     endpoint=broker.endpoint).stdout.splitlines()
+    assert [line.split(maxsplit=3)[2:] for line in lines[1:]] == [["match", "to work, orders (disabled)"],
+                                                                  ["match", "it has no targets"]]
+
+
 def test_the_broker_explains_an_event_given_or_from_its_journal(make_broker, files):
     broker = make_broker(topology={**TOPOLOGY, "Rules": RULES}).start()
     given = mangactl("explain", json.dumps(SUBJECT), "--bus", "demo", "--json", endpoint=broker.endpoint).stdout

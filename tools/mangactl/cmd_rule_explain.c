@@ -108,6 +108,21 @@ static void say(bytes_t explanation, buf_t *out)
     buf_free(&found);
 }
 
+/* Where a match goes: a target that is disabled gets nothing, and that is the answer as often as a pattern is. */
+static void say_targets(bytes_t row, buf_t *out)
+{
+    bytes_t list, target;
+    uint32_t count = 0;
+    mp_reader_t r = mp_reader(mp_map_find(row, "targets", &list) ? list : BYTES_NONE);
+    if (!mp_get_array(&r, &count))
+        return; /* a document was asked, which says so itself */
+    if (count == 0)
+        buf_append_cstr(out, "it has no targets");
+    for (uint32_t i = 0; i < count && mp_get_raw(&r, &target); i++)
+        buf_printf(out, "%s%.*s%s", i ? ", " : "to ", BYTES_FMT(ctl_map_text(target, "queue", "?")),
+                   bytes_eq_cstr(ctl_map_text(target, "state", ""), "DISABLED") ? " (disabled)" : "");
+}
+
 /* Counts, and with a table adds a row. */
 static void print_row(table_t *table, bytes_t row, uint32_t *matched)
 {
@@ -120,7 +135,9 @@ static void print_row(table_t *table, bytes_t row, uint32_t *matched)
     *matched += is_match;
     if (!table)
         return;
-    if (!is_match)
+    if (is_match)
+        say_targets(row, &text);
+    else
         say(explanation, &text);
     table_add_bytes(table, ctl_map_text(row, "rule", "?"));
     table_add_bytes(table, ctl_map_text(row, "state", "?"));
@@ -246,9 +263,10 @@ const command_t command_rule_explain = {
     .name = "rule explain",
     .arguments = "[EVENT]",
     .summary = "tell of every rule whether it matches an event, and if not, why",
-    .about =
-        "For a rule that does not match: the first field that fails, what was wanted there and what was found. Exit\n"
-        "code 1 when no rule matches.",
+    .about = "For a rule that matches: its targets. For one that does not: the first field that fails, what was wanted "
+             "there and "
+             "what was found. Exit\n"
+             "code 1 when no rule matches.",
     .options = CTL_OPTIONS(EXPLAIN_OPTIONS),
     .least = 0,
     .most = 1,
