@@ -1,6 +1,7 @@
 """The test harness itself: a runner that miscounts or leaks would make every other test worthless."""
 import importlib.machinery
 import importlib.util
+import os
 import shutil
 import signal
 import subprocess
@@ -57,16 +58,17 @@ def test_a_binary_that_ends_badly_or_tests_nothing_is_a_failure(runner, tmp_path
 
 @pytest.fixture
 def tree(tmp_path):
-    """tree(body) makes a tree whose only test binary is a shell script, and runs the runner in it."""
+    """tree(body) makes a tree whose test binaries, one or copies of it, are a shell script, and runs the runner in it."""
 
-    def run(body):
+    def run(body, copies=1):
         for folder in ("tests/unit", "build/tests"):
             (tmp_path / folder).mkdir(parents=True)
         shutil.copy(ROOT / "tests/run", tmp_path / "tests/run")
-        (tmp_path / "tests/unit/test_it.c").touch()
-        binary = tmp_path / "build/tests/test_it"
-        binary.write_text(f"#!/bin/sh\n{body}\n")
-        binary.chmod(0o755)
+        for name in ["test_it", *(f"test_it_{copy}" for copy in range(2, copies + 1))]:
+            (tmp_path / f"tests/unit/{name}.c").touch()
+            binary = tmp_path / "build/tests" / name
+            binary.write_text(f"#!/bin/sh\n{body}\n")
+            binary.chmod(0o755)
         return subprocess.run([tmp_path / "tests/run", "fast"], capture_output=True, text=True, timeout=60,
                               env=clean_environment(), check=False)
 
@@ -99,6 +101,17 @@ def test_a_runner_that_is_told_to_end_takes_running_tests_with_it(tree, tmp_path
     assert done.returncode == 128 + signal.SIGTERM
     assert time.monotonic() - begun < 60
     assert not is_running(int((tmp_path / "pid").read_text()))
+
+
+def test_a_runner_that_is_told_twice_begins_nothing_more(tree, tmp_path):
+    """Make passes on what its whole group was told."""
+    begun = time.monotonic()
+    twice = "kill -TERM $PPID\nsleep 0.3\nkill -TERM $PPID"
+    done = tree(f"echo $$ >>{tmp_path}/pids\n{twice}\nexec sleep 300", copies=20)
+    assert done.returncode == 128 + signal.SIGTERM
+    assert time.monotonic() - begun < 60
+    pids = (tmp_path / "pids").read_text().split()
+    assert len(pids) <= (os.cpu_count() or 1) and not any(is_running(int(pid)) for pid in pids)
 
 
 def is_running(pid):
