@@ -5,21 +5,26 @@
 
 #include "broker/rules/pattern_tree.h"
 
+/* Each node but the root is a part of a key: it has a character or a dot of the pattern. */
+#define NODE_WORDS (PATTERN_MAX_BYTES / 64 + 1)
+
+/* All that one walk through an event finds out. */
 typedef struct {
     const pattern_t *pattern;
-    const pattern_field_t *field;
     mp_reader_t reader;
     unsigned depth;
-    bool seen, met;    /* there is a value; one that the field wants */
-    uint32_t elements; /* the deepest node on the way that had objects in an array; PATTERN_NONE */
-    buf_t *found;      /* values are appended; NULL: not wanted */
+    uint64_t seen[NODE_WORDS];         /* nodes that have a value */
+    uint64_t items[NODE_WORDS];        /* nodes that have objects in an array */
+    uint64_t met[PATTERN_FIELD_WORDS]; /* fields that have a value which they want */
+    uint32_t shown;                    /* the node whose values are appended to `found`; PATTERN_NONE */
+    buf_t *found;
     uint32_t found_count;
 } look_t;
 
-/* -- looking at one path ----------------------------------------------------------------------------- */
+/* -- looking through an event -------------------------------------------------------------------------- */
 static void keep(look_t *l, bytes_t value)
 {
-    if (!l->found || l->found_count == EXPLAIN_FOUND_MAX)
+    if (l->found_count == EXPLAIN_FOUND_MAX)
         return;
     l->found_count++;
     if (value.len <= EXPLAIN_VALUE_MAX_BYTES) {
@@ -31,12 +36,12 @@ static void keep(look_t *l, bytes_t value)
     mp_put_cstr(l->found, size);
 }
 
-static bool is_on_the_way(const look_t *l, uint32_t node)
+static void take_value(look_t *l, uint32_t node, const value_t *value)
 {
-    uint32_t at = l->field->node;
-    while (at != PATTERN_NONE && at != node)
-        at = l->pattern->nodes[at].parent;
-    return at == node;
+    pattern_set_bit(l->seen, node);
+    for (uint32_t f = l->pattern->nodes[node].first_field; f != PATTERN_NONE; f = l->pattern->fields[f].next)
+        if (pattern_field_holds(l->pattern, &l->pattern->fields[f], value))
+            pattern_set_bit(l->met, f);
 }
 
 static bool look_value(look_t *l, uint32_t node, bool is_item);
@@ -48,8 +53,7 @@ static bool look_map(look_t *l, uint32_t node, uint32_t count)
         if (!mp_get_str(&l->reader, &key))
             return false;
         uint32_t child = pattern_step(l->pattern, node, key);
-        bool skip = child == PATTERN_NONE || !is_on_the_way(l, child);
-        if (!(skip ? mp_skip(&l->reader) : look_value(l, child, false)))
+        if (!(child == PATTERN_NONE ? mp_skip(&l->reader) : look_value(l, child, false)))
             return false;
     }
     return true;
@@ -61,8 +65,8 @@ static bool look_container(look_t *l, uint32_t node, const mp_token_t *token, bo
     if (++l->depth > MP_DEPTH_MAX)
         return false;
     if (token->type == MP_MAP) {
-        if (is_item && node != l->field->node)
-            l->elements = node;
+        if (is_item)
+            pattern_set_bit(l->items, node);
         ok = look_map(l, node, token->count);
     }
     for (uint32_t i = 0; token->type == MP_ARRAY && ok && i < token->count; i++)
@@ -74,48 +78,54 @@ static bool look_container(look_t *l, uint32_t node, const mp_token_t *token, bo
 static bool look_value(look_t *l, uint32_t node, bool is_item)
 {
     mp_token_t token;
-    const uint8_t *at = l->reader.pos;
     mp_reader_t ahead = l->reader;
     bytes_t raw;
-    if (!mp_get_raw(&ahead, &raw) || !mp_next(&l->reader, &token))
+    if (!mp_next(&l->reader, &token))
         return false;
-    bool is_container = token.type == MP_MAP || token.type == MP_ARRAY;
-    if (node == l->field->node && (token.type != MP_ARRAY || token.count == 0))
-        keep(l, bytes_from(at, raw.len));
-    if (is_container)
-        return look_container(l, node, &token, is_item);
-    if (node == l->field->node) {
-        value_t value = value_of(&token);
-        l->seen = true;
-        l->met |= pattern_field_holds(l->pattern, l->field, &value);
+    if (node == l->shown && (token.type != MP_ARRAY || token.count == 0)) {
+        if (!mp_get_raw(&ahead, &raw))
+            return false;
+        keep(l, raw);
     }
+    if (token.type == MP_MAP || token.type == MP_ARRAY)
+        return look_container(l, node, &token, is_item);
+    value_t value = value_of(&token);
+    take_value(l, node, &value);
     return true;
 }
 
 /* False when the event is broken. */
-static bool look(const pattern_t *p, uint32_t field, bytes_t event, bytes_t replay_name, look_t *l)
+static bool look(const pattern_t *p, bytes_t event, bytes_t replay_name, uint32_t shown, buf_t *found, look_t *l)
 {
     mp_token_t token;
-    buf_t *found = l->found;
-    *l = (look_t){
-        .pattern = p, .field = &p->fields[field], .reader = mp_reader(event), .elements = PATTERN_NONE, .found = found};
+    *l = (look_t){.pattern = p, .reader = mp_reader(event), .shown = shown, .found = found};
     if (!mp_next(&l->reader, &token) || token.type != MP_MAP || !look_map(l, 0, token.count))
         return false;
-    if (replay_name.len > 0 && l->field->node == pattern_child(p, 0, BYTES_LIT("replay-name"))) {
+    uint32_t replay = pattern_child(p, 0, BYTES_LIT("replay-name"));
+    if (replay_name.len > 0 && replay != PATTERN_NONE) {
         value_t value = {.type = VALUE_STRING, .text = replay_name};
-        l->seen = true;
-        l->met |= pattern_field_holds(p, l->field, &value);
-        if (found)
+        take_value(l, replay, &value);
+        if (replay == shown)
             mp_put_str(found, replay_name);
-        l->found_count += found != NULL;
+        l->found_count += replay == shown;
     }
     return true;
 }
 
 /* -- the branch that comes nearest -------------------------------------------------------------------- */
-static bool alone_met(const look_t *l)
+static bool alone_met(const look_t *l, uint32_t field)
 {
-    return l->met || (l->field->may_be_absent && !l->seen);
+    const pattern_field_t *f = &l->pattern->fields[field];
+    return pattern_bit(l->met, field) || (f->may_be_absent && !pattern_bit(l->seen, f->node));
+}
+
+/* The deepest node on the way to the field that has objects in an array; PATTERN_NONE. */
+static uint32_t elements_above(const look_t *l, uint32_t field)
+{
+    uint32_t node = l->pattern->nodes[l->pattern->fields[field].node].parent;
+    while (node != PATTERN_NONE && !pattern_bit(l->items, node))
+        node = l->pattern->nodes[node].parent;
+    return node;
 }
 
 typedef struct {
@@ -123,34 +133,31 @@ typedef struct {
     uint32_t elements;
 } branch_state_t;
 
-static bool judge(const pattern_t *p, uint32_t branch, bytes_t event, bytes_t replay_name, branch_state_t *out)
+static branch_state_t judge(const look_t *l, const pattern_branch_t *branch)
 {
-    *out = (branch_state_t){.first_unmet = PATTERN_NONE, .elements = PATTERN_NONE};
-    for (uint32_t i = 0; i < p->branches[branch].count; i++) {
-        look_t l = {.found = NULL};
-        uint32_t field = p->members[p->branches[branch].first + i];
-        if (!look(p, field, event, replay_name, &l))
-            return false;
-        if (alone_met(&l))
-            out->met++;
-        else if (out->first_unmet == PATTERN_NONE)
-            out->first_unmet = field;
-        if (out->elements == PATTERN_NONE)
-            out->elements = l.elements;
+    branch_state_t state = {.first_unmet = PATTERN_NONE, .elements = PATTERN_NONE};
+    for (uint32_t i = 0; i < branch->count; i++) {
+        uint32_t field = l->pattern->members[branch->first + i];
+        if (alone_met(l, field))
+            state.met++;
+        else if (state.first_unmet == PATTERN_NONE)
+            state.first_unmet = field;
+        if (state.elements == PATTERN_NONE)
+            state.elements = elements_above(l, field);
     }
-    return true;
+    return state;
 }
 
 static void explain_field(const pattern_t *p, uint32_t field, bytes_t event, bytes_t replay_name, explanation_t *out)
 {
     buf_t values = {0};
-    look_t l = {.found = &values};
-    (void)!look(p, field, event, replay_name, &l);
-    bool only_absent = true;
+    look_t l;
     const pattern_field_t *f = &p->fields[field];
+    (void)!look(p, event, replay_name, f->node, &values, &l);
+    bool only_absent = true;
     for (uint32_t i = 0; i < f->condition_count; i++)
         only_absent &= p->conditions[f->conditions + i].type == CONDITION_ABSENT;
-    out->reason = !l.seen ? EXPLAIN_MISSING : only_absent ? EXPLAIN_PRESENT : EXPLAIN_VALUE;
+    out->reason = !pattern_bit(l.seen, f->node) ? EXPLAIN_MISSING : only_absent ? EXPLAIN_PRESENT : EXPLAIN_VALUE;
     pattern_path(p, f->node, &out->path);
     buf_append_bytes(&out->wanted, f->given);
     mp_put_array(&out->found, l.found_count);
@@ -173,15 +180,16 @@ static void explain_branch(const pattern_t *p, const branch_state_t *state, byte
 bool pattern_explain(const pattern_t *pattern, bytes_t event, bytes_t replay_name, explanation_t *out)
 {
     branch_state_t best = {0};
+    look_t l;
     *out = (explanation_t){.branches = pattern->branch_count};
     if (pattern_match(pattern, event, replay_name))
         return true;
+    if (!look(pattern, event, replay_name, PATTERN_NONE, NULL, &l)) {
+        out->reason = EXPLAIN_BROKEN;
+        return false;
+    }
     for (uint32_t b = 0; b < pattern->branch_count; b++) {
-        branch_state_t state;
-        if (!judge(pattern, b, event, replay_name, &state)) {
-            out->reason = EXPLAIN_BROKEN;
-            return false;
-        }
+        branch_state_t state = judge(&l, &pattern->branches[b]);
         uint32_t missing = pattern->branches[b].count - state.met;
         if (b > 0 && missing >= out->fields - out->met)
             continue;
