@@ -1,4 +1,6 @@
 /* admin_rules.c: looking at rules and topology, and applying a new one. */
+#include <inttypes.h>
+
 #include "broker/core/admin.h"
 #include "broker/core/queue.h"
 #include "broker/core/sha256.h"
@@ -8,6 +10,7 @@
 #include "proto/json.h"
 
 #define APPLIER_MAX_BYTES 128 /* of what a client says of itself */
+#define QUESTION_MAX_BYTES ((uint64_t)64 << 20) /* looked through for RULE test and explain: less than a second */
 
 /* -- rules ------------------------------------------------------------------------------------------- */
 static const char *state_name(bool is_enabled)
@@ -79,6 +82,24 @@ bool admin_rule_list(core_t *core, const admin_request_t *request, buf_t *out, e
     return true;
 }
 
+static bool is_asked(const admin_request_t *request, bytes_t only, const rule_t *rule)
+{
+    return bytes_eq_cstr(request->name, rule->bus) && (!only.len || bytes_eq_cstr(only, rule->name));
+}
+
+/* Whoever asks holds everybody up meanwhile. */
+static bool question_check(const core_t *core, const admin_request_t *request, bytes_t only, error_t *err)
+{
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < core->topology.rule_count; i++)
+        count += is_asked(request, only, &core->topology.rules[i]);
+    return count <= 1 || count * request->body.len <= QUESTION_MAX_BYTES ||
+           error_set(err, STATUS_RESOURCE_EXHAUSTED, "LimitExceededException",
+                     "An event of %zu bytes is not held against %" PRIu64
+                     " rules at once: explain a single one of them, or ask with a smaller event.",
+                     request->body.len, count);
+}
+
 static bool rule_matches(const rule_t *rule, bytes_t envelope)
 {
     pattern_t *pattern = pattern_compile_with(bytes_cstr(rule->pattern), rule->options, NULL);
@@ -90,13 +111,14 @@ static bool rule_matches(const rule_t *rule, bytes_t envelope)
 bool admin_rule_test(core_t *core, const admin_request_t *request, buf_t *out, error_t *err)
 {
     envelope_t envelope;
-    if (!bus_known(core, request->name, err) || !envelope_read(request->body, &envelope, err))
+    if (!bus_known(core, request->name, err) || !envelope_read(request->body, &envelope, err) ||
+        !question_check(core, request, BYTES_NONE, err))
         return false;
     uint32_t count = 0;
     size_t at = mp_array_begin(out);
     for (uint32_t i = 0; i < core->topology.rule_count; i++) {
         const rule_t *rule = &core->topology.rules[i];
-        if (!bytes_eq_cstr(request->name, rule->bus) || !rule_matches(rule, request->body))
+        if (!is_asked(request, BYTES_NONE, rule) || !rule_matches(rule, request->body))
             continue;
         rule_put(core, rule, out);
         count++;
@@ -135,11 +157,13 @@ bool admin_rule_explain(core_t *core, const admin_request_t *request, buf_t *out
         return false;
     (void)!mp_map_str(request->args, "rule", &only);
     (void)!mp_map_str(request->args, "replay_name", &replay_name);
+    if (!question_check(core, request, only, err))
+        return false;
     uint32_t count = 0;
     size_t at = mp_array_begin(out);
     for (uint32_t i = 0; i < core->topology.rule_count; i++) {
         const rule_t *rule = &core->topology.rules[i];
-        if (!bytes_eq_cstr(request->name, rule->bus) || (only.len && !bytes_eq_cstr(only, rule->name)))
+        if (!is_asked(request, only, rule))
             continue;
         rule_explain(core, rule, request->body, replay_name, out);
         count++;

@@ -190,6 +190,41 @@ static void administration_looks_without_changing(void **state)
     buf_free(&envelope);
 }
 
+static void a_large_event_is_not_held_against_a_thousand_rules_at_once(void **state)
+{
+    rig_t *rig = *state;
+    buf_t document = {0}, envelope = {0}, event = {0};
+    static const char *const ops[] = {"test", "explain"};
+    buf_append_cstr(&document, "{" BUS ",\"Rules\":[");
+    for (int i = 0; i < 1000; i++)
+        buf_printf(
+            &document,
+            "%s{\"Name\":\"r%d\",\"EventBusName\":\"b\",\"EventPattern\":{\"detail\":{\"n\":[%d]}},\"Targets\":[]}",
+            i ? "," : "", i, i);
+    buf_append_cstr(&document, "]}");
+    buf_append_byte(&document, 0);
+    assert_string_equal(refusal(rig, (const char *)document.data), "");
+    rig_hello(rig, 1, "a-000001", NULL);
+    buf_append_cstr(&envelope, "{\"version\":\"0\",\"id\":\"019a0000-0000-7000-8000-000000000001\",\"source\":\"s\","
+                               "\"detail-type\":\"d\",\"account\":\"000000000000\",\"time\":\"2026-01-01T00:00:00Z\","
+                               "\"region\":\"local\",\"resources\":[],\"detail\":{\"n\":7,\"text\":\"");
+    for (int i = 0; i < 100000; i++)
+        buf_append_byte(&envelope, 'x');
+    buf_append_cstr(&envelope, "\"}}");
+    error_t err;
+    assert_true(json_to_msgpack(buf_bytes(&envelope), NULL, &event, &err));
+    for (size_t i = 0; i < ARRAY_LEN(ops); i++) {
+        rig_send(rig, 1, WIRE_RULE, 6,
+                 &(wire_queue_t){.op = bytes_cstr(ops[i]), .name = BYTES_LIT("b"), .body = buf_bytes(&event)});
+        const wire_msg_t *error = rig_expect(rig, 1, WIRE_ERROR);
+        assert_true(bytes_eq_cstr(error->error.name, "LimitExceededException"));
+    }
+    assert_int_equal(length_of(admin(rig, WIRE_RULE, "explain", "b", "{\"rule\":\"r7\"}", buf_bytes(&event))), 1);
+    buf_free(&document);
+    buf_free(&envelope);
+    buf_free(&event);
+}
+
 static void a_peek_names_the_messages_and_receives_nothing(void **state)
 {
     rig_t *rig = *state;
@@ -410,6 +445,7 @@ int main(void)
         TEST(a_queue_keeps_its_messages_when_its_attributes_change),
         TEST(a_queue_that_is_not_empty_is_not_dropped_without_force),
         TEST(administration_looks_without_changing),
+        TEST(a_large_event_is_not_held_against_a_thousand_rules_at_once),
         TEST(a_peek_names_the_messages_and_receives_nothing),
         TEST(queues_are_made_changed_purged_and_deleted_at_run_time),
         TEST(a_topology_is_tried_then_applied_by_frame_and_exported_as_it_is),
