@@ -13,8 +13,7 @@
 
 typedef struct zap zap_t;
 
-/* `zmq_context` is libzmq's; `keyring` outlives the handler. */
-/* Refusals are logged once in a second, with their count. */
+/* `zmq_context` is libzmq's; `keyring` outlives the handler. Refusals are logged once in a second, with their count. */
 MUST_USE zap_t *zap_open(loop_t *loop, void *zmq_context, const keyring_t *keyring, error_t *err);
 void zap_close(zap_t **zap);
 

@@ -129,7 +129,7 @@ enum { WIRE_PRIORITY_LIVE = 0, WIRE_PRIORITY_NORMAL = 1, WIRE_PRIORITY_BATCH = 2
     V(27, RULE, rule, "C", WIRE_ROWS_ADMIN, "administers rules: list test explain")                                    \
     V(28, TOPOLOGY, topology, "C", WIRE_ROWS_ADMIN, "administers the desired state: show diff apply export")           \
     V(29, BROKER, broker, "C", WIRE_ROWS_ADMIN,                                                                        \
-      "asks about the broker itself: status sessions services methods check")                                          \
+      "asks about the broker itself: status sessions services methods check permits")                                  \
     V(30, RESULT, result, "B", WIRE_ROWS_RESULT, "answers QUEUE, RULE, TOPOLOGY and BROKER")                           \
     V(31, PING, ping, "X", WIRE_ROWS_PING, "are you there; sent when nothing else was")                                \
     V(32, PONG, pong, "X", WIRE_ROWS_PING, "answers PING with its number")                                             \

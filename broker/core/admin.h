@@ -36,12 +36,14 @@
  *                                                                      waiting: [live, normal, batch], granted,
  *                                                                      returned}]
  *
- *   queue:  {name, incarnation, visible, in_flight, delayed, bytes, oldest_us, consumers, fifo, from_topology,
- *           attributes: {SQS names}}; of info besides `holders`: [{record, receives, until_us, session, name}], the
- *           first 100: who has what, and until when
+ *   queue:  {name, incarnation, visible, in_flight, delayed, bytes, groups, groups_blocked, groups_noisy, oldest_us,
+ *           consumers, fifo, from_topology, attributes: {SQS names}}; of info besides `holders`: [{record, receives,
+ *           until_us, session, name, group}], the first 100: who has what, and until when
+ *
  *   task:   {task, state, source, to, rate, wanted, moved, began_us, ended_us, why}; task: the handle, of a running
- * one; to: "" for the queues that the messages came from rule:   {name, bus, state, pattern: JSON as text, targets:
- * [{id, queue, state}]} */
+ *           one; to: "" for the queues that the messages came from
+ *
+ *   rule:   {name, bus, state, pattern: JSON as text, targets: [{id, queue, state}]} */
 #ifndef BROKER_CORE_ADMIN_H
 #define BROKER_CORE_ADMIN_H
 

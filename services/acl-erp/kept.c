@@ -22,7 +22,6 @@ const pg_migration_t kept_migrations[] = {
 };
 const size_t kept_migration_count = ARRAY_LEN(kept_migrations);
 
-/* Keys and hex never hold what an array literal must quote, but for quotes and backslashes, which are escaped. */
 static const char write_sql[] =
     "INSERT INTO kept (kind, key, as_of_us, payload)"
     " SELECT * FROM unnest($1::smallint[], $2::text[], $3::bigint[], $4::bytea[])"
