@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "broker/core/effects.h"
 #include "broker/core/sha256.h"
 #include "broker/core/snapshot.h"
 #include "proto/envelope.h"
@@ -177,12 +178,25 @@ void rig_sleep(rig_t *rig, int64_t us)
     step(rig, &(core_input_t){.kind = CORE_IN_TIMER});
 }
 
-void rig_topology(rig_t *rig, const char *json)
+const char *rig_try_topology(rig_t *rig, const char *json)
 {
+    static char why[512];
     char sha256[SHA256_HEX_BYTES];
+    why[0] = '\0';
     forget(rig);
     sha256_hex(bytes_cstr(json), sha256);
     step(rig, &(core_input_t){.kind = CORE_IN_TOPOLOGY, .topology = {.json = bytes_cstr(json), .sha256 = sha256}});
+    for (size_t i = 0; i < rig->out.out_count; i++) {
+        const core_out_t *out = &rig->out.outs[i];
+        if (out->kind == CORE_OUT_LOG && out->log.level == LOG_ERROR)
+            (void)bytes_to_cstr(bytes_from(rig->out.bytes.data + out->log.at, out->log.len), why, sizeof why);
+    }
+    return why;
+}
+
+void rig_topology(rig_t *rig, const char *json)
+{
+    assert_string_equal(rig_try_topology(rig, json), "");
 }
 
 /* -- snapshots and restarts -------------------------------------------------------------------------------- */

@@ -30,7 +30,10 @@ typedef struct {
 void rig_open(rig_t *rig, const core_limits_t *limits);
 void rig_close(rig_t *rig);
 
+/* Must be taken. */
 void rig_topology(rig_t *rig, const char *json);
+/* Why it was refused; "" when it was taken. */
+const char *rig_try_topology(rig_t *rig, const char *json);
 /* One frame from `peer`; `values` is the verb's struct. Effects of before are forgotten. */
 void rig_send(rig_t *rig, uint64_t peer, wire_verb_t verb, uint64_t seq, const void *values);
 void rig_gone(rig_t *rig, uint64_t peer);

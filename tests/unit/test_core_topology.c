@@ -28,22 +28,9 @@ static int close_rig(void **state)
     return 0;
 }
 
-/* The one log line of level 3, or "". */
-static const char *refusal(rig_t *rig, const char *json)
-{
-    static char text[512];
-    text[0] = '\0';
-    rig_topology(rig, json);
-    for (size_t i = 0; i < rig->out.out_count; i++)
-        if (rig->out.outs[i].kind == CORE_OUT_LOG && rig->out.outs[i].log.level == 3)
-            (void)bytes_to_cstr(bytes_from(rig->out.bytes.data + rig->out.outs[i].log.at, rig->out.outs[i].log.len),
-                                text, sizeof text);
-    return text;
-}
-
 static void expect_refused(rig_t *rig, const char *json, const char *because)
 {
-    const char *text = refusal(rig, json);
+    const char *text = rig_try_topology(rig, json);
     if (!strstr(text, because))
         fail_msg("\"%s\" does not say \"%s\"", text, because);
 }
@@ -100,10 +87,11 @@ static void a_wrong_document_is_refused_with_the_place_and_changes_nothing(void 
 static void a_disabled_fifo_target_is_taken(void **state)
 {
     rig_t *rig = *state;
-    assert_string_equal(refusal(rig, "{" BUS ",\"Queues\":[{\"QueueName\":\"q.fifo\"}],\"Rules\":[{\"Name\":\"r\","
-                                     "\"EventBusName\":\"b\",\"EventPattern\":{\"a\":[1]},\"Targets\":[{\"Id\":\"t\","
-                                     "\"Arn\":\"q.fifo\",\"State\":\"DISABLED\"}]}]}"),
-                        "");
+    assert_string_equal(
+        rig_try_topology(rig, "{" BUS ",\"Queues\":[{\"QueueName\":\"q.fifo\"}],\"Rules\":[{\"Name\":\"r\","
+                              "\"EventBusName\":\"b\",\"EventPattern\":{\"a\":[1]},\"Targets\":[{\"Id\":\"t\","
+                              "\"Arn\":\"q.fifo\",\"State\":\"DISABLED\"}]}]}"),
+        "");
     assert_int_equal(version_of(rig), 1);
 }
 
@@ -203,7 +191,7 @@ static void a_large_event_is_not_held_against_a_thousand_rules_at_once(void **st
             i ? "," : "", i, i);
     buf_append_cstr(&document, "]}");
     buf_append_byte(&document, 0);
-    assert_string_equal(refusal(rig, (const char *)document.data), "");
+    assert_string_equal(rig_try_topology(rig, (const char *)document.data), "");
     rig_hello(rig, 1, "a-000001", NULL);
     buf_append_cstr(&envelope, "{\"version\":\"0\",\"id\":\"019a0000-0000-7000-8000-000000000001\",\"source\":\"s\","
                                "\"detail-type\":\"d\",\"account\":\"000000000000\",\"time\":\"2026-01-01T00:00:00Z\","
@@ -280,7 +268,7 @@ static void a_topology_is_tried_then_applied_by_frame_and_exported_as_it_is(void
     char text[1024];
     assert_true(bytes_to_cstr(json, text, sizeof text));
     assert_non_null(strstr(text, "\"mine\""));
-    assert_string_equal(refusal(rig, text), "");
+    assert_string_equal(rig_try_topology(rig, text), "");
     buf_free(&body);
 }
 
@@ -427,7 +415,7 @@ static void the_shipped_topology_is_taken_whole(void **state)
     assert_non_null(file);
     json[fread(json, 1, sizeof json - 1, file)] = '\0';
     assert_int_equal(fclose(file), 0);
-    assert_string_equal(refusal(rig, json), "");
+    assert_string_equal(rig_try_topology(rig, json), "");
     core_stats_t stats;
     core_stats(rig->core, &stats);
     assert_true(stats.queues >= 39);

@@ -123,12 +123,8 @@ static void point_05_in_the_scope_of_groups_each_group_remembers_for_itself(void
         "{\"Buses\":[],\"Queues\":["
         "{\"QueueName\":\"x.fifo\",\"Attributes\":{\"DeduplicationScope\":\"world\"}}]}",
     };
-    core_stats_t before, after;
-    core_stats(rig->core, &before);
     for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
-        rig_topology(rig, wrong[i]);
-    core_stats(rig->core, &after);
-    assert_int_equal(after.topology_version, before.topology_version);
+        assert_non_null(strstr(rig_try_topology(rig, wrong[i]), "DeduplicationScope"));
 }
 
 /* -- attempts ---------------------------------------------------------------------------------------------------- */
