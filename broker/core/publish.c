@@ -251,11 +251,23 @@ static bool standard_check(const queue_t *queue, const wire_send_entry_t *entry,
                      "MessageDeduplicationId belongs to FIFO queues; \"%s\" is none.", queue->name);
 }
 
-/* SQS: a system attribute does not count. */
-static size_t system_bytes(const wire_send_entry_t *entry)
+/* SQS: a system attribute does not count. `attrs` are checked. */
+static size_t counted_bytes(bytes_t attrs)
 {
-    bytes_t value;
-    return attrs_str(entry->attrs, ATTR_AWS_TRACE_HEADER, &value) ? strlen(ATTR_AWS_TRACE_HEADER) + value.len : 0;
+    mp_reader_t r = mp_reader(attrs);
+    uint32_t count = 0, counted = 0;
+    size_t bytes = attrs.len;
+    (void)!mp_get_map(&r, &count);
+    for (uint32_t i = 0; i < count; i++) {
+        const uint8_t *at = r.pos;
+        bytes_t name;
+        if (!mp_get_str(&r, &name) || !mp_skip(&r))
+            break;
+        bool is_system = bytes_eq_cstr(name, ATTR_AWS_TRACE_HEADER);
+        counted += !is_system;
+        bytes -= is_system ? (size_t)(r.pos - at) : 0;
+    }
+    return counted ? bytes : 0;
 }
 
 static bool message_check(const queue_t *queue, const wire_send_entry_t *entry, error_t *err)
@@ -269,8 +281,9 @@ static bool message_check(const queue_t *queue, const wire_send_entry_t *entry, 
     if (entry->body.len == 0)
         return error_set(err, STATUS_INVALID_ARGUMENT, "MissingParameter", "A message must not be empty.");
     size_t bytes = entry->body.len + entry->attrs.len;
-    if (bytes > queue->attributes.max_message_bytes &&
-        bytes - system_bytes(entry) > queue->attributes.max_message_bytes)
+    if (bytes > queue->attributes.max_message_bytes)
+        bytes = entry->body.len + counted_bytes(entry->attrs);
+    if (bytes > queue->attributes.max_message_bytes)
         return error_set(err, STATUS_INVALID_ARGUMENT, "MessageTooLong",
                          "The message and its attributes have %zu bytes; queue \"%s\" takes %llu.", bytes, queue->name,
                          (unsigned long long)queue->attributes.max_message_bytes);

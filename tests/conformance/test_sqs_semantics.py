@@ -351,8 +351,10 @@ def test_a_message_of_one_mebibyte_passes_and_a_larger_one_does_not(client):
     def send(size, **attrs):
         return client.send_many("plain", [{"body": pack(b"x" * (size - 5)), "attrs": attrs or None}])[0]["aws"]
     assert send(1 << 20) == "" and send((1 << 20) + 1) == "MessageTooLong"
-    assert send(1 << 20, AWSTraceHeader="Root=1-2-3") in ("", "MessageTooLong")
-    assert send((1 << 20) - 100, AWSTraceHeader="R" * 150) == ""
+    assert send(1 << 20, AWSTraceHeader="R" * 150) == ""  # a system attribute does not count
+    assert send((1 << 20) + 1, AWSTraceHeader="R" * 150) == "MessageTooLong"
+    assert send((1 << 20) - 8, own="12", AWSTraceHeader="R" * 150) == ""
+    assert send((1 << 20) - 7, own="12", AWSTraceHeader="R" * 150) == "MessageTooLong"
 
 
 def test_a_receive_may_wait_as_long_as_its_queue_says(client):
