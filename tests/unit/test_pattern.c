@@ -8,17 +8,8 @@
 #include <string.h>
 
 #include "broker/rules/pattern.h"
-#include "proto/json.h"
 #include "proto/msgpack.h"
-
-static buf_t to_msgpack(const char *json)
-{
-    buf_t out = {0};
-    error_t err = {0};
-    if (!json_to_msgpack(bytes_cstr(json), NULL, &out, &err))
-        fail_msg("%s: %s", json, err.message);
-    return out;
-}
+#include "tests/lib/msgpack_of.h"
 
 static bool matches_replayed(const char *pattern_json, const char *event_json, const char *replay_name)
 {
@@ -26,7 +17,7 @@ static bool matches_replayed(const char *pattern_json, const char *event_json, c
     pattern_t *pattern = pattern_compile(bytes_cstr(pattern_json), &err);
     if (!pattern)
         fail_msg("%s: %s", pattern_json, err.message);
-    buf_t event = to_msgpack(event_json);
+    buf_t event = msgpack_of(event_json);
     bool matched = pattern_match(pattern, buf_bytes(&event), bytes_cstr(replay_name));
     buf_free(&event);
     pattern_free(&pattern);

@@ -9,19 +9,10 @@
 #include <string.h>
 
 #include "broker/rules/ruleset.h"
-#include "proto/json.h"
+#include "tests/lib/msgpack_of.h"
 
 #define RULES 200
 #define EVENTS 3000
-
-static buf_t to_msgpack(const char *json)
-{
-    buf_t out = {0};
-    error_t err = {0};
-    if (!json_to_msgpack(bytes_cstr(json), NULL, &out, &err))
-        fail_msg("%s: %s", json, err.message);
-    return out;
-}
 
 static void the_ids_of_matching_rules_come_rising(void **state)
 {
@@ -34,7 +25,7 @@ static void the_ids_of_matching_rules_come_rising(void **state)
     assert_true(ruleset_add(s, 5, BYTES_LIT("{\"source\":[\"b\"]}"), &err));
     assert_true(ruleset_add(s, 1, BYTES_LIT("{\"x\":[{\"exists\":false}]}"), &err));
     assert_true(ruleset_compile(s, &err));
-    buf_t event = to_msgpack("{\"source\":\"a\"}");
+    buf_t event = msgpack_of("{\"source\":\"a\"}");
     uint32_t ids[4] = {0};
     assert_int_equal(ruleset_match(s, buf_bytes(&event), BYTES_NONE, ids, 4), 3);
     assert_int_equal(ids[0], 1);
@@ -67,7 +58,7 @@ static void a_refused_pattern_leaves_the_ruleset_usable(void **state)
     assert_false(ruleset_add(s, 1, BYTES_LIT("{\"a\":[]}"), &err));
     assert_true(ruleset_add(s, 2, BYTES_LIT("{\"a\":[1]}"), &err));
     assert_true(ruleset_compile(s, &err));
-    buf_t event = to_msgpack("{\"a\":1}");
+    buf_t event = msgpack_of("{\"a\":1}");
     uint32_t id = 0;
     assert_int_equal(ruleset_match(s, buf_bytes(&event), BYTES_NONE, &id, 1), 1);
     assert_int_equal(id, 2);
@@ -80,7 +71,7 @@ static void an_empty_ruleset_matches_nothing(void **state)
     (void)state;
     error_t err = {0};
     ruleset_t *s = ruleset_new();
-    buf_t event = to_msgpack("{\"a\":1}");
+    buf_t event = msgpack_of("{\"a\":1}");
     assert_int_equal(ruleset_match(s, buf_bytes(&event), BYTES_NONE, NULL, 0), 0);
     assert_true(ruleset_compile(s, &err));
     assert_int_equal(ruleset_match(s, buf_bytes(&event), BYTES_NONE, NULL, 0), 0);
@@ -223,7 +214,7 @@ static void a_ruleset_agrees_with_its_patterns_one_by_one(void **state)
     for (int n = 0; n < EVENTS; n++) {
         buf_t json = {0};
         put_object(&json, 4);
-        buf_t event = to_msgpack(buf_cstr(&json));
+        buf_t event = msgpack_of(buf_cstr(&json));
         uint32_t ids[RULES], expected = 0;
         size_t found = ruleset_match(s, buf_bytes(&event), BYTES_NONE, ids, RULES);
         for (uint32_t i = 0; i < RULES; i++)

@@ -10,6 +10,7 @@
 #include "broker/rules/transform.h"
 #include "proto/json.h"
 #include "proto/msgpack.h"
+#include "tests/lib/msgpack_of.h"
 
 #define EVENT                                                                                                          \
     "{\"version\":\"0\",\"id\":\"1\",\"detail-type\":\"inventory.updated\",\"source\":\"manga-assist.inventory\","     \
@@ -21,19 +22,10 @@
 static const char event[] = EVENT;
 static const template_facts_t facts = {1735689601000000, {(const uint8_t *)"rule", 4}, {(const uint8_t *)"bus", 3}};
 
-static buf_t to_msgpack(const char *json)
-{
-    buf_t out = {0};
-    error_t err = {0};
-    if (!json_to_msgpack(bytes_cstr(json), NULL, &out, &err))
-        fail_msg("%s: %s", json, err.message);
-    return out;
-}
-
 /* -- inputs of targets ---------------------------------------------------------------------------- */
 static void assert_transforms(const char *target_json, const char *expected_json)
 {
-    buf_t target = to_msgpack(target_json), whole = to_msgpack(event), out = {0}, text = {0};
+    buf_t target = msgpack_of(target_json), whole = msgpack_of(event), out = {0}, text = {0};
     error_t err = {0};
     transform_t *t = NULL;
     assert_true(transform_compile(buf_bytes(&target), &t, &err));
@@ -50,7 +42,7 @@ static void assert_transforms(const char *target_json, const char *expected_json
 
 static void assert_transform_refused(const char *target_json, status_t code, const char *reason)
 {
-    buf_t target = to_msgpack(target_json);
+    buf_t target = msgpack_of(target_json);
     error_t err = {0};
     transform_t *t = NULL;
     assert_false(transform_compile(buf_bytes(&target), &t, &err));
@@ -64,7 +56,7 @@ static void assert_transform_refused(const char *target_json, status_t code, con
 static void a_target_without_input_receives_the_event_itself(void **state)
 {
     (void)state;
-    buf_t target = to_msgpack("{\"Id\":\"1\",\"Arn\":\"queue\"}");
+    buf_t target = msgpack_of("{\"Id\":\"1\",\"Arn\":\"queue\"}");
     error_t err = {0};
     transform_t *t = NULL;
     assert_true(transform_compile(buf_bytes(&target), &t, &err));
@@ -90,7 +82,7 @@ static void input_path_sends_a_part_of_the_event(void **state)
 static void an_event_without_the_path_is_not_transformed(void **state)
 {
     (void)state;
-    buf_t target = to_msgpack("{\"InputPath\":\"$.detail.nowhere\"}"), whole = to_msgpack(event), out = {0};
+    buf_t target = msgpack_of("{\"InputPath\":\"$.detail.nowhere\"}"), whole = msgpack_of(event), out = {0};
     error_t err = {0};
     transform_t *t = NULL;
     assert_true(transform_compile(buf_bytes(&target), &t, &err));
