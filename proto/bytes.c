@@ -9,7 +9,6 @@
 
 #define BUF_FIRST_BYTES 256
 #define WORD_BYTES sizeof(uint64_t)
-#define NOT_ASCII UINT64_C(0x8080808080808080)
 
 int bytes_cmp(bytes_t a, bytes_t b)
 {
@@ -57,7 +56,7 @@ static bool ascii_end(bytes_t a, size_t at)
 {
     uint8_t any = 0;
     if (a.len >= WORD_BYTES)
-        return !(bytes_load64(a.data + a.len - WORD_BYTES) & NOT_ASCII);
+        return !(bytes_load64(a.data + a.len - WORD_BYTES) & BYTES_NOT_ASCII);
     for (; at < a.len; at++)
         any |= a.data[at];
     return any < 0x80;
@@ -67,7 +66,7 @@ static bool ascii_words(const uint8_t *p)
 {
     uint64_t any = bytes_load64(p) | bytes_load64(p + WORD_BYTES) | bytes_load64(p + 2 * WORD_BYTES) |
                    bytes_load64(p + 3 * WORD_BYTES);
-    return !(any & NOT_ASCII);
+    return !(any & BYTES_NOT_ASCII);
 }
 
 /* Where the ASCII that begins at `at` ends, or a little before: four words at a time, then one, then the rest. */
@@ -75,7 +74,7 @@ static size_t ascii_run(bytes_t a, size_t at)
 {
     while (a.len - at >= 4 * WORD_BYTES && ascii_words(a.data + at))
         at += 4 * WORD_BYTES;
-    while (a.len - at >= WORD_BYTES && !(bytes_load64(a.data + at) & NOT_ASCII))
+    while (a.len - at >= WORD_BYTES && !(bytes_load64(a.data + at) & BYTES_NOT_ASCII))
         at += WORD_BYTES;
     return a.len - at < WORD_BYTES && ascii_end(a, at) ? a.len : at;
 }

@@ -78,6 +78,24 @@ static inline bool bytes_eq_cstr(bytes_t a, const char *s)
     return bytes_eq(a, bytes_cstr(s));
 }
 
+#define BYTES_NOT_ASCII UINT64_C(0x8080808080808080) /* a bit of each byte of a word */
+
+/* True when every byte is below 0x80, as in most text: then it is UTF-8 too. The last word overlaps the one before. */
+static inline bool bytes_is_ascii(bytes_t a)
+{
+    uint64_t any = 0;
+    if (a.len >= 8) {
+        any = bytes_load64(a.data + a.len - 8);
+        for (size_t at = 0; at + 8 < a.len; at += 8)
+            any |= bytes_load64(a.data + at);
+    } else if (a.len >= 4) {
+        any = bytes_load32(a.data) | bytes_load32(a.data + a.len - 4);
+    } else if (a.len > 0) {
+        any = (uint64_t)a.data[0] | a.data[a.len / 2] | a.data[a.len - 1];
+    }
+    return !(any & BYTES_NOT_ASCII);
+}
+
 /* memcmp order, shorter first on a tie. */
 int bytes_cmp(bytes_t a, bytes_t b);
 

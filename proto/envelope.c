@@ -15,7 +15,7 @@ typedef struct {
     size_t offset;
     size_t min_bytes; /* 0 for a key that may be absent */
     size_t max_bytes;
-} envelope_key_t;
+} key_row_t;
 
 #define KEY(name, member, min, max)                                                                                    \
     {                                                                                                                  \
@@ -23,7 +23,7 @@ typedef struct {
     }
 
 /* In the order in which they are written. */
-static const envelope_key_t KEYS[] = {
+static const key_row_t KEYS[ENVELOPE_KEYS] = {
     KEY("version", version, 0, 8),
     KEY("id", id, 1, ENVELOPE_ID_MAX_BYTES),
     KEY("detail-type", detail_type, 1, ENVELOPE_DETAIL_TYPE_MAX_BYTES),
@@ -35,9 +35,19 @@ static const envelope_key_t KEYS[] = {
     {"detail", sizeof "detail" - 1, KEY_DETAIL, offsetof(envelope_t, detail), 1, ENVELOPE_MAX_BYTES},
 };
 
-static bytes_t *member(envelope_t *e, const envelope_key_t *key)
+static bytes_t *member(envelope_t *e, const key_row_t *key)
 {
     return (bytes_t *)(void *)((char *)e + key->offset);
+}
+
+const char *envelope_key_name(envelope_key_t key)
+{
+    return KEYS[key].name;
+}
+
+bytes_t envelope_member(const envelope_t *e, envelope_key_t key)
+{
+    return *(const bytes_t *)(const void *)((const char *)e + KEYS[key].offset);
 }
 
 static bool refuse(error_t *err, const char *key, const char *what)
@@ -45,14 +55,14 @@ static bool refuse(error_t *err, const char *key, const char *what)
     return error_set(err, STATUS_INVALID_ARGUMENT, "InvalidArgument", "%s: %s", key, what);
 }
 
-static bool check_text(const envelope_key_t *key, bytes_t text, error_t *err)
+static bool check_text(const key_row_t *key, bytes_t text, error_t *err)
 {
     if (text.len < key->min_bytes)
         return refuse(err, key->name, "must not be empty");
     if (text.len > key->max_bytes)
         return error_set(err, STATUS_INVALID_ARGUMENT, "InvalidArgument", "%s: %zu bytes, at most %zu are allowed",
                          key->name, text.len, key->max_bytes);
-    if (!bytes_is_utf8(text, NULL))
+    if (!bytes_is_ascii(text) && !bytes_is_utf8(text, NULL))
         return refuse(err, key->name, "is not UTF-8");
     return true;
 }
@@ -94,7 +104,7 @@ static bool check_detail(bytes_t detail, error_t *err)
 }
 
 /* All that one key alone can be wrong with. */
-static bool check_key(const envelope_key_t *key, bytes_t value, error_t *err)
+static bool check_key(const key_row_t *key, bytes_t value, error_t *err)
 {
     switch (key->kind) {
     case KEY_RESOURCES:
@@ -118,11 +128,11 @@ static bool check_whole(envelope_t *e, error_t *err)
 }
 
 /* Looks at *index first, where the key stands when our own writer wrote the map; sets it to where it is. */
-static const envelope_key_t *key_find(bytes_t name, size_t *index)
+static const key_row_t *key_find(bytes_t name, size_t *index)
 {
     for (size_t i = 0; i < ARRAY_LEN(KEYS); i++) {
         size_t at = (*index + i) % ARRAY_LEN(KEYS);
-        const envelope_key_t *key = &KEYS[at];
+        const key_row_t *key = &KEYS[at];
         if (!bytes_eq(name, bytes_from(key->name, key->name_bytes)))
             continue;
         *index = at;
@@ -131,7 +141,7 @@ static const envelope_key_t *key_find(bytes_t name, size_t *index)
     return NULL;
 }
 
-static bool read_value(mp_reader_t *r, const envelope_key_t *key, envelope_t *out, error_t *err)
+static bool read_value(mp_reader_t *r, const key_row_t *key, envelope_t *out, error_t *err)
 {
     bytes_t value;
     bool text = key->kind == KEY_TEXT;
@@ -145,20 +155,27 @@ static bool read_value(mp_reader_t *r, const envelope_key_t *key, envelope_t *ou
     return true;
 }
 
-static bool read_pair(mp_reader_t *r, envelope_t *out, size_t expected, unsigned *seen, error_t *err)
+static bool skip_value(mp_reader_t *r, error_t *err)
+{
+    return mp_skip(r) || error_set(err, STATUS_INVALID_ARGUMENT, "InvalidArgument",
+                                   "envelope: broken value at offset %zu", mp_offset(r));
+}
+
+static bool read_pair(mp_reader_t *r, envelope_t *out, size_t expected, error_t *err)
 {
     bytes_t name;
     if (!mp_get_str(r, &name))
         return error_set(err, STATUS_INVALID_ARGUMENT, "InvalidArgument",
                          "envelope: expected a string key at offset %zu", mp_offset(r));
     size_t index = expected;
-    const envelope_key_t *key = key_find(name, &index);
-    if (!key)
-        return mp_skip(r) || error_set(err, STATUS_INVALID_ARGUMENT, "InvalidArgument",
-                                       "envelope: broken value at offset %zu", mp_offset(r));
-    if (*seen & 1u << index)
+    const key_row_t *key = key_find(name, &index);
+    if (!key) {
+        out->has_more_keys = true;
+        return skip_value(r, err);
+    }
+    if (out->seen & 1u << index)
         return refuse(err, key->name, "stands twice");
-    *seen |= 1u << index;
+    out->seen |= 1u << index;
     return read_value(r, key, out, err);
 }
 
@@ -180,17 +197,16 @@ bool envelope_read(bytes_t input, envelope_t *out, error_t *err)
     uint32_t count;
     if (!mp_get_map(&r, &count))
         return error_set(err, STATUS_INVALID_ARGUMENT, "InvalidArgument", "envelope: expected a map");
-    unsigned seen = 0;
     for (uint32_t i = 0; i < count; i++)
-        if (!read_pair(&r, out, i, &seen, err))
+        if (!read_pair(&r, out, i, err))
             return false;
     if (mp_left(&r) != 0)
         return error_set(err, STATUS_INVALID_ARGUMENT, "InvalidArgument", "envelope: %zu bytes behind its end",
                          mp_left(&r));
-    return check_complete(seen, err) && check_whole(out, err);
+    return check_complete(out->seen, err) && check_whole(out, err);
 }
 
-static void put_key(buf_t *out, const envelope_key_t *key, bytes_t value)
+static void put_key(buf_t *out, const key_row_t *key, bytes_t value)
 {
     mp_put_cstr(out, key->name);
     if (key->kind == KEY_TEXT)

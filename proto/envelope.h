@@ -31,6 +31,20 @@
 #define ENVELOPE_LOCAL_ACCOUNT "000000000000" /* of events born here */
 #define ENVELOPE_LOCAL_REGION "local"
 
+/* The keys, in the order above. */
+typedef enum {
+    ENVELOPE_KEY_VERSION,
+    ENVELOPE_KEY_ID,
+    ENVELOPE_KEY_DETAIL_TYPE,
+    ENVELOPE_KEY_SOURCE,
+    ENVELOPE_KEY_ACCOUNT,
+    ENVELOPE_KEY_TIME,
+    ENVELOPE_KEY_REGION,
+    ENVELOPE_KEY_RESOURCES, /* up to here texts, from here on whole msgpack values */
+    ENVELOPE_KEY_DETAIL,
+    ENVELOPE_KEYS,
+} envelope_key_t;
+
 /* Slices into whatever was read, or into what the writer brings. */
 typedef struct {
     bytes_t version; /* "0" */
@@ -43,7 +57,13 @@ typedef struct {
     bytes_t resources; /* one msgpack array of strings; empty slice: none */
     bytes_t detail;    /* one msgpack map */
     int64_t time_us;   /* `time` as Unix microseconds; filled by envelope_read, ignored by envelope_write */
+    /* Filled by envelope_read, ignored by envelope_write: */
+    unsigned seen;      /* bit by envelope_key_t: the key is there */
+    bool has_more_keys; /* others than ours */
 } envelope_t;
+
+const char *envelope_key_name(envelope_key_t key);
+bytes_t envelope_member(const envelope_t *e, envelope_key_t key);
 
 /* Reads in place, allocates nothing, believes no length. Refuses (INVALID_ARGUMENT, the key named) what is
  * no map, lacks a key (version, account, region and resources may be absent and then are "0", "", "", none),

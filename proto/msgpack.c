@@ -490,7 +490,7 @@ static bool validate_value(mp_reader_t *r, error_t *err)
         size_t at = mp_offset(r);
         if (!need(r, &t))
             return invalid(err, at, r->error);
-        if (t.type == MP_STR && !bytes_is_utf8(t.bytes, &bad))
+        if (t.type == MP_STR && !bytes_is_ascii(t.bytes) && !bytes_is_utf8(t.bytes, &bad))
             return invalid(err, (size_t)(t.bytes.data - r->start) + bad, "a string is not UTF-8");
         if (!depth_track(todo, &depth, &t))
             return invalid(err, at, "it nests deeper than " DEPTH_TEXT " levels");

@@ -68,7 +68,8 @@ typedef struct {
     bus_t *bus;
     const wire_publish_t *msg;
     buf_t bodies;
-    bytes_t dedup, event_id; /* of the entry at hand */
+    bytes_t dedup;    /* of the entry at hand */
+    envelope_t event; /* of it, once it is checked */
 } publish_t;
 
 static bool publish_check(const core_t *core, publish_t *p, error_t *err)
@@ -88,16 +89,15 @@ static bool publish_check(const core_t *core, publish_t *p, error_t *err)
 
 static bool event_check(const core_t *core, publish_t *p, const wire_publish_entry_t *entry, error_t *err)
 {
-    envelope_t envelope;
-    if (!attrs_check(entry->attrs, err) || !envelope_read(entry->body, &envelope, err))
+    const envelope_t *event = &p->event;
+    if (!attrs_check(entry->attrs, err) || !envelope_read(entry->body, &p->event, err))
         return false;
-    p->event_id = envelope.id;
-    size_t bytes = envelope_size_bytes(&envelope, envelope.detail.len) + entry->attrs.len;
+    size_t bytes = envelope_size_bytes(event, event->detail.len) + entry->attrs.len;
     if (bytes > WIRE_MESSAGE_MAX_BYTES)
         return error_set(err, STATUS_INVALID_ARGUMENT, "MessageTooLong",
                          "The event and its attributes have %zu bytes; %zu are allowed.", bytes,
                          WIRE_MESSAGE_MAX_BYTES);
-    return answer_allowed(core, ROLE_SOURCES, envelope.source, err);
+    return answer_allowed(core, ROLE_SOURCES, event->source, err);
 }
 
 /* The key within the bus; an event that is replayed has keys of its own, so that a replay has effect. */
@@ -153,7 +153,7 @@ static void entry_dedup(const publish_t *p, const wire_publish_entry_t *entry, r
     bytes_t id;
     request->is_dedup_given = attrs_str(entry->attrs, ATTR_MESSAGE_DEDUPLICATION_ID, &id) &&
                               group_id_check(id, ATTR_MESSAGE_DEDUPLICATION_ID, NULL);
-    request->dedup = dedup_key(request->replay_name, request->is_dedup_given ? id : p->event_id, space, cap);
+    request->dedup = dedup_key(request->replay_name, request->is_dedup_given ? id : p->event.id, space, cap);
 }
 
 static bool publish_one(core_t *core, publish_t *p, const wire_publish_entry_t *entry, uint64_t seq,
@@ -179,6 +179,7 @@ static bool publish_one(core_t *core, publish_t *p, const wire_publish_entry_t *
                                .to = p->msg->to,
                                .replay_name = p->msg->replay_name,
                                .envelope = entry->body,
+                               .event = &p->event,
                                .group = entry_group(entry),
                                .hashes = hashes};
     entry_dedup(p, entry, &request, fifo_space, sizeof fifo_space);

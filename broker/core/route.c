@@ -148,9 +148,10 @@ static void route_fix_bodies(record_publish_t *r, const buf_t *bodies)
 static bool route_by_rules(core_t *core, const route_request_t *request, buf_t *bodies, error_t *err)
 {
     uint32_t ids[RECORD_ROUTES_MAX];
-    size_t matched = request->bus->rules ? ruleset_match(request->bus->rules, request->envelope, request->replay_name,
-                                                         ids, ARRAY_LEN(ids))
-                                         : 0;
+    size_t matched = request->bus->rules
+                         ? ruleset_match_envelope(request->bus->rules, request->event, request->envelope,
+                                                  request->replay_name, ids, ARRAY_LEN(ids))
+                         : 0;
     size_t targets = 0;
     for (size_t i = 0; i < matched && i < ARRAY_LEN(ids); i++)
         targets += core->topology.rules[ids[i]].target_count;

@@ -7,12 +7,14 @@
 
 #include "broker/core/sha256.h"
 #include "broker/core/state.h"
+#include "proto/envelope.h"
 
 typedef struct {
     const bus_t *bus;
     bytes_t to; /* of the PUBLISH frame */
     bytes_t replay_name;
-    bytes_t envelope;
+    bytes_t envelope;                 /* its bytes */
+    const envelope_t *event;          /* the same, read */
     bytes_t group;                    /* MessageGroupId among the attributes; empty for none */
     bool is_dedup_given;              /* among the attributes */
     bytes_t dedup;                    /* for FIFO queues without content-based deduplication */

@@ -172,19 +172,29 @@ static bool walk_value(set_walk_t *w, uint32_t node, bool in_array)
     return true;
 }
 
-static bool walk_event(set_walk_t *w, bytes_t event, bytes_t replay_name)
+static bool walk_event(set_walk_t *w, bytes_t event)
 {
     mp_token_t token;
     w->reader = mp_reader(event);
-    if (!mp_next(&w->reader, &token) || token.type != MP_MAP || !walk_container(w, ROOT, &token, false))
-        return false;
-    if (w->done)
-        return true;
-    if (mp_left(&w->reader) > 0)
-        return false;
-    uint32_t replay = replay_name.len > 0 ? set_step(w->set, ROOT, BYTES_LIT("replay-name")) : NONE;
-    if (replay != NONE)
-        take_leaf(w, replay, &(mp_token_t){.type = MP_STR, .bytes = replay_name});
+    return mp_next(&w->reader, &token) && token.type == MP_MAP && walk_container(w, ROOT, &token, false) &&
+           (w->done || mp_left(&w->reader) == 0);
+}
+
+/* As walk_event, over the values that rules name. */
+static bool walk_envelope(set_walk_t *w, const envelope_t *e)
+{
+    w->depth = 1; /* inside the event */
+    for (uint32_t i = 0; i < w->set->top_count && !w->done; i++) {
+        set_top_t top = w->set->tops[i];
+        bytes_t value = envelope_member(e, top.key);
+        if (!(e->seen >> top.key & 1))
+            continue;
+        w->reader = mp_reader(value);
+        if (top.key < ENVELOPE_KEY_RESOURCES)
+            take_leaf(w, top.node, &(mp_token_t){.type = MP_STR, .bytes = value});
+        else if (!walk_value(w, top.node, false))
+            return false;
+    }
     return true;
 }
 
@@ -299,27 +309,46 @@ static int by_number(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-size_t ruleset_match(const ruleset_t *ruleset, bytes_t event, bytes_t replay_name, uint32_t *ids, size_t cap)
+/* After the walk: `ids` as ruleset_match gives them. */
+static size_t judge(set_walk_t *w, bytes_t event, bytes_t replay_name, uint32_t *ids, size_t cap)
 {
-    set_scratch_t *x = ruleset->scratch;
-    if (!x)
-        return 0;
-    next_stamp(ruleset, x);
-    set_walk_t w = {.set = ruleset, .scratch = x};
-    if (!walk_event(&w, event, replay_name))
-        return 0;
-    meet_late(&w);
-    for (uint32_t i = 0; i < ruleset->always.count; i++)
-        x->candidates[x->candidate_count++] = *AT(ruleset->always, uint32_t, i);
+    const ruleset_t *s = w->set;
+    set_scratch_t *x = w->scratch;
+    if (replay_name.len > 0 && s->replay_node != NONE && !w->done)
+        take_leaf(w, s->replay_node, &(mp_token_t){.type = MP_STR, .bytes = replay_name});
+    meet_late(w);
+    for (uint32_t i = 0; i < s->always.count; i++)
+        x->candidates[x->candidate_count++] = *AT(s->always, uint32_t, i);
     size_t matched = 0;
     for (uint32_t i = 0; i < x->candidate_count; i++) {
-        uint32_t rule = AT(ruleset->branches, set_branch_t, x->candidates[i])->rule;
-        if (branch_matches(&w, x->candidates[i], event, replay_name))
-            x->candidates[matched++] = AT(ruleset->rules, set_rule_t, rule)->id;
+        uint32_t rule = AT(s->branches, set_branch_t, x->candidates[i])->rule;
+        if (branch_matches(w, x->candidates[i], event, replay_name))
+            x->candidates[matched++] = AT(s->rules, set_rule_t, rule)->id;
     }
     if (matched > 1)
         qsort(x->candidates, matched, sizeof *x->candidates, by_number);
     if (matched > 0)
         memcpy(ids, x->candidates, (matched < cap ? matched : cap) * sizeof *ids);
     return matched;
+}
+
+size_t ruleset_match(const ruleset_t *ruleset, bytes_t event, bytes_t replay_name, uint32_t *ids, size_t cap)
+{
+    set_walk_t w = {.set = ruleset, .scratch = ruleset->scratch};
+    if (!w.scratch)
+        return 0;
+    next_stamp(ruleset, w.scratch);
+    return walk_event(&w, event) ? judge(&w, event, replay_name, ids, cap) : 0;
+}
+
+size_t ruleset_match_envelope(const ruleset_t *ruleset, const envelope_t *envelope, bytes_t event, bytes_t replay_name,
+                              uint32_t *ids, size_t cap)
+{
+    set_walk_t w = {.set = ruleset, .scratch = ruleset->scratch};
+    if (!w.scratch)
+        return 0;
+    if (envelope->has_more_keys)
+        return ruleset_match(ruleset, event, replay_name, ids, cap);
+    next_stamp(ruleset, w.scratch);
+    return walk_envelope(&w, envelope) ? judge(&w, event, replay_name, ids, cap) : 0;
 }

@@ -8,6 +8,7 @@
 #define BROKER_RULES_RULESET_H
 
 #include "broker/rules/pattern.h"
+#include "proto/envelope.h"
 
 #define RULESET_RULES_MAX 100000
 
@@ -28,6 +29,11 @@ MUST_USE bool ruleset_compile(ruleset_t *ruleset, error_t *err);
 /* Writes the ids of the matching rules to `ids`, rising, at most `cap`; returns how many match in all. The event must
  * be well formed (envelope_read has seen to it): what follows the last thing that could matter is not looked at. */
 MUST_USE size_t ruleset_match(const ruleset_t *ruleset, bytes_t event, bytes_t replay_name, uint32_t *ids, size_t cap);
+
+/* The same of an event that was just read: its values are at hand, and the event is walked again only where it has keys
+ * of its own beside the envelope's. */
+MUST_USE size_t ruleset_match_envelope(const ruleset_t *ruleset, const envelope_t *envelope, bytes_t event,
+                                       bytes_t replay_name, uint32_t *ids, size_t cap);
 
 /* What it occupies, its patterns included. */
 size_t ruleset_bytes(const ruleset_t *ruleset);

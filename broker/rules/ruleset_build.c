@@ -276,6 +276,16 @@ static void list_late(ruleset_t *s)
     }
 }
 
+static void list_tops(ruleset_t *s)
+{
+    s->replay_node = set_step(s, ROOT, BYTES_LIT("replay-name"));
+    for (envelope_key_t key = 0; key < ENVELOPE_KEYS; key++) {
+        uint32_t node = set_step(s, ROOT, bytes_cstr(envelope_key_name(key)));
+        if (node != NONE)
+            s->tops[s->top_count++] = (set_top_t){key, node};
+    }
+}
+
 static uint32_t *numbers(uint32_t count)
 {
     return calloc(count ? count : 1, sizeof(uint32_t));
@@ -323,6 +333,7 @@ bool ruleset_compile(ruleset_t *ruleset, error_t *err)
     set_index_end(s);
     (void)number_nodes(s, ROOT, 0);
     list_late(s);
+    list_tops(s);
     s->scratch = scratch_new(s);
     return s->scratch || no_memory(err);
 }

@@ -127,12 +127,21 @@ typedef struct {
     uint32_t candidate_count, late_count, element_count, met_count;
 } set_scratch_t;
 
+/* A key of the envelope that some rule names. */
+typedef struct {
+    envelope_key_t key;
+    uint32_t node;
+} set_top_t;
+
 struct ruleset {
     list_t rules, branches, members, predicates, buts, nodes, keys, hits;
     list_t always;      /* branches that need no field to be there */
     uint32_t *accesses; /* branches, by predicate */
     uint64_t *slots;    /* upper half: of the hash; lower: key + 1, 0 is free. Open addressing, cap a power of two */
     uint32_t slot_cap;
+    set_top_t tops[ENVELOPE_KEYS];
+    uint32_t top_count;
+    uint32_t replay_node;   /* of replay-name, which is beside the event; NONE */
     bool can_stop;          /* once every predicate is met nothing can change */
     set_scratch_t *scratch; /* NULL until compiled */
 };

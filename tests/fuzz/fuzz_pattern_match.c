@@ -37,6 +37,13 @@ static void compare(const ruleset_t *s, pattern_t *const *patterns, uint32_t cou
     uint32_t ids[PATTERNS_MAX], expected = 0;
     bool whole = is_json(event);
     size_t found = ruleset_match(s, event, BYTES_LIT("r"), ids, PATTERNS_MAX);
+    envelope_t envelope;
+    if (envelope_read(event, &envelope, NULL) && whole) {
+        uint32_t again[PATTERNS_MAX];
+        if (ruleset_match_envelope(s, &envelope, event, BYTES_LIT("r"), again, PATTERNS_MAX) != found ||
+            memcmp(ids, again, found * sizeof *ids) != 0)
+            abort();
+    }
     for (uint32_t i = 0; i < count; i++) {
         if (!pattern_match(patterns[i], event, BYTES_LIT("r")))
             continue;

@@ -89,7 +89,12 @@ static uint32_t pick(uint32_t below)
     return (uint32_t)(random_state >> 33) % below;
 }
 
-static const char *const keys[] = {"a", "b", "c", "d"};
+static const char *const few_keys[] = {"a", "b", "c", "d"};
+/* What an event has, what it may have, what is beside it, and a key that is two steps. */
+static const char *const event_keys[] = {"source", "detail-type", "account",     "resources", "detail",
+                                         "a",      "b",           "replay-name", "detail.a",  "version"};
+static const char *const *keys = few_keys;
+static uint32_t key_count = ARRAY_LEN(few_keys);
 static const char *const values[] = {"\"x\"", "\"xy\"", "\"XY\"",       "\"\"",    "\"yxyx\"", "1",   "1.0",
                                      "7",     "true",   "\"10.0.0.7\"", "\"::1\"", "null",     "-3.5"};
 static const char *const operators[] = {
@@ -136,7 +141,7 @@ static void put_pattern(buf_t *out, int depth, int ors)
     uint32_t members = 1 + pick(2);
     buf_append_cstr(out, "{");
     for (uint32_t i = 0; i < members; i++) {
-        buf_printf(out, "%s\"%s\":", i ? "," : "", keys[pick(ARRAY_LEN(keys))]);
+        buf_printf(out, "%s\"%s\":", i ? "," : "", keys[pick(key_count)]);
         if (depth > 0 && pick(10) < 4) {
             put_pattern(out, depth - 1, ors);
             continue;
@@ -166,7 +171,7 @@ static void put_object(buf_t *out, int depth)
     uint32_t members = pick(4);
     buf_append_cstr(out, "{");
     for (uint32_t i = 0; i < members; i++) {
-        buf_printf(out, "%s\"%s\":", i ? "," : "", keys[pick(ARRAY_LEN(keys))]);
+        buf_printf(out, "%s\"%s\":", i ? "," : "", keys[pick(key_count)]);
         put_value(out, depth - 1);
     }
     buf_append_cstr(out, "}");
@@ -234,6 +239,71 @@ static void a_ruleset_agrees_with_its_patterns_one_by_one(void **state)
     ruleset_free(&s);
 }
 
+/* -- events that were read -------------------------------------------------------------------------- */
+static void put_member(buf_t *out, const char *name, const char *value)
+{
+    buf_printf(out, "%s\"%s\":%s", out->len > 1 ? "," : "", name, value);
+}
+
+static void put_event(buf_t *out)
+{
+    static const char *const texts[] = {"\"x\"", "\"xy\"", "\"XY\"", "\"yxyx\"", "\"10.0.0.7\""};
+    static const char *const optional[] = {"account", "version", "region"};
+    buf_append_cstr(out, "{");
+    put_member(out, "id", texts[pick(ARRAY_LEN(texts))]);
+    put_member(out, "source", texts[pick(ARRAY_LEN(texts))]);
+    put_member(out, "detail-type", texts[pick(ARRAY_LEN(texts))]);
+    for (size_t i = 0; i < ARRAY_LEN(optional); i++)
+        if (pick(2))
+            put_member(out, optional[i], texts[pick(2)]);
+    if (pick(2))
+        put_member(out, "resources", pick(2) ? "[\"x\",\"xy\"]" : "[]");
+    put_member(out, "time", "\"2026-01-30T20:15:12Z\"");
+    buf_append_cstr(out, ",\"detail\":");
+    put_object(out, 4);
+    if (pick(3) == 0) {
+        buf_append_cstr(out, pick(2) ? ",\"a\":" : ",\"detail.a\":");
+        put_value(out, 3);
+    }
+    buf_append_cstr(out, "}");
+}
+
+static void an_event_that_was_read_meets_the_rules_that_its_bytes_meet(void **state)
+{
+    (void)state;
+    pattern_t *patterns[RULES];
+    ruleset_t *s = ruleset_new();
+    size_t all = 0, walked = 0;
+    keys = event_keys;
+    key_count = ARRAY_LEN(event_keys);
+    build(s, patterns);
+    for (int n = 0; n < EVENTS; n++) {
+        buf_t json = {0};
+        put_event(&json);
+        buf_t event = to_msgpack(buf_cstr(&json));
+        uint32_t expected[RULES], ids[RULES];
+        envelope_t envelope;
+        error_t err = {0};
+        bytes_t replay = pick(3) ? BYTES_NONE : BYTES_LIT("x");
+        if (!envelope_read(buf_bytes(&event), &envelope, &err))
+            fail_msg("%s: %s", buf_cstr(&json), err.message);
+        size_t count = ruleset_match(s, buf_bytes(&event), replay, expected, RULES);
+        size_t found = ruleset_match_envelope(s, &envelope, buf_bytes(&event), replay, ids, RULES);
+        if (found != count || memcmp(ids, expected, count * sizeof *ids) != 0)
+            fail_msg("%zu rules instead of %zu for %s", found, count, buf_cstr(&json));
+        all += found;
+        walked += envelope.has_more_keys;
+        buf_free(&event);
+        buf_free(&json);
+    }
+    assert_true(all > EVENTS && walked > EVENTS / 10 && walked < EVENTS / 2);
+    for (uint32_t i = 0; i < RULES; i++)
+        pattern_free(&patterns[i]);
+    ruleset_free(&s);
+    keys = few_keys;
+    key_count = ARRAY_LEN(few_keys);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -242,6 +312,7 @@ int main(void)
         cmocka_unit_test(a_refused_pattern_leaves_the_ruleset_usable),
         cmocka_unit_test(an_empty_ruleset_matches_nothing),
         cmocka_unit_test(a_ruleset_agrees_with_its_patterns_one_by_one),
+        cmocka_unit_test(an_event_that_was_read_meets_the_rules_that_its_bytes_meet),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
