@@ -9,7 +9,7 @@
 #include "proto/envelope.h"
 #include "proto/json.h"
 
-#define APPLIER_MAX_BYTES 128 /* of what a client says of itself */
+#define APPLIER_MAX_BYTES 128                   /* of what a client says of itself */
 #define QUESTION_MAX_BYTES ((uint64_t)64 << 20) /* looked through for RULE test and explain: less than a second */
 
 /* -- rules ------------------------------------------------------------------------------------------- */

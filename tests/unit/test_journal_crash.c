@@ -205,6 +205,42 @@ static bool fail_once(uint64_t seed, uint64_t at, int error, bool power)
     return !struck;
 }
 
+/* The machine stops at operation `at` of the fixed work: commits, new segments, and whole checkpoints with what they
+ * copy, publish and give back. True when the work was over before it came to that. */
+static bool stop_once(uint64_t seed, uint64_t at, bool harsh)
+{
+    fault_disk_t *disk = fault_disk_new(seed);
+    journal_case_t c;
+    case_init(&c, disk, 7);
+    fault_disk_arm(disk, FAULT_DEAD, at, EIO);
+    (void)(journal_case_open(&c) && fixed_work(&c));
+    bool struck = fault_disk_struck(disk);
+    (void)journal_case_close(&c);
+    fault_disk_cut_power(disk, harsh);
+    if (!journal_case_open(&c) || !journal_case_read_all(&c))
+        fail_msg("the machine stopped at operation %llu: %s", (unsigned long long)at, c.err.message);
+    /* The next start is not over when power goes again. */
+    power_off(&c, disk);
+    if (!journal_case_open(&c) || !fixed_work(&c) || !journal_case_close(&c) || !journal_case_open(&c) ||
+        !journal_case_read_all(&c))
+        fail_msg("the machine stopped at operation %llu, then it goes on: %s", (unsigned long long)at, c.err.message);
+    (void)journal_case_close(&c);
+    journal_case_free(&c);
+    fault_disk_free(disk);
+    return !struck;
+}
+
+static void at_whichever_operation_the_machine_stops_what_was_acknowledged_is_there(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 4; seed++) {
+        uint64_t at = 0;
+        while (!stop_once(seed, at, seed == 1))
+            at++;
+        assert_true(at > 100); /* three checkpoints, and thirty commits over several segments */
+    }
+}
+
 static void whichever_operation_fails_the_journal_stops_and_what_was_acknowledged_is_there(void **state)
 {
     (void)state;
@@ -500,6 +536,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_power_cut_at_any_operation_loses_nothing_acknowledged_and_invents_nothing),
         cmocka_unit_test(a_start_that_does_not_find_its_copy_is_caught),
+        cmocka_unit_test(at_whichever_operation_the_machine_stops_what_was_acknowledged_is_there),
         cmocka_unit_test(whichever_operation_fails_the_journal_stops_and_what_was_acknowledged_is_there),
         cmocka_unit_test(a_flipped_bit_is_harmless_or_refused_with_file_and_offset),
         cmocka_unit_test(a_refused_journal_is_left_as_it_was),

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
+#include <errno.h>
 
 #include "broker/checkpoint.h"
 #include "broker/core/snapshot.h"
@@ -177,16 +178,19 @@ static uint64_t digest_of(world_t *w, uint64_t count, uint64_t **needed)
     return digest;
 }
 
+static bool can_be_read(const world_t *w, journal_t *journal, uint64_t seq)
+{
+    bytes_t raw;
+    error_t err = {0};
+    return journal_read(journal, seq, &raw, &err) && bytes_eq(raw, w->records[seq - 1]);
+}
+
 /* Needed records that cannot be had any more. */
 static uint64_t count_lost(const world_t *w, journal_t *journal)
 {
     uint64_t lost = 0;
-    for (size_t i = 0; i < w->needed_count; i++) {
-        bytes_t raw;
-        error_t err = {0};
-        uint64_t seq = w->needed[i];
-        lost += !journal_read(journal, seq, &raw, &err) || !bytes_eq(raw, w->records[seq - 1]);
-    }
+    for (size_t i = 0; i < w->needed_count; i++)
+        lost += !can_be_read(w, journal, w->needed[i]);
     return lost;
 }
 
@@ -205,21 +209,23 @@ typedef struct {
     uint64_t refused, late, harmless, unnoticed, hopeless, lost, damages; /* the last two: most at once */
 } tally_t;
 
-/* Every file but those in `may_change` is there as it was, under its name or in the attic. */
+static bool is_same(fault_disk_t *disk, const char *path, const image_t *image)
+{
+    uint64_t *bytes;
+    const uint8_t *data = fault_disk_file(disk, path, &bytes);
+    return data && *bytes == image->bytes && memcmp(data, image->data, image->bytes) == 0;
+}
+
+/* Every file is there as it was, under its name or in the attic. */
 static void assert_nothing_gone(const world_t *w, fault_disk_t *disk, const char *attic)
 {
     for (size_t i = 0; i < w->images.count; i++) {
         const image_t *image = &w->images.items[i];
         char kept[FILE_PATH_BYTES + FILE_NAME_BYTES];
-        uint64_t *bytes;
         if (image->missing || image->bytes == 0)
             continue;
-        const uint8_t *data = fault_disk_file(disk, image->path, &bytes);
-        bool same = data && *bytes == image->bytes && memcmp(data, image->data, image->bytes) == 0;
         (void)snprintf(kept, sizeof kept, "%s%s", attic, strrchr(image->path, '/'));
-        data = same || !attic[0] ? NULL : fault_disk_file(disk, kept, &bytes);
-        same = same || (data && *bytes == image->bytes && memcmp(data, image->data, image->bytes) == 0);
-        if (!same)
+        if (!is_same(disk, image->path, image) && !(attic[0] && is_same(disk, kept, image)))
             fail_msg("%s is gone or changed", image->path);
     }
 }
@@ -508,6 +514,133 @@ static void a_repair_that_lost_a_whole_kept_file_outlives_the_first_of_its_messa
     close_world(w);
 }
 
+/* -- a repair that is interrupted -------------------------------------------------------------------------- */
+/* Under its name, or in the attic of the first repair or of the second. */
+static void assert_kept_somewhere(const world_t *w, fault_disk_t *disk, uint64_t at)
+{
+    for (size_t i = 0; i < w->images.count; i++) {
+        const image_t *image = &w->images.items[i];
+        bool found = image->missing || is_same(disk, image->path, image);
+        for (int attic = 1; attic <= 2 && !found; attic++) {
+            char path[160];
+            (void)snprintf(path, sizeof path, DIR "/attic/%d%s", attic, strrchr(image->path, '/'));
+            found = is_same(disk, path, image);
+        }
+        if (!found)
+            fail_msg("operation %lu of a repair failed: %s is gone", at, image->path);
+    }
+}
+
+/* Repairs it in peace; how many records can be read then. */
+static uint64_t repair_in_peace(world_t *w, fault_disk_t *disk, uint64_t at)
+{
+    folder_t folder;
+    repair_report_t report;
+    survey_report_t again;
+    error_t err = {0};
+    const survey_sink_t none = {0}, notes = {.ctx = w, .record = take_note};
+    opening_t opening;
+    assert_true(folder_init(&folder, DIR, fault_disk_io(disk), &err));
+    if (!journal_repair(&folder, 99, true, &none, &report, &err))
+        fail_msg("operation %lu of a repair failed: it cannot be done again: %s", at, err.message);
+    fault_disk_cut_power(disk, true);
+    assert_kept_somewhere(w, disk, at);
+    if (!journal_survey(&folder, &notes, &again, &err) || again.damages)
+        fail_msg("operation %lu of a repair failed: still damaged: %s", at, err.message);
+    journal_t *journal = open_folder(w, disk, &opening, &err);
+    if (!journal)
+        fail_msg("operation %lu of a repair failed: then refused: %s", at, err.message);
+    assert_int_equal(journal_next_seq(journal), w->count + 1);
+    uint64_t lost = count_lost(w, journal), readable = 0;
+    for (uint64_t seq = 1; seq <= w->count; seq++)
+        readable += can_be_read(w, journal, seq);
+    assert_true(lost || core_digest(opening.core) == w->digest);
+    go_on(w, journal);
+    assert_int_equal(count_lost(w, journal), lost);
+    close_folder(&journal, &opening);
+    return readable;
+}
+
+/* The first repair ends at operation `at`, and power with it. False when it was over before. */
+static bool interrupted(world_t *w, uint64_t at, unsigned way, uint64_t readable)
+{
+    fault_disk_t *disk = images_disk(&w->images, DIR);
+    folder_t folder;
+    repair_report_t report;
+    error_t err = {0};
+    const survey_sink_t none = {0};
+    assert_true(folder_init(&folder, DIR, fault_disk_io(disk), &err));
+    fault_disk_arm(disk, way & 1 ? FAULT_DEAD : FAULT_ONCE, at, way & 4 ? ENOSPC : EIO);
+    bool good = journal_repair(&folder, 99, true, &none, &report, &err), struck = fault_disk_struck(disk);
+    assert_true(good || struck);
+    fault_disk_disarm(disk);
+    fault_disk_cut_power(disk, way & 2);
+    assert_kept_somewhere(w, disk, at);
+    assert_int_equal(repair_in_peace(w, disk, at), readable);
+    fault_disk_free(disk);
+    return struck;
+}
+
+/* All operations of the repair of `w` as it is damaged now, each failing in every way; how many there are. */
+static uint64_t interrupt_everywhere(world_t *w)
+{
+    fault_disk_t *disk = images_disk(&w->images, DIR);
+    uint64_t readable = repair_in_peace(w, disk, 0), at = 0;
+    fault_disk_free(disk);
+    for (bool struck = true; struck; at++) {
+        struck = false;
+        for (unsigned way = 0; way < 8; way++)
+            struck = interrupted(w, at, way, readable) || struck;
+    }
+    return at;
+}
+
+static void flip(image_t *image, uint64_t at)
+{
+    image->data[at] ^= 1;
+}
+
+static void a_repair_of_kept_files_can_be_interrupted_anywhere(void **state)
+{
+    (void)state;
+    world_t *w = calloc(1, sizeof *w);
+    uint64_t operations = 0;
+    open_world(w, SEGMENT_BYTES);
+    for (size_t i = 0; i < w->images.count; i++) {
+        image_t *image = &w->images.items[i];
+        if (!strstr(image->path, ".kept"))
+            continue;
+        flip(image, image->bytes / 2); /* a record, */
+        operations += interrupt_everywhere(w);
+        flip(image, image->bytes - 1); /* and the index */
+        operations += interrupt_everywhere(w);
+    }
+    assert_true(operations > 40);
+    close_world(w);
+}
+
+static void a_repair_of_a_snapshot_can_be_interrupted_anywhere(void **state)
+{
+    (void)state;
+    world_t *w = calloc(1, sizeof *w);
+    open_world(w, UINT64_MAX); /* the log that it was made of is there */
+    flip(image_of(w, ".snapshot"), 300);
+    assert_true(interrupt_everywhere(w) > 5);
+    close_world(w);
+}
+
+static void a_repair_of_everything_at_once_can_be_interrupted_anywhere(void **state)
+{
+    (void)state;
+    world_t *w = calloc(1, sizeof *w);
+    open_world(w, SEGMENT_BYTES);
+    for (size_t i = 0; i < w->images.count; i++)
+        if (!strstr(w->images.items[i].path, ".snapshot"))
+            flip(&w->images.items[i], w->images.items[i].bytes / 3);
+    assert_true(interrupt_everywhere(w) > 20);
+    close_world(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -516,6 +649,9 @@ int main(void)
         cmocka_unit_test(whatever_file_is_missing_nothing_is_invented),
         cmocka_unit_test(the_snapshot_before_serves_when_it_is_still_there),
         cmocka_unit_test(a_repair_that_lost_a_whole_kept_file_outlives_the_first_of_its_messages),
+        cmocka_unit_test(a_repair_of_kept_files_can_be_interrupted_anywhere),
+        cmocka_unit_test(a_repair_of_a_snapshot_can_be_interrupted_anywhere),
+        cmocka_unit_test(a_repair_of_everything_at_once_can_be_interrupted_anywhere),
         cmocka_unit_test(a_damaged_snapshot_costs_nothing_while_the_log_is_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
