@@ -209,12 +209,18 @@ static bool take_result(journal_t *journal, error_t *err)
     return true;
 }
 
+static bool hands_over(const journal_t *journal)
+{
+    return journal->writer.running || journal->by_hand;
+}
+
 static bool commit_in_place(const journal_t *journal)
 {
     const commit_t *commit = &journal->commit;
-    if (!journal->writer.running)
+    if (!hands_over(journal))
         return true;
-    return commit->count == 1 && commit->batches[0]->count <= IN_PLACE_RECORDS && !commit->batches[0]->begins_segment;
+    return !journal->by_hand && commit->count == 1 && commit->batches[0]->count <= IN_PLACE_RECORDS &&
+           !commit->batches[0]->begins_segment;
 }
 
 static bool commit_now(journal_t *journal, error_t *err)
@@ -265,7 +271,7 @@ bool journal_advance(journal_t *journal, size_t bytes, error_t *err)
 {
     if (!journal_works(journal, err))
         return false;
-    if (!journal->writer.running || !journal->gathering || tail_newest(&journal->tail)->data.len < bytes)
+    if (!hands_over(journal) || !journal->gathering || tail_newest(&journal->tail)->data.len < bytes)
         return true;
     if (journal->committing && (!writer_done(&journal->writer) || !take_result(journal, err)))
         return journal_works(journal, err);
@@ -273,6 +279,11 @@ bool journal_advance(journal_t *journal, size_t bytes, error_t *err)
         return false;
     hand_over(journal);
     return true;
+}
+
+bool journal_work(journal_t *journal)
+{
+    return journal->by_hand && writer_work(&journal->writer);
 }
 
 bool journal_poll(journal_t *journal, error_t *err)
@@ -441,6 +452,7 @@ static journal_t *journal_new(const journal_options_t *options, const folder_t *
     journal->segment_bytes = options->segment_bytes ? options->segment_bytes : JOURNAL_SEGMENT_BYTES;
     journal->salt = options->salt;
     journal->no_thread = options->no_thread;
+    journal->by_hand = options->by_hand;
     journal->tail.bound_bytes = options->tail_cache_bytes ? options->tail_cache_bytes : TAIL_CACHE_BYTES;
     journal->window = (window_t){.folder = &journal->folder, .fd = -1};
     journal->record = malloc(sizeof *journal->record);

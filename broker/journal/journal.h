@@ -37,6 +37,7 @@ typedef struct {
     uint64_t segment_bytes;  /* 0 for JOURNAL_SEGMENT_BYTES */
     size_t tail_cache_bytes; /* newest records kept in memory for reading back; 0 for 64 MiB */
     bool no_thread; /* sync in journal_commit always: for the simulator and for tests (also allows tiny segments) */
+    bool by_hand;   /* with no_thread: what a thread would do waits for journal_work, so that the simulator says when */
     journal_load_fn load; /* with the context of journal_open; NULL is right only where no records are applied either */
     uint64_t salt;        /* random bits, so that no client can forge a batch inside a message; 0 in tests */
 } journal_options_t;
@@ -110,6 +111,10 @@ MUST_USE bool journal_idle(journal_t *journal, error_t *err);
 int journal_fd(const journal_t *journal);
 /* Takes the writer's results in and starts the next commit. False when the journal failed. */
 MUST_USE bool journal_poll(journal_t *journal, error_t *err);
+
+/* Opened by hand only: does the commit that was handed over, as the thread would; then call journal_poll. False when
+ * there is none. */
+bool journal_work(journal_t *journal);
 
 /* All records up to this sequence are on disk. */
 uint64_t journal_synced(const journal_t *journal);

@@ -10,7 +10,7 @@ struct journal {
     int lock_fd;
     uint64_t segment_bytes;
     uint64_t salt;
-    bool no_thread;
+    bool no_thread, by_hand;
 
     segments_t segments;
     kepts_t kepts;

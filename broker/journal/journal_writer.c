@@ -206,7 +206,7 @@ void writer_give(writer_t *writer, commit_t *commit)
 void writer_heard(const writer_t *writer)
 {
     uint64_t counter;
-    ssize_t n = read(writer->event_fd, &counter, sizeof counter);
+    ssize_t n = writer->event_fd >= 0 ? read(writer->event_fd, &counter, sizeof counter) : 0;
     (void)n; /* nothing there to take */
 }
 
@@ -219,8 +219,23 @@ bool writer_done(writer_t *writer)
     return true;
 }
 
+bool writer_work(writer_t *writer)
+{
+    commit_t *commit = writer->commit;
+    if (!commit)
+        return false;
+    writer_commit_here(writer, commit);
+    if (spares_wanted(writer->spares))
+        spares_fill_slice(writer->spares);
+    writer->commit = NULL;
+    atomic_store_explicit(&commit->done, true, memory_order_release);
+    return true;
+}
+
 void writer_wait(writer_t *writer)
 {
+    if (!writer->running)
+        (void)writer_work(writer);
     pthread_mutex_lock(&writer->mutex);
     while (writer->commit)
         pthread_cond_wait(&writer->finished, &writer->mutex);

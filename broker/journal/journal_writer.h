@@ -50,10 +50,13 @@ void writer_give(writer_t *writer, commit_t *commit);
 bool writer_done(writer_t *writer);
 /* Takes the event, for a commit that was found done before it came. */
 void writer_heard(const writer_t *writer);
-/* Waits until it is. */
+/* Waits until it is; without a thread it does it. */
 void writer_wait(writer_t *writer);
 /* The thread looks again whether there is something to fill. */
 void writer_wake(writer_t *writer);
+
+/* Without a thread: does the commit that was given; false when there is none. The next spare with it. */
+bool writer_work(writer_t *writer);
 
 /* Does a commit here and now; no other may be under way. Beside a running thread no batch of it may begin a
  * segment: taking spares is the thread's work then. */

@@ -8,6 +8,7 @@
 #include "broker/core/sha256.h"
 #include "broker/core/snapshot.h"
 #include "broker/core/state.h"
+#include "broker/journal/journal_state.h"
 
 #define DIR "/journal"
 #define SEGMENT_BYTES ((uint64_t)16 << 10)
@@ -15,6 +16,7 @@
 #define FRAME_BYTES ((size_t)1 << 20)
 #define ROOM_FACTOR 2
 #define MOVES_BYTES 65536 /* as the front's */
+#define GATHER_BYTES 700  /* small, so that it comes to that within a turn */
 
 void node_init(node_t *node, uint64_t seed, model_t *model, trace_t *trace, node_bug_t bug)
 {
@@ -197,6 +199,42 @@ static void act(node_t *node)
     core_effects_clear(&node->effects);
 }
 
+/* Between two frames of a turn, as broker/front_turn.c does. */
+static void advance(node_t *node)
+{
+    error_t err = {0};
+    if (node->effects.records.len >= GATHER_BYTES)
+        act(node);
+    if (!node_is_up(node))
+        return;
+    if (!journal_advance(node->journal, GATHER_BYTES, &err)) {
+        node->has_failed = true;
+        trace_note(node->trace, "broker: stops, the journal cannot write: %s", err.message);
+        return;
+    }
+    gate_flush(node->gate, journal_synced(node->journal));
+}
+
+bool node_is_writing(const node_t *node)
+{
+    return node->by_hand && node->journal->committing;
+}
+
+void node_write(node_t *node)
+{
+    error_t err = {0};
+    if (!node_is_up(node))
+        return;
+    node->overlaps += node->journal->gathering;
+    (void)journal_work(node->journal);
+    if (journal_poll(node->journal, &err)) {
+        gate_flush(node->gate, journal_synced(node->journal));
+        return;
+    }
+    node->has_failed = true;
+    trace_note(node->trace, "broker: stops, the journal cannot write: %s", err.message);
+}
+
 void node_commit(node_t *node)
 {
     error_t err = {0};
@@ -237,6 +275,10 @@ static void step(node_t *node, int64_t now_us, const core_input_t *given)
     core_input_t input = *given;
     input.is_full = core_moves(node->core) && !journal_has_room(node->journal, MOVES_BYTES);
     core_step(node->core, now_us, &input, &node->effects);
+    if (input.more) {
+        advance(node);
+        return;
+    }
     act(node);
     if (!node_is_up(node) || !trace_is_good(node->trace))
         return;
@@ -267,7 +309,10 @@ void node_frame(node_t *node, int64_t now_us, uint64_t peer, bytes_t frame, uint
                           .role = role_all(),
                           .msg = node->msg,
                           .frame_bytes = frame.len,
+                          .more = true,
                           .random = {random, ~random}};
+    if (!node_is_up(node))
+        return;
     if (!wire_decode(frame, node->msg, &err)) {
         (void)trace_violated(node->trace, "a client's frame does not decode: %s", err.message);
         return;
@@ -277,6 +322,13 @@ void node_frame(node_t *node, int64_t now_us, uint64_t peer, bytes_t frame, uint
     if (node->msg->verb == WIRE_SETTLE)
         model_ask(node->model, &node->msg->settle);
     step(node, now_us, &input);
+}
+
+void node_turn(node_t *node, int64_t now_us, unsigned frames)
+{
+    node->turns += frames > 1;
+    if (node_is_up(node))
+        step(node, now_us, &(core_input_t){.kind = CORE_IN_TIMER});
 }
 
 void node_gone(node_t *node, int64_t now_us, uint64_t peer)
@@ -421,6 +473,7 @@ static bool recover(node_t *node)
                                        .segment_bytes = SEGMENT_BYTES,
                                        .tail_cache_bytes = TAIL_CACHE_BYTES,
                                        .no_thread = true,
+                                       .by_hand = node->by_hand,
                                        .load = load_one,
                                        .salt = node->lives};
     node->loaded = 0;

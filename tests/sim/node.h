@@ -54,6 +54,9 @@ typedef struct {
     uint64_t refused_full; /* frames, because the disk was full */
     int64_t started_us;
     bool has_failed; /* the journal has: nothing goes any more */
+    bool by_hand; /* the disk works beside the core: what is appended while a commit is under way goes with the next */
+    uint64_t overlaps; /* commits that were written while more was appended */
+    uint64_t turns;    /* of several frames */
     node_bug_t bug;
     model_t *model;
     trace_t *trace;
@@ -73,11 +76,16 @@ void node_crash(node_t *node, bool power, bool harsh);
 /* Ends as a broker does that is asked to. False when the journal failed. */
 MUST_USE bool node_stop(node_t *node, int64_t now_us);
 
+/* One of the frames of a turn, which node_turn ends: what they make ready leaves then. */
 void node_frame(node_t *node, int64_t now_us, uint64_t peer, bytes_t frame, uint64_t random);
+void node_turn(node_t *node, int64_t now_us, unsigned frames);
 void node_gone(node_t *node, int64_t now_us, uint64_t peer);
 void node_timer(node_t *node, int64_t now_us);
 void node_scan(node_t *node, int64_t now_us);
 void node_commit(node_t *node);
+/* The disk's part of a commit that was handed over. */
+void node_write(node_t *node);
+bool node_is_writing(const node_t *node);
 void node_idle(node_t *node);
 bool node_has_pending(const node_t *node);
 /* Begins a checkpoint, retaining so many bytes of log, or goes on with the one under way. */

@@ -14,6 +14,8 @@
 #define FULL_FROM_BYTES 32768
 #define FULL_BYTES 32768
 #define START_TRIES 20
+#define TURN_FRAMES 12
+#define TURN_US 20000 /* frames that are so near come in one turn: the broker was busy meanwhile */
 
 /* -- the network --------------------------------------------------------------------------------------- */
 static client_t *client_of(sim_t *sim, uint64_t peer)
@@ -50,6 +52,7 @@ typedef enum {
     NEXT_DOWN,
     NEXT_TIMER,
     NEXT_COMMIT,
+    NEXT_WRITE,
     NEXT_SCAN,
     NEXT_CHECKPOINT,
     NEXT_NOTHING
@@ -79,6 +82,7 @@ static next_t what_next(sim_t *sim)
     if (!node_is_up(&sim->node))
         return next;
     sooner(&next, NEXT_COMMIT, sim->commit_at_us, NULL);
+    sooner(&next, NEXT_WRITE, sim->write_at_us, NULL);
     sooner(&next, NEXT_TIMER, core_next_deadline_us(sim->node.core), NULL);
     sooner(&next, NEXT_CHECKPOINT, sim->checkpoint_at_us, NULL);
     if (sim->node.scan_count)
@@ -96,6 +100,31 @@ static void checkpoint(sim_t *sim)
     sim->checkpoint_at_us = sim->now_us + 1 + (int64_t)sim_below(sim, (uint64_t)pause_us);
 }
 
+/* The next client, beginning behind this one, whose frame is there or will be within a moment; NULL for none. */
+static client_t *next_up(sim_t *sim, const client_t *behind)
+{
+    for (int i = 1; i <= SIM_CLIENTS; i++) {
+        client_t *client = &sim->clients[(behind - sim->clients + i) % SIM_CLIENTS];
+        if (line_next_us(&client->link.up) <= sim->now_us + TURN_US)
+            return client;
+    }
+    return NULL;
+}
+
+/* What has come is taken in one turn of the broker: one frame, or some of several clients. */
+static void turn(sim_t *sim, client_t *client)
+{
+    unsigned frames = 0, most = sim_below(sim, 2) ? 1 : 1 + (unsigned)sim_below(sim, TURN_FRAMES);
+    for (; client && frames < most && node_is_up(&sim->node); frames++) {
+        frame_t *frame = line_take(&client->link.up);
+        node_frame(&sim->node, sim->now_us, client->link.peer, bytes_from(frame->data, frame->len),
+                   random_u64(&sim->random));
+        free(frame);
+        client = next_up(sim, client);
+    }
+    node_turn(&sim->node, sim->now_us, frames);
+}
+
 static void happen(sim_t *sim, const next_t *next)
 {
     frame_t *frame = NULL;
@@ -108,9 +137,11 @@ static void happen(sim_t *sim, const next_t *next)
         client_heard(next->client, bytes_from(frame->data, frame->len));
         break;
     case NEXT_UP:
-        frame = line_take(&next->client->link.up);
-        node_frame(&sim->node, sim->now_us, next->client->link.peer, bytes_from(frame->data, frame->len),
-                   random_u64(&sim->random));
+        turn(sim, next->client);
+        break;
+    case NEXT_WRITE:
+        node_write(&sim->node);
+        sim->write_at_us = INT64_MAX;
         break;
     case NEXT_TIMER:
         node_timer(&sim->node, sim->now_us);
@@ -136,6 +167,8 @@ static void plan_commit(sim_t *sim)
 {
     if (sim->commit_at_us == INT64_MAX && node_is_up(&sim->node) && node_has_pending(&sim->node))
         sim->commit_at_us = sim->now_us + (int64_t)sim_below(sim, sim_below(sim, 8) ? 2000 : 60000);
+    if (sim->write_at_us == INT64_MAX && node_is_up(&sim->node) && node_is_writing(&sim->node))
+        sim->write_at_us = sim->now_us + (int64_t)sim_below(sim, sim_below(sim, 8) ? 2000 : 60000);
 }
 
 static void one_event(sim_t *sim)
@@ -155,7 +188,7 @@ static void cut_all(sim_t *sim)
 {
     for (int i = 0; i < SIM_CLIENTS; i++)
         client_lose(&sim->clients[i]);
-    sim->commit_at_us = INT64_MAX;
+    sim->commit_at_us = sim->write_at_us = INT64_MAX;
 }
 
 static void arm(sim_t *sim)
@@ -286,7 +319,7 @@ static sim_t *sim_new(uint64_t seed, node_bug_t bug, sim_tally_t *tally)
     sim->random.state = seed;
     sim->tally = tally;
     sim->now_us = BEGIN_US;
-    sim->commit_at_us = INT64_MAX;
+    sim->commit_at_us = sim->write_at_us = INT64_MAX;
     sim->next_token = 1;
     sim->trace.seed = seed;
     sim->trace.all = getenv("SIM_TRACE") ? stderr : NULL;
@@ -298,6 +331,7 @@ static sim_t *sim_new(uint64_t seed, node_bug_t bug, sim_tally_t *tally)
     sim->out = sim->heard + 2;
     model_init(&sim->model, &sim->trace);
     node_init(&sim->node, random_u64(&sim->random), &sim->model, &sim->trace, bug);
+    sim->node.by_hand = sim_below(sim, 4) > 0;
     sim->node.emit = emit;
     sim->node.ctx = sim;
     for (int i = 0; i < SIM_CLIENTS; i++)
@@ -335,6 +369,8 @@ bool sim_run(uint64_t seed, node_bug_t bug, sim_tally_t *tally, FILE *out)
     tally->topologies += sim->model.topologies_applied;
     tally->disk_full += sim->node.refused_full;
     tally->snapshots += sim->node.snapshots;
+    tally->overlaps += sim->node.overlaps;
+    tally->turns += sim->node.turns;
     tally->snapshots_given_up += sim->node.given_up;
     sim_free(sim);
     return good;

@@ -501,6 +501,33 @@ static void a_batch_sealed_without_the_segments_salt_is_none(void **state)
     assert_false(batch_records_hold(batch, &got));
 }
 
+/* As beside a thread, with the disk's part at a moment of our choice. */
+static void what_comes_while_a_commit_is_written_goes_with_the_next(void **state)
+{
+    fixture_t *f = *state;
+    assert_true(journal_case_close(&f->c));
+    f->c.options.by_hand = true;
+    assert_true(journal_case_open(&f->c));
+    append(f, 2, 300);
+    commit(f);
+    assert_false(journal_synced(f->c.journal) == 2);
+    append(f, 3, 300);
+    commit(f); /* one at a time */
+    assert_true(journal_work(f->c.journal));
+    assert_int_equal(journal_synced(f->c.journal), 0);  /* nobody was told yet */
+    assert_true(journal_poll(f->c.journal, &f->c.err)); /* and the next one is handed over */
+    assert_int_equal(journal_synced(f->c.journal), 2);
+    assert_true(journal_work(f->c.journal));
+    assert_false(journal_work(f->c.journal));
+    assert_true(journal_poll(f->c.journal, &f->c.err));
+    assert_int_equal(journal_synced(f->c.journal), 5);
+    journal_case_note(&f->c);
+    append(f, 1, 300);
+    assert_true(journal_case_close(&f->c)); /* does what is left itself */
+    assert_true(journal_case_open(&f->c) && journal_case_read_all(&f->c));
+    assert_int_equal(f->c.recovery.records, 6);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_new, fixture_free)
 
 int main(void)
@@ -527,6 +554,7 @@ int main(void)
         TEST(options_that_cannot_be_are_refused),
         TEST(segments_of_another_size_are_read_and_the_next_has_the_new_size),
         TEST(a_batch_sealed_without_the_segments_salt_is_none),
+        TEST(what_comes_while_a_commit_is_written_goes_with_the_next),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
