@@ -72,12 +72,14 @@ void access_close(access_t **access)
     free(a);
 }
 
-const role_t *access_role(const access_t *access, const char *user)
+const role_t *access_role(const access_t *access, const char *key, const char **name)
 {
-    if (!user || !*user)
+    *name = NULL;
+    if (!key || !*key)
         return role_all(); /* only endpoints without keys have such connections */
-    if (access->keyring && !keyring_has_name(access->keyring, user))
+    *name = access->keyring ? keyring_name_of_text(access->keyring, key) : NULL;
+    if (!*name)
         return NULL;
-    const role_t *role = roles_find(access->roles, bytes_cstr(user));
+    const role_t *role = roles_find(access->roles, bytes_cstr(*name));
     return role ? role : roles_find(access->nobodies, BYTES_LIT(NOBODY));
 }

@@ -15,8 +15,9 @@ typedef struct access access_t;
 MUST_USE access_t *access_open(const char *roles_path, const keyring_t *keyring, error_t *err);
 void access_close(access_t **access);
 
-/* `user` is the key's name, NULL for a connection without one. NULL when the key is not known any more. */
-const role_t *access_role(const access_t *access, const char *user);
+/* `key` is the connection's, in Z85; NULL for one without. NULL when it is not known any more: another key of the same
+ * name does not count. *name gets the key's name, NULL without a key. */
+const role_t *access_role(const access_t *access, const char *key, const char **name);
 
 /* Reads a whole file of at most `max` bytes. */
 MUST_USE bool access_read_file(const char *path, size_t max, buf_t *out, error_t *err);

@@ -159,7 +159,7 @@ static void refuse(front_t *f, const router_frame_t *frame, const wire_error_t *
     buf_free(&out);
 }
 
-/* A key that was taken out: the connection stands (libzmq cannot cut it), but is nobody's. */
+/* A key that was taken out or replaced: the connection stands (libzmq cannot cut it), but is nobody's. */
 static void refuse_revoked(front_t *f, const router_frame_t *frame)
 {
     core_input_t gone = {.kind = CORE_IN_GONE, .peer = frame->peer};
@@ -185,10 +185,10 @@ static bool has_room(front_t *f, const router_frame_t *frame)
 }
 
 /* A key has one role, its name; HELLO may say it, and no other. */
-static bool may_have_role(front_t *f, const router_frame_t *frame)
+static bool may_have_role(front_t *f, const router_frame_t *frame, const char *name)
 {
     bytes_t asked = f->msg->verb == WIRE_HELLO ? f->msg->hello.role : BYTES_NONE;
-    if (asked.len == 0 || !frame->user || bytes_eq_cstr(asked, frame->user))
+    if (asked.len == 0 || !name || bytes_eq_cstr(asked, name))
         return true;
     refuse(f, frame,
            &(wire_error_t){.status = STATUS_PERMISSION_DENIED,
@@ -211,14 +211,15 @@ static void on_frame(void *ctx, const router_frame_t *frame)
     front_t *f = ctx;
     error_t err = {0};
     core_input_t input = {.peer = frame->peer, .frame_bytes = frame->frame.len, .more = true};
-    input.role = access_role(f->access, frame->user);
+    const char *name;
+    input.role = access_role(f->access, frame->key, &name);
     f->frames_in++;
     if (!input.role) {
         refuse_revoked(f, frame);
         return;
     }
     if (decode(f, frame, &err)) {
-        if (!may_have_role(f, frame) || !has_room(f, frame))
+        if (!may_have_role(f, frame, name) || !has_room(f, frame))
             return;
         input.kind = CORE_IN_FRAME;
         input.msg = f->msg;

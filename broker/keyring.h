@@ -24,12 +24,14 @@ void keyring_free(keyring_t **keyring);
 /* The broker's secret key as text; lives as long as the keyring. */
 const char *keyring_server_key(const keyring_t *keyring);
 
-/* Looks whether the folder has changed since, and if so reads it again. Returns true when it was read. */
+/* Looks whether a key file has come, gone or changed since (its name, place, size and times), and if so reads them all
+ * again; those that changed a moment ago it reads in any case, for a file can change twice within one tick of the
+ * disk's clock. Returns true when other keys are known now. */
 bool keyring_refresh(keyring_t *keyring);
 
 /* The name under which `key` (32 bytes) is known; NULL when it is not. */
 const char *keyring_name_of(const keyring_t *keyring, bytes_t key);
-/* True while some key has this name. */
-bool keyring_has_name(const keyring_t *keyring, const char *name);
+/* The same of a key in Z85. */
+const char *keyring_name_of_text(const keyring_t *keyring, const char *key);
 
 #endif

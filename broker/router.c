@@ -217,7 +217,7 @@ static bool receive(router_t *r, router_frame_fn fn, void *ctx)
     frame.several_parts = got >= 0 && zmq_msg_more(&msg) && skip_parts(r->socket);
     if (got >= 0 && is_ours) {
         frame.frame = bytes_from(zmq_msg_data(&msg), zmq_msg_size(&msg));
-        frame.user = r->has_keys ? zmq_msg_gets(&msg, "User-Id") : NULL; /* a look-up by name, for each frame */
+        frame.key = r->has_keys ? zmq_msg_gets(&msg, "User-Id") : NULL; /* a look-up by name, for each frame */
         fn(ctx, &frame);
     } else if (got >= 0) {
         log_warn("a connection with a routing id of its own is not answered");

@@ -20,7 +20,7 @@ typedef struct router router_t;
 
 typedef struct {
     uint64_t peer;
-    const char *user;   /* the key's name; NULL without keys */
+    const char *key;    /* the client's public key in Z85; NULL without keys */
     bytes_t frame;      /* until the callback returns */
     bool several_parts; /* it had more than one frame: `frame` is the first */
 } router_frame_t;

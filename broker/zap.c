@@ -57,14 +57,18 @@ static bytes_t part(const request_t *request, size_t at)
     return at < request->count ? bytes_from(request->data[at], request->len[at]) : BYTES_NONE;
 }
 
-static void reply(void *socket, const request_t *request, const char *name)
+static void reply(void *socket, const request_t *request, bool known)
 {
+    char key[KEYRING_Z85_BYTES] = "";
+    bytes_t given = part(request, PART_KEY);
+    if (known)
+        (void)zmq_z85_encode(key, given.data, given.len);
     const bytes_t parts[] = {
         BYTES_LIT(ZAP_VERSION),
         part(request, PART_REQUEST),
-        name ? BYTES_LIT("200") : BYTES_LIT("400"),
-        name ? BYTES_LIT("OK") : BYTES_LIT("the key is not known here"),
-        bytes_cstr(name),
+        known ? BYTES_LIT("200") : BYTES_LIT("400"),
+        known ? BYTES_LIT("OK") : BYTES_LIT("the key is not known here"),
+        bytes_cstr(key),
         BYTES_NONE,
     };
     for (size_t i = 0; i < ARRAY_LEN(parts); i++)
@@ -94,13 +98,12 @@ static void refused(zap_t *zap, bytes_t peer)
 
 static void answer(zap_t *zap, const request_t *request)
 {
-    const char *name = NULL;
-    if (bytes_eq_cstr(part(request, PART_VERSION), ZAP_VERSION) &&
-        bytes_eq_cstr(part(request, PART_MECHANISM), "CURVE"))
-        name = keyring_name_of(zap->keyring, part(request, PART_KEY));
-    if (!name)
+    bool known = bytes_eq_cstr(part(request, PART_VERSION), ZAP_VERSION) &&
+                 bytes_eq_cstr(part(request, PART_MECHANISM), "CURVE") &&
+                 keyring_name_of(zap->keyring, part(request, PART_KEY));
+    if (!known)
         refused(zap, part(request, PART_ADDRESS));
-    reply(zap->socket, request, name);
+    reply(zap->socket, request, known);
 }
 
 static void on_request(void *ctx, int events UNUSED)

@@ -1,8 +1,9 @@
 /* zap.h: answers libzmq's question whether a key may connect (ZAP, RFC 27).
  *
  * The handler is one REP socket on the broker's own loop: handshakes wait in libzmq's I/O thread meanwhile, nothing
- * else does. It must be opened before the first endpoint is bound. A key that the keyring knows is let in with its
- * name as User-Id; every other key, and every mechanism but CURVE, is refused. */
+ * else does. It must be opened before the first endpoint is bound. A key that the keyring knows is let in with itself
+ * (in Z85) as User-Id, so that a frame is held against the keys of its moment; every other key, and every mechanism but
+ * CURVE, is refused. */
 #ifndef BROKER_ZAP_H
 #define BROKER_ZAP_H
 

@@ -147,6 +147,17 @@ def test_a_key_that_is_taken_out_is_refused_even_on_a_connection_that_stands(loc
     assert boss.queue_info("work")["visible"] == 0
 
 
+def test_a_key_that_is_replaced_is_refused_even_on_a_connection_that_stands(locked, keys):
+    writer, boss = locked.client(curve=keys.of("writer")), locked.client(curve=keys.of("boss"))
+    keys.add("writer")  # another pair, written over the file of the first
+    wait_until(lambda: "keys read again" in locked.process.log(), "the changed file to be read")
+    with pytest.raises(BusError) as refused:
+        writer.publish("demo", event("work"))
+    assert refused.value.status == "UNAUTHENTICATED"
+    locked.client(curve=keys.of("writer")).publish("demo", event("work"))
+    assert boss.queue_info("work")["visible"] == 1
+
+
 def test_strangers_do_not_fill_the_log(locked, keys):
     def refused():
         return float(re.search(r"^mangabus_broker_keys_refused_total (\S+)$", http_get(f"{locked.url}/metrics")[1],
