@@ -95,6 +95,23 @@ static void start_clock(front_t *f)
     f->wall_base_us = newest_us;
 }
 
+static void take_lost(void *ctx, uint64_t first, uint64_t through)
+{
+    const core_lost_t range = {first, through};
+    buf_append(ctx, &range, sizeof range);
+}
+
+/* What a repair could not save. */
+static bool tell_lost(front_t *f, error_t *err)
+{
+    buf_t ranges = {0};
+    bool good = journal_each_lost(f->journal, take_lost, &ranges, err);
+    if (good && ranges.len)
+        (void)core_mark_lost(f->core, (const core_lost_t *)(const void *)ranges.data, ranges.len / sizeof(core_lost_t));
+    buf_free(&ranges);
+    return good;
+}
+
 static bool open_journal(front_t *f, error_t *err)
 {
     journal_recovery_t recovery = {0};
@@ -107,7 +124,7 @@ static bool open_journal(front_t *f, error_t *err)
     int64_t begin_us = clock_mono_us();
     f->journal = journal_open(&options, apply_record, &loader, &recovery, err);
     checkpoint_loader_end(&loader);
-    if (!f->journal)
+    if (!f->journal || !tell_lost(f, err))
         return false;
     f->checkpoints.recovery_us = clock_mono_us() - begin_us;
     log_info("journal recovered", LOG_I("records", recovery.records), LOG_I("snapshot", recovery.snapshot),

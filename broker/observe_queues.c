@@ -18,6 +18,8 @@ typedef struct {
 #define MEMBER(name) offsetof(core_queue_stats_t, name)
 
 static const row_t rows[] = {
+    {"mangabus_broker_queue_lost_messages", "Messages whose bytes a repair of the journal had to give up.",
+     MEMBER(lost), false},
     {"mangabus_broker_queue_groups_blocked", "FIFO: groups that wait for what is in flight.", MEMBER(groups_blocked),
      false},
     {"mangabus_broker_queue_tenants_noisy", "Tenants that have more than their share in flight, and wait.",

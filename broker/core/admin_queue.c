@@ -29,6 +29,7 @@ static uint32_t queue_put_pairs(const core_t *core, const queue_t *queue, buf_t 
     put_u64(out, "in_flight", queue->in_flight);
     put_u64(out, "delayed", queue->delayed);
     put_u64(out, "bytes", queue->bytes);
+    put_u64(out, "lost", queue->lost);
     put_u64(out, "groups", queue->groups.used);
     put_u64(out, "groups_blocked", queue->blocked);
     put_u64(out, "groups_noisy", queue->attributes.is_fifo ? 0 : queue->ready.count);
@@ -42,7 +43,7 @@ static uint32_t queue_put_pairs(const core_t *core, const queue_t *queue, buf_t 
     mp_put_cstr(out, "attributes");
     size_t at = mp_map_begin(out);
     mp_map_end(out, at, attributes_write(out, &queue->attributes));
-    return 14;
+    return 15;
 }
 
 static void queue_put(const core_t *core, const queue_t *queue, buf_t *out)

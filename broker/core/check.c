@@ -19,6 +19,7 @@ typedef struct {
     uint32_t states[STATES];
     uint32_t fresh; /* visible, and received less often than would make it tired */
     uint32_t lined; /* of these: in the line by age */
+    uint32_t lost;
     uint64_t bytes;
     group_count_t *groups; /* by id; NULL without groups */
 } queue_count_t;
@@ -100,6 +101,7 @@ static bool count_one(const core_t *core, counts_t *c, const message_t *m, error
     c->queues[m->queue].bytes += m->bytes;
     c->queues[m->queue].lined += m->is_lined;
     c->sides += m->side != 0;
+    c->queues[m->queue].lost += message_side(core, m)->is_lost;
     c->queues[m->queue].fresh += m->state == MESSAGE_VISIBLE && m->receives < MESSAGE_RECEIVES_TO_BACK;
     if (queue->attributes.is_fifo && !message_group(core, m))
         return wrong(err, m, "has no group and must have one");
@@ -190,6 +192,7 @@ static bool check_queue(const core_t *core, const queue_t *queue, const queue_co
            same(err, "messages in flight", queue->name, queue->in_flight, q->states[MESSAGE_IN_FLIGHT]) &&
            same(err, "delayed messages", queue->name, queue->delayed, q->states[MESSAGE_DELAYED]) &&
            same(err, "bytes", queue->name, queue->bytes, q->bytes) &&
+           same(err, "lost messages", queue->name, queue->lost, q->lost) &&
            same(err, "deduplication ids", queue->name, queue->dedup.map.count, queue->dedup.count) &&
            check_age(core, queue, q, err) && check_groups(core, queue, q, err);
 }

@@ -37,6 +37,7 @@ static void leave_lists(core_t *core, queue_t *queue)
 void condemned_add(core_t *core, queue_t *queue)
 {
     leave_lists(core, queue);
+    core->stats.messages_lost -= queue->lost;
     queue->is_condemned = true;
     ids_add(&core->condemned, queue->id);
 }
@@ -61,13 +62,14 @@ static void holdings_move(core_t *core, queue_t *from, queue_t *to)
         .blocked = from->blocked,
         .in_flight = from->in_flight,
         .delayed = from->delayed,
+        .lost = from->lost,
         .bytes = from->bytes,
     };
     to->quiet.ctx = to->noisy.ctx = to;
     from->visible = from->lined = from->ready = (chain_t){0};
     from->groups = (pool_t){0};
     from->groups_by_name = (map_t){0};
-    from->blocked = from->in_flight = from->delayed = 0;
+    from->blocked = from->in_flight = from->delayed = from->lost = 0;
     from->bytes = 0;
     age_init(core, from);
     tenants_init(from);

@@ -155,6 +155,11 @@ void core_start(core_t *core, int64_t now_us, uint64_t next_seq, core_effects_t 
         effects_log(core->out, LOG_WARNING,
                     "the journal was repaired: %llu records are lost, and %llu that spoke of them were passed over",
                     (unsigned long long)core->lost_records, (unsigned long long)core->misfits);
+    if (core->stats.messages_lost)
+        effects_log(core->out, LOG_ERROR,
+                    "a repair of the journal lost the bytes of %llu messages, which are in their queues and cannot be "
+                    "delivered: QUEUE list tells where",
+                    (unsigned long long)core->stats.messages_lost);
     note_write(core, "start");
     core->out = NULL;
 }

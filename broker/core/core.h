@@ -158,6 +158,14 @@ void core_free(core_t **core);
  * wrote it. False (DATA_LOSS) when the record does not fit the state: the journal and this program differ. */
 MUST_USE bool core_apply(core_t *core, const record_t *record, error_t *err);
 
+typedef struct {
+    uint64_t first, through; /* records */
+} core_lost_t;
+
+/* Between the last core_apply and core_start, once: none of these records, ascending, can be read any more. Messages
+ * that need one stay in their queues and are counted; how many there are. */
+uint64_t core_mark_lost(core_t *core, const core_lost_t *ranges, size_t count);
+
 /* Ends recovery at time now_us: sessions of before may resume within their grace, deliveries of before keep
  * their visibility. `next_seq` is the sequence the first new record will have. */
 void core_start(core_t *core, int64_t now_us, uint64_t next_seq, core_effects_t *out);
@@ -177,6 +185,7 @@ int64_t core_next_deadline_us(const core_t *core);
 typedef struct {
     uint64_t sessions, subscriptions, services;
     uint64_t queues, messages_visible, messages_in_flight, messages_delayed;
+    uint64_t messages_lost; /* of these: a repair of the journal had to give their bytes up */
     uint64_t published, sent, delivered, acked, released, rejected, dead_lettered, redriven, expired, dropped,
         duplicates;
     uint64_t calls, calls_failed, calls_running, calls_waiting;
@@ -192,6 +201,7 @@ void core_stats(const core_t *core, core_stats_t *out);
 typedef struct {
     const char *name;
     uint64_t visible, in_flight, delayed;
+    uint64_t lost;     /* of all these: as in core_stats_t */
     int64_t oldest_us; /* when the oldest visible message was sent; 0 for none */
     bool is_fifo;
     uint64_t groups_blocked, tenants_noisy;

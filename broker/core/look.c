@@ -39,6 +39,7 @@ void core_each_queue(const core_t *core, void (*each)(void *ctx, const core_queu
             .visible = queue->visible.count,
             .in_flight = queue->in_flight,
             .delayed = queue->delayed,
+            .lost = queue->lost,
             .oldest_us = visible_oldest_us(core, queue),
             .is_fifo = queue->attributes.is_fifo,
             .groups_blocked = queue->blocked,

@@ -6,6 +6,7 @@
 #include "broker/core/age.h"
 #include "broker/core/condemned.h"
 #include "broker/core/group.h"
+#include "broker/core/lost.h"
 #include "broker/core/queue.h"
 
 _Static_assert(sizeof(message_t) == 48, "with its place in the map, a waiting message takes 64 bytes at most");
@@ -29,7 +30,7 @@ const message_side_t message_no_side = {0};
 /* What stays at 0 needs no place. */
 static bool side_says(const message_side_t *side)
 {
-    return side->group || side->dead || side->first_received_ms || side->received_ms;
+    return side->group || side->dead || side->is_lost || side->first_received_ms || side->received_ms;
 }
 
 message_side_t *message_side_need(core_t *core, uint32_t id)
@@ -261,6 +262,7 @@ static uint32_t message_make(core_t *core, const message_t *template, const mess
     wide_map_add(&core->messages.by_identity, map_hash_pair(m->queue, m->record), id);
     queue_t *queue = pool_get(&core->queues, m->queue);
     queue->bytes += m->bytes;
+    lost_count(core, queue, side, 1);
     if (side->group) {
         group_at(queue, side->group)->messages++;
         group_heard(core, queue, side->group);
@@ -327,6 +329,7 @@ void message_remove(core_t *core, uint32_t id)
     queue_t *queue = pool_get(&core->queues, m->queue);
     message_become(core, id, &(next_state_t){MESSAGE_FREE, 0, NULL, false});
     queue->bytes -= m->bytes;
+    lost_count(core, queue, message_side(core, m), -1);
     uint32_t group = message_group(core, m);
     if (group)
         group_leave(queue, group);

@@ -157,6 +157,7 @@ bool retire_apply(core_t *core, const record_t *record, error_t *err)
     if (r->task && !task_count_move(core, r->task))
         return ledger_misfit(err, record, "task", r->task);
     message_t moved = *message_at(core, id);
+    bool is_lost = message_side(core, &moved)->is_lost;
     message_remove(core, id);
     if (!to)
         return true;
@@ -165,7 +166,8 @@ bool retire_apply(core_t *core, const record_t *record, error_t *err)
     moved.receives = 0;
     moved.queue = (uint16_t)to->id;
     const message_side_t side = {
-        .dead = dead_make(core, r, from, record->ingest_us),
+        .dead = dead_make(core, r, from, record->ingest_us) & MESSAGE_DEAD_MASK,
+        .is_lost = is_lost,
         .group = r->group.len ? group_need(to, r->group) : 0,
     };
     if (to->attributes.is_fifo)

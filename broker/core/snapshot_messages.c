@@ -185,6 +185,6 @@ bool snapshot_load_moved(snapshot_load_t *load, const snapshot_moved_t *item, er
                                              .moved_us = item->moved_us,
                                              .is_redriven = item->redriven},
                                    item->detail);
-    message_side_need(core, load->message)->dead = dead;
+    message_side_need(core, load->message)->dead = dead & MESSAGE_DEAD_MASK;
     return true;
 }

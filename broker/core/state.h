@@ -29,8 +29,9 @@ typedef enum {
     MESSAGE_IN_FLIGHT, /* in its session's chain; timer: visible again */
 } message_state_t;
 
-#define MESSAGE_NO_ROUTE 127u           /* the record's own body */
-#define MESSAGE_BYTES_MASK 0x3FFFFFu    /* RECORD_MAX_BYTES fits */
+#define MESSAGE_NO_ROUTE 127u        /* the record's own body */
+#define MESSAGE_BYTES_MASK 0x3FFFFFu /* RECORD_MAX_BYTES fits */
+#define MESSAGE_DEAD_MASK 0x7FFFFFFFu
 #define MESSAGE_RECEIVES_MAX 65535u     /* the count stands still there */
 #define MESSAGES_MAX UINT32_C(16000000) /* in all queues: about 1 GB while they wait */
 #define TOPOLOGY_BY_BYTES 256u          /* of who applied one */
@@ -64,7 +65,8 @@ typedef struct {
     uint32_t first_received_ms; /* after sent_us, plus 1; 0: never */
     uint32_t received_ms;       /* after sent_us: when the newest delivery began */
     uint32_t group;             /* group_t of its queue: FIFO's, or its tenant */
-    uint32_t dead;              /* dead_t, for what was moved here; 0: its record holds its bytes */
+    uint32_t dead : 31;         /* dead_t, for what was moved here; 0: its record holds its bytes */
+    uint32_t is_lost : 1;       /* lost.h; not durable */
 } message_side_t;
 
 typedef struct {
@@ -168,6 +170,7 @@ typedef struct {
     uint32_t blocked; /* FIFO: groups with something received and not settled */
     dedup_t dedup;
     uint32_t in_flight, delayed;
+    uint32_t lost; /* messages, of all states; not durable */
     uint64_t bytes;
     int64_t purged_us; /* newest PURGE; 0: never */
     ids_t tasks;       /* move tasks that empty it, oldest first */

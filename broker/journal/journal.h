@@ -132,6 +132,11 @@ MUST_USE bool journal_scan(journal_t *journal, uint64_t from, size_t max_bytes, 
 /* First record whose ingest time is not before `us`; journal_next_seq() when there is none. */
 MUST_USE bool journal_find_time(journal_t *journal, int64_t us, uint64_t *seq, error_t *err);
 
+/* Calls `each` with the sequences that a repair had to give up among kept records, range by range, in order: none of
+ * them is in any file. Reads the files that have such, which few have. False when one could not be read. */
+typedef void (*journal_lost_fn)(void *ctx, uint64_t first, uint64_t through);
+MUST_USE bool journal_each_lost(journal_t *journal, journal_lost_fn each, void *ctx, error_t *err);
+
 /* From here on every record can be read; before it those that were kept (journal_checkpoint.h). */
 uint64_t journal_first_seq(const journal_t *journal);
 

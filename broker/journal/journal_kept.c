@@ -28,7 +28,7 @@ static bool damaged(const folder_t *folder, kept_t *kept, uint64_t offset, error
 
 /* -- header --------------------------------------------------------------------------------------- */
 
-static void header_encode(const kept_ref_t *ref, uint64_t data_end, uint32_t index_crc, uint8_t *out)
+static void header_encode(const kept_ref_t *ref, uint64_t data_end, uint32_t index_crc, uint32_t notes, uint8_t *out)
 {
     memcpy(out, KEPT_MAGIC, KEPT_MAGIC_BYTES);
     put32(out + 8, KEPT_FORMAT);
@@ -38,7 +38,7 @@ static void header_encode(const kept_ref_t *ref, uint64_t data_end, uint32_t ind
     put64(out + 40, data_end);
     put64(out + 48, ref->bytes);
     put32(out + 56, index_crc);
-    put32(out + 60, 0);
+    put32(out + 60, notes);
     put32(out + 12, crc32c(0, out + KEPT_CONTENT_AT, KEPT_HEADER_BYTES - KEPT_CONTENT_AT));
 }
 
@@ -105,6 +105,7 @@ static bool read_header(kept_t *kept, const folder_t *folder, uint32_t *index_cr
                          "%s/%s: its format is %u, this program reads up to %d: start a newer one", folder->path, name,
                          get32(header + 8), KEPT_FORMAT);
     kept->data_end = get64(header + 40);
+    kept->notes = get32(header + 60);
     *index_crc = get32(header + 56);
     if (get32(header + 8) != KEPT_FORMAT || !header_fits(header, ref) || kept->data_end < KEPT_HEADER_BYTES ||
         kept->data_end >= bytes || (bytes - kept->data_end) % KEPT_INDEX_BYTES != 0)
@@ -305,6 +306,7 @@ bool kept_add(kept_writer_t *w, uint64_t seq, bytes_t record, error_t *err)
     w->ref.first = w->ref.records ? w->ref.first : seq;
     w->ref.last = through > seq ? through : seq;
     w->ref.records++;
+    w->notes += kept_note_through(record) != 0;
     buf_append_bytes(&w->pending, record);
     if (w->pending.failed || w->index.failed)
         return no_memory(err);
@@ -321,7 +323,7 @@ static bool write_end(kept_writer_t *w, error_t *err)
     if (w->pending.failed || w->index.failed)
         return no_memory(err);
     w->ref.bytes = data_end + w->index.len;
-    header_encode(&w->ref, data_end, crc, header);
+    header_encode(&w->ref, data_end, crc, w->notes, header);
     return write_pending(w, err) && file_write(w->folder, w->fd, header, sizeof header, 0, err) &&
            file_sync(w->folder, w->fd, err);
 }

@@ -31,6 +31,7 @@ typedef struct {
     kept_block_t *blocks;
     size_t count;
     uint64_t data_end; /* offset behind the last record */
+    uint32_t notes;    /* of its records: what a repair left for lost ones (journal_kept_note.h) */
     int fd;            /* -1: not open */
     flaw_t flaw;       /* what was found wrong last */
 } kept_t;
@@ -67,6 +68,7 @@ typedef struct {
     const folder_t *folder;
     int fd;
     kept_ref_t ref;
+    uint32_t notes;
     buf_t index;        /* as it will be on disk */
     buf_t pending;      /* records not written yet */
     uint64_t at;        /* offset of pending */

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 
+#include "broker/journal/journal_kept_note.h"
 #include "broker/journal/journal_sealed.h"
 #include "broker/journal/journal_state.h"
 
@@ -322,4 +323,34 @@ bool journal_find_time(journal_t *journal, int64_t us, uint64_t *seq, error_t *e
     }
     *seq = low;
     return true;
+}
+
+/* -- what is lost ---------------------------------------------------------------------------------- */
+static bool lost_in_block(bytes_t left, journal_lost_fn each, void *ctx, error_t *err)
+{
+    uint32_t length;
+    uint64_t seq;
+    int64_t ingest_us;
+    for (; left.len; left = bytes_from(left.data + length, left.len - length)) {
+        if (!record_peek(left, &length, &seq, &ingest_us) || length > left.len)
+            return error_set(err, STATUS_DATA_LOSS, "JOURNAL_CORRUPT", "a block of kept records does not hold");
+        uint64_t through = kept_note_through(bytes_from(left.data, length));
+        if (through)
+            each(ctx, seq, through);
+    }
+    return true;
+}
+
+bool journal_each_lost(journal_t *journal, journal_lost_fn each, void *ctx, error_t *err)
+{
+    buf_t block = {0};
+    bool good = true;
+    for (size_t file = 0; good && file < journal->kepts.count; file++) {
+        kept_t *kept = journal->kepts.items[file];
+        for (size_t i = 0; good && kept->notes && i < kept->count; i++)
+            good = kept_read_block(kept, &journal->folder, i, &block, err) &&
+                   lost_in_block(buf_bytes(&block), each, ctx, err);
+    }
+    buf_free(&block);
+    return good;
 }

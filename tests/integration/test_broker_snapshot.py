@@ -210,11 +210,29 @@ def test_a_damaged_kept_record_costs_its_message_alone_and_is_told(small):
     assert repaired.returncode == 0 and json.loads(repaired.stdout)["lost"] == 1
     assert (folder / "attic/1" / kept.name).read_bytes() == damaged
     assert mangactl("verify", folder).returncode == 0
+    for _ in range(2):  # from the repaired file, and from one that a checkpoint made of it
+        broker.start()
+        assert "the bytes of 1 messages" in broker.process.log()
+        client = broker.client()
+        assert client.queue_info("work")["lost"] == 1 and client.queue_info("plain")["lost"] == 0
+        assert 'mangabus_broker_queue_lost_messages{queue="work"} 1' in http_get(broker.url + "/metrics")[1]
+        told = subprocess.run([str(bin_dir() / "mangactl"), "doctor", "--no-disk", "--json"], text=True,
+                              capture_output=True, timeout=patience(60), check=False,
+                              env=clean_environment({"MANGABUS_ENDPOINT": broker.endpoint,
+                                                     "MANGABUS_STATE": broker.folder}))
+        line, = [json.loads(line) for line in told.stdout.splitlines() if '"check":"messages"' in line]
+        assert told.returncode == 1 and line["verdict"] == "FAIL" and "1 messages in queue work" in line["text"]
+        behind = newest(broker)
+        write_and_ack(client, client.consume("plain", messages=1000, size=64 * MIB), 3 * SEGMENT // MIB)
+        wait_for_snapshot(broker, behind)
+        broker.process.stop()
     broker.start()
     client = broker.client()
     found = client.deliveries(client.consume("work"), 2)
     assert [d["record"] for d in found] == [old[0], old[2]]
     wait_until(lambda: f'"record":{old[1]}' in broker.process.log(), "a word about the lost one")
+    client.admin("QUEUE", "purge", "work")
+    assert client.queue_info("work")["lost"] == 0
 
 
 def test_a_damaged_snapshot_is_made_good_by_the_log_while_that_is_there(make_broker):

@@ -260,11 +260,84 @@ static void a_live_subscription_is_told_of_a_gap_where_an_event_was_lost(void **
     rig_close(&rig);
 }
 
+static core_queue_stats_t found;
+static void keep_named(void *ctx, const core_queue_stats_t *queue)
+{
+    if (strcmp(queue->name, ctx) == 0)
+        found = *queue;
+}
+
+static uint64_t lost_of(const rig_t *rig, char *queue)
+{
+    found = (core_queue_stats_t){0};
+    core_each_queue(rig->core, keep_named, queue);
+    return found.lost;
+}
+
+static uint64_t lost_of_all(const rig_t *rig)
+{
+    core_stats_t stats;
+    error_t err;
+    core_stats(rig->core, &stats);
+    if (!core_check(rig->core, &err))
+        fail_msg("%s", err.message);
+    return stats.messages_lost;
+}
+
+/* A restart at which the journal says that these records are in no file. */
+static void restart_without(rig_t *rig, const core_lost_t *ranges, size_t count)
+{
+    rig_restart(rig, 0);
+    uint64_t digest = core_digest(rig->core);
+    (void)core_mark_lost(rig->core, ranges, count);
+    assert_int_equal(core_digest(rig->core), digest); /* it is no part of the state */
+}
+
+static void messages_whose_bytes_are_lost_are_counted_wherever_they_go(void **state)
+{
+    (void)state;
+    rig_t rig;
+    uint64_t sent[6];
+    core_item_t items[6];
+    rig_open(&rig, NULL);
+    rig_topology(&rig, TOPOLOGY);
+    rig_hello(&rig, 1, "producer-000001", NULL);
+    for (int i = 0; i < 6; i++)
+        sent[i] = rig_send_message(&rig, 1, "plain", "text");
+    const core_lost_t ranges[] = {{1, 2}, {sent[0], sent[0]}, {sent[2], sent[4] - 1}, {sent[5] + 1, UINT64_MAX}};
+    restart_without(&rig, ranges, 4);
+    assert_int_equal(lost_of(&rig, "plain"), 3);
+    assert_int_equal(lost_of_all(&rig), 3);
+    rig_hello(&rig, 2, "consumer-000001", NULL);
+    rig_subscribe_queue(&rig, 2, 1, "plain", 6);
+    const core_out_t *out = rig_deliver(&rig, 2);
+    assert_int_equal(out->deliver.count, 6);
+    memcpy(items, &rig.out.items[out->deliver.first], sizeof items);
+    assert_int_equal(rig_settle(&rig, 2, &items[1], WIRE_ACK, 0), 0);
+    assert_int_equal(lost_of_all(&rig), 3);
+    assert_int_equal(rig_settle(&rig, 2, &items[2], WIRE_ACK, 0), 0);
+    assert_int_equal(rig_settle(&rig, 2, &items[3], WIRE_REJECT, 0), 0);
+    assert_int_equal(lost_of(&rig, "plain"), 1);
+    assert_int_equal(lost_of(&rig, "dlq"), 1);
+    assert_int_equal(lost_of_all(&rig), 2);
+    rig_send(&rig, 2, WIRE_QUEUE, 3, &(wire_queue_t){.op = BYTES_LIT("purge"), .name = BYTES_LIT("plain")});
+    (void)rig_expect(&rig, 2, WIRE_RESULT);
+    assert_int_equal(lost_of(&rig, "plain"), 0);
+    assert_int_equal(lost_of(&rig, "plain"), 0);
+    assert_int_equal(lost_of_all(&rig), 1);
+    rig_sleep(&rig, S);
+    assert_int_equal(lost_of_all(&rig), 1);
+    restart_without(&rig, ranges, 4); /* the dead letter's bytes are the lost ones still */
+    assert_int_equal(lost_of(&rig, "dlq"), 1);
+    rig_close(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whichever_record_is_lost_the_core_takes_the_rest),
         cmocka_unit_test(what_comes_behind_the_repair_is_held_as_strictly_as_ever),
+        cmocka_unit_test(messages_whose_bytes_are_lost_are_counted_wherever_they_go),
         cmocka_unit_test(a_live_subscription_is_told_of_a_gap_where_an_event_was_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -192,7 +192,7 @@ static int check_broker(doctor_t *doctor, bool deep)
     check_version(doctor);
     check_clock(doctor);
     check_services(doctor);
-    doctor_broker_dead_letters(doctor);
+    doctor_broker_queues(doctor);
     if (deep)
         doctor_broker_counts(doctor);
     return CTL_OK;

@@ -23,8 +23,8 @@ void doctor_disk(doctor_t *doctor);
 
 /* These need a session. `status`: what BROKER status answers; says something only when the disk is full. */
 void doctor_broker_disk(doctor_t *doctor, bytes_t status);
-/* Each dead-letter queue that is not empty. */
-void doctor_broker_dead_letters(doctor_t *doctor);
+/* Each dead-letter queue that is not empty, and messages that a repair of the journal could not save. */
+void doctor_broker_queues(doctor_t *doctor);
 /* The broker counts everything again that it keeps by counting, slice by slice, so that nobody waits for it long. */
 void doctor_broker_counts(doctor_t *doctor);
 

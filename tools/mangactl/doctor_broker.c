@@ -1,4 +1,4 @@
-/* doctor_broker.c: what the broker has to say of itself: its disk, its dead letters, its counts. */
+/* doctor_broker.c: what the broker has to say of itself: its disk, its queues, its counts. */
 #include "proto/msgpack.h"
 #include "tools/mangactl/doctor.h"
 
@@ -56,14 +56,38 @@ static void look_at_dead_letters(doctor_t *doctor, bytes_t list)
         doctor_say(doctor, DOCTOR_FINE, "dead letters", "none");
 }
 
-void doctor_broker_dead_letters(doctor_t *doctor)
+/* -- lost messages --------------------------------------------------------------------------------- */
+static void look_at_lost(doctor_t *doctor, bytes_t list)
+{
+    mp_reader_t reader = mp_reader(list);
+    uint32_t count = 0;
+    uint64_t all = 0;
+    bytes_t queue;
+    if (!mp_get_array(&reader, &count))
+        count = 0;
+    for (uint32_t i = 0; i < count && mp_get_raw(&reader, &queue); i++) {
+        uint64_t lost = ctl_map_number(queue, "lost");
+        all += lost;
+        if (lost)
+            doctor_say(doctor, DOCTOR_FAIL, "messages",
+                       "the bytes of %llu messages in queue %.*s are lost: `mangactl journal verify` names their "
+                       "records; send them again, and purge the queue when nothing else is in it",
+                       (unsigned long long)lost, BYTES_FMT(ctl_map_text(queue, "name", "?")));
+    }
+    if (!all)
+        doctor_say(doctor, DOCTOR_FINE, "messages", "the bytes of all are there, as far as a repair can tell");
+}
+
+void doctor_broker_queues(doctor_t *doctor)
 {
     buf_t list = {0};
     int code;
-    if (ctl_ask(doctor->ctl, WIRE_QUEUE, "list", "", BYTES_NONE, BYTES_NONE, &list, &code))
+    if (ctl_ask(doctor->ctl, WIRE_QUEUE, "list", "", BYTES_NONE, BYTES_NONE, &list, &code)) {
         look_at_dead_letters(doctor, buf_bytes(&list));
-    else
-        doctor_say(doctor, DOCTOR_WARN, "dead letters", "the broker did not say which queues there are");
+        look_at_lost(doctor, buf_bytes(&list));
+    } else {
+        doctor_say(doctor, DOCTOR_WARN, "queues", "the broker did not say which there are");
+    }
     buf_free(&list);
 }
 
