@@ -99,6 +99,14 @@ static void from_send(const deliver_t *d, const record_send_t *s, wire_delivery_
     out->body = s->body;
 }
 
+static void from_schedule(const deliver_t *d, const record_schedule_t *s, wire_delivery_t *out)
+{
+    out->source = bytes_cstr(core_queue_name(d->core, s->queue));
+    out->group = s->group;
+    out->attrs = s->attrs;
+    out->body = s->body;
+}
+
 /* `base` with the replay's name put in; points into the deliverer. */
 static bytes_t with_replay_name(deliver_t *d, bytes_t base, bytes_t replay_name)
 {
@@ -189,6 +197,8 @@ static bool fill(deliver_t *d, size_t at, const deliver_request_t *q, wire_deliv
         replay_name = d->record->publish.replay_name;
     } else if (d->record->kind == RECORD_SEND) {
         from_send(d, &d->record->send, out);
+    } else if (d->record->kind == RECORD_SCHEDULE) {
+        from_schedule(d, &d->record->schedule, out);
     } else {
         error_set(&err, STATUS_DATA_LOSS, NULL, "it is a record of kind %s.",
                   record_kind_name((uint64_t)d->record->kind));

@@ -14,6 +14,7 @@
 #include "gen/version.h"
 #include "kit/clock.h"
 #include "kit/log.h"
+#include "kit/tzdata.h"
 
 #define PROGRAM "mangabus-broker"
 #define TOPOLOGY_MAX_BYTES ((size_t)4 << 20)
@@ -137,15 +138,36 @@ static bool open_journal(front_t *f, error_t *err)
     return true;
 }
 
+static void zone_found(void *ctx, bytes_t name, bytes_t tzif)
+{
+    error_t err = {0};
+    if (!zones_add(ctx, name, tzif, &err))
+        log_warn("a time zone is not known: its file cannot be used", LOG_B("name", name), LOG_S("error", err.message));
+}
+
+/* Read once: the core may open no file, and a schedule may name any of them at any time. */
+static bool load_zones(front_t *f, error_t *err)
+{
+    f->zones = zones_new();
+    if (!f->zones)
+        return error_set(err, STATUS_RESOURCE_EXHAUSTED, NULL, "out of memory for the time zones");
+    if (!tzdata_each(f->options->tzdir, zone_found, f->zones))
+        log_warn("no time zones are installed: schedules can name UTC alone", LOG_S("folder", f->options->tzdir));
+    return true;
+}
+
 static bool make_core(front_t *f, error_t *err)
 {
     const options_t *o = f->options;
+    if (!load_zones(f, err))
+        return false;
     f->core_config = (core_config_t){.limits = {.grace_ms = (uint64_t)o->grace_ms,
                                                 .heartbeat_ms = (uint64_t)o->heartbeat_ms,
                                                 .max_frame_bytes = (uint64_t)o->max_frame_bytes,
                                                 .lag_records = (uint64_t)o->lag_records},
                                      .broker_name = f->instance,
-                                     .version = MANGABUS_VERSION};
+                                     .version = MANGABUS_VERSION,
+                                     .zones = f->zones};
     f->core = core_new(&f->core_config, err);
     f->checkpointer = f->core ? checkpointer_new(err) : NULL;
     return f->checkpointer != NULL;
@@ -363,6 +385,7 @@ static void close_all(front_t *f)
     keyring_free(&f->keyring);
     if (f->core)
         core_free(&f->core);
+    zones_free(&f->zones);
     core_effects_free(&f->effects);
     free(f->scans);
     free(f->msg);

@@ -29,6 +29,7 @@ typedef struct {
     zap_t *zap;
     access_t *access;
     router_t *router;
+    zones_t *zones; /* the machine's */
     core_t *core;
     journal_t *journal;
     loop_watch_t *journal_watch;

@@ -130,10 +130,11 @@ void front_step(front_t *front, core_input_t *input)
 {
     if (front->has_failed)
         return;
+    int64_t now_us = front_now_us(front);
     bool asks = input->kind == CORE_IN_FRAME && input->msg->verb == WIRE_BROKER;
     uint64_t wanted = asks ? ROOM_FACTOR * (uint64_t)WIRE_MESSAGE_MAX_BYTES : MOVES_BYTES;
-    input->is_full = (asks || core_moves(front->core)) && !journal_has_room(front->journal, wanted);
-    core_step(front->core, front_now_us(front), input, &front->effects);
+    input->is_full = (asks || core_moves(front->core, now_us)) && !journal_has_room(front->journal, wanted);
+    core_step(front->core, now_us, input, &front->effects);
 }
 
 void front_settle(front_t *front)

@@ -53,6 +53,7 @@ static void collect_core(observe_t *o)
     count(o, "mangabus_broker_rejected_total", "Deliveries rejected.", s.rejected);
     count(o, "mangabus_broker_dead_lettered_total", "Messages moved to a dead-letter queue.", s.dead_lettered);
     count(o, "mangabus_broker_expired_total", "Messages too old.", s.expired);
+    count(o, "mangabus_broker_scheduled_total", "Messages that schedules sent.", s.scheduled);
     count(o, "mangabus_broker_dropped_total", "Messages dropped for want of a dead-letter queue.", s.dropped);
     count(o, "mangabus_broker_duplicates_total", "Events and messages accepted before.", s.duplicates);
     count(o, "mangabus_broker_calls_total", "Calls.", s.calls);

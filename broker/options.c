@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "kit/tzdata.h"
+
 #define ROW(NAME, TYPE, member, fallback_text, low, high, text)                                                        \
     {                                                                                                                  \
         .name = (NAME), .type = (TYPE), .offset = offsetof(options_t, member), .fallback = (fallback_text),            \
@@ -30,6 +32,7 @@ static const config_row_t rows[] = {
         "folder for the journal (in journal/); empty: /var/tmp/mangabus-$USER"),
     ROW("MANGABUS_TOPOLOGY", CONFIG_STR, topology, "", 0, 0, "topology document; empty: the shipped one"),
     ROW("MANGABUS_ROLES", CONFIG_STR, roles, "", 0, 0, "roles document; empty: the shipped one"),
+    ROW("TZDIR", CONFIG_STR, tzdir, TZDATA_FOLDER, 0, 0, "folder with the time zones that schedules may name (tzdata)"),
     ROW("MANGABUS_GRACE", CONFIG_MS, grace_ms, "30s", 100, 3600e3,
         "how long a silent session and what it holds is kept"),
     ROW("MANGABUS_HEARTBEAT", CONFIG_MS, heartbeat_ms, "2s", 50, 600e3,

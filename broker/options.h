@@ -16,6 +16,7 @@ typedef struct {
     int64_t drain_ms;
     char *state;
     char *topology, *roles; /* paths; empty: the shipped documents */
+    char *tzdir;
     int64_t grace_ms, heartbeat_ms;
     int64_t max_frame_bytes;
     int64_t segment_bytes, tail_cache_bytes, checkpoint_bytes, retain_bytes, retain_ms;

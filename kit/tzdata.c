@@ -13,12 +13,6 @@
 #define DEPTH_MAX 3 /* America/Argentina/Ushuaia */
 #define READ_BYTES 8192
 
-const char *tzdata_folder(void)
-{
-    const char *given = getenv("TZDIR");
-    return given && *given ? given : "/usr/share/zoneinfo";
-}
-
 static bool is_name_byte(uint8_t c)
 {
     return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '+' ||
@@ -36,9 +30,9 @@ static bool is_name(bytes_t name)
     return true;
 }
 
-static bool path_of(bytes_t name, char out[PATH_BYTES])
+static bool path_of(const char *folder, bytes_t name, char out[PATH_BYTES])
 {
-    int len = snprintf(out, PATH_BYTES, "%s/%.*s", tzdata_folder(), BYTES_FMT(name));
+    int len = snprintf(out, PATH_BYTES, "%s/%.*s", folder, BYTES_FMT(name));
     return len > 0 && len < PATH_BYTES;
 }
 
@@ -53,19 +47,20 @@ static bool read_all(int fd, buf_t *out)
     return got == 0 && !out->failed;
 }
 
-bool tzdata_read(bytes_t name, buf_t *out, error_t *err)
+bool tzdata_read(const char *folder, bytes_t name, buf_t *out, error_t *err)
 {
     char path[PATH_BYTES];
-    int fd = is_name(name) && path_of(name, path) ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+    int fd = is_name(name) && path_of(folder, name, path) ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
     bool ok = fd >= 0 && read_all(fd, out);
     if (fd >= 0)
         (void)close(fd);
     return ok || error_set(err, STATUS_INVALID_ARGUMENT, "ValidationException", "There is no time zone \"%.*s\" in %s.",
                            (int)(name.len < TZDATA_NAME_MAX_BYTES ? name.len : TZDATA_NAME_MAX_BYTES),
-                           (const char *)name.data, tzdata_folder());
+                           (const char *)name.data, folder);
 }
 
 typedef struct {
+    const char *folder;
     void (*each)(void *ctx, bytes_t name, bytes_t tzif);
     void *ctx;
     buf_t file;
@@ -76,7 +71,8 @@ static void visit_file(walk_t *walk, bytes_t name)
 {
     error_t err;
     buf_clear(&walk->file);
-    if (!tzdata_read(name, &walk->file, &err) || !bytes_has_prefix(buf_bytes(&walk->file), BYTES_LIT("TZif")))
+    if (!tzdata_read(walk->folder, name, &walk->file, &err) ||
+        !bytes_has_prefix(buf_bytes(&walk->file), BYTES_LIT("TZif")))
         return;
     walk->each(walk->ctx, name, buf_bytes(&walk->file));
     walk->count++;
@@ -86,7 +82,7 @@ static void visit_file(walk_t *walk, bytes_t name)
 static void visit_folder(walk_t *walk, const char *prefix, int depth)
 {
     char path[PATH_BYTES], name[PATH_BYTES];
-    DIR *dir = path_of(bytes_cstr(prefix), path) ? opendir(path) : NULL;
+    DIR *dir = path_of(walk->folder, bytes_cstr(prefix), path) ? opendir(path) : NULL;
     for (struct dirent *entry; dir && (entry = readdir(dir)) != NULL;) {
         struct stat info;
         int len = snprintf(name, sizeof name, "%s%s", prefix, entry->d_name);
@@ -105,9 +101,9 @@ static void visit_folder(walk_t *walk, const char *prefix, int depth)
         (void)closedir(dir);
 }
 
-size_t tzdata_each(void (*each)(void *ctx, bytes_t name, bytes_t tzif), void *ctx)
+size_t tzdata_each(const char *folder, void (*each)(void *ctx, bytes_t name, bytes_t tzif), void *ctx)
 {
-    walk_t walk = {.each = each, .ctx = ctx};
+    walk_t walk = {.folder = folder, .each = each, .ctx = ctx};
     visit_folder(&walk, "", 1);
     buf_free(&walk.file);
     return walk.count;

@@ -155,8 +155,13 @@
 
 #define RECORD_ROWS_SCHEDULE(F, L)                                                                                     \
     F(STR, name, "schedule")                                                                                           \
-    F(I64, due_us, "the moment it was due")                                                                            \
-    F(U64, publish, "record of the event it made; 0: passed over")
+    F(I64, due_us, "the moment it was due; what was due before and has no record is passed over")                      \
+    F(U64, queue, "incarnation of the queue that its message entered; 0: passed over, and nothing was sent")           \
+    F(STR, group, "MessageGroupId; empty for none")                                                                    \
+    F(STR, dedup, "deduplication id in a FIFO queue; empty for none")                                                  \
+    F(I64, visible_us, "as in a route")                                                                                \
+    F(MAP, attrs, "message attributes")                                                                                \
+    F(BODY, body, "the message: the target's Input, or an event")
 
 #define RECORD_ROWS_CALL(F, L)                                                                                         \
     F(STR, caller, "as in the CALL frame")                                                                             \

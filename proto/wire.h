@@ -126,7 +126,7 @@ enum { WIRE_PRIORITY_LIVE = 0, WIRE_PRIORITY_NORMAL = 1, WIRE_PRIORITY_BATCH = 2
     V(25, PERMITTED, permitted, "B", WIRE_ROWS_PERMITTED, "answers PERMIT")                                            \
     V(26, QUEUE, queue, "C", WIRE_ROWS_ADMIN,                                                                          \
       "administers queues: list info peek create set delete purge redrive tasks cancel")                               \
-    V(27, RULE, rule, "C", WIRE_ROWS_ADMIN, "administers rules: list test explain")                                    \
+    V(27, RULE, rule, "C", WIRE_ROWS_ADMIN, "administers rules: list test explain schedules")                          \
     V(28, TOPOLOGY, topology, "C", WIRE_ROWS_ADMIN, "administers the desired state: show diff apply export")           \
     V(29, BROKER, broker, "C", WIRE_ROWS_ADMIN,                                                                        \
       "asks about the broker itself: status sessions services methods check permits")                                  \

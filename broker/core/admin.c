@@ -24,6 +24,7 @@ static const struct {
     {WIRE_RULE, "list", false, admin_rule_list},
     {WIRE_RULE, "test", false, admin_rule_test},
     {WIRE_RULE, "explain", false, admin_rule_explain},
+    {WIRE_RULE, "schedules", false, admin_rule_schedules},
     {WIRE_TOPOLOGY, "show", false, admin_topology_show},
     {WIRE_TOPOLOGY, "diff", false, admin_topology_diff},
     {WIRE_TOPOLOGY, "apply", true, admin_topology_apply},

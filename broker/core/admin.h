@@ -16,6 +16,8 @@
  *             test      observe  bus       body: envelope              [rule]: those that match, disabled ones too
  *             explain   observe  bus       rule, replay_name;          [{rule, bus, state, targets, explanation}], see
  *                                          body: envelope              explanation_put in rules/explain.h
+ *             schedules observe  -         -                           [{name, state, expression, time_zone, queue,
+ *                                                                      missed, next_us, fired_us, fired, waiting}]
  *   TOPOLOGY  show      observe  -         -                           {version, sha256, document: JSON as text,
  *                                                                      applied_us, by}
  *             diff      observe  -         body: JSON as text          as apply with dry_run
@@ -77,6 +79,7 @@ bool admin_queue_purge(core_t *core, const admin_request_t *request, buf_t *out,
 bool admin_rule_list(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
 bool admin_rule_test(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
 bool admin_rule_explain(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
+bool admin_rule_schedules(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
 bool admin_topology_show(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
 bool admin_topology_diff(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
 bool admin_topology_apply(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);

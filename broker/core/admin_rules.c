@@ -3,6 +3,7 @@
 
 #include "broker/core/admin.h"
 #include "broker/core/queue.h"
+#include "broker/core/schedule.h"
 #include "broker/core/sha256.h"
 #include "broker/core/topology.h"
 #include "broker/rules/explain.h"
@@ -98,6 +99,41 @@ static bool question_check(const core_t *core, const admin_request_t *request, b
                      "An event of %zu bytes is not held against %" PRIu64
                      " rules at once: explain a single one of them, or ask with a smaller event.",
                      request->body.len, count);
+}
+
+static void schedule_put(const schedule_t *s, buf_t *out)
+{
+    int64_t next_us = schedule_next_us(s);
+    mp_put_map(out, 10);
+    mp_put_cstr(out, "name");
+    mp_put_cstr(out, s->name);
+    mp_put_cstr(out, "state");
+    mp_put_cstr(out, state_name(s->is_enabled));
+    mp_put_cstr(out, "expression");
+    mp_put_cstr(out, s->expression);
+    mp_put_cstr(out, "time_zone");
+    mp_put_cstr(out, s->zone_name[0] ? s->zone_name : "UTC");
+    mp_put_cstr(out, "queue");
+    mp_put_cstr(out, s->queue);
+    mp_put_cstr(out, "missed");
+    mp_put_cstr(out, schedule_missed_name(s->missed));
+    mp_put_cstr(out, "next_us");
+    mp_put_i64(out, next_us == TIMETABLE_NEVER ? 0 : next_us);
+    mp_put_cstr(out, "fired_us");
+    mp_put_i64(out, s->fired_us);
+    mp_put_cstr(out, "fired");
+    mp_put_u64(out, s->fired);
+    mp_put_cstr(out, "waiting");
+    mp_put_bool(out, s->is_waiting);
+}
+
+bool admin_rule_schedules(core_t *core, const admin_request_t *request UNUSED, buf_t *out, error_t *err UNUSED)
+{
+    const pool_t *all = &core->schedules.all;
+    mp_put_array(out, all->used);
+    for (uint32_t id = pool_next(all, 0); id; id = pool_next(all, id))
+        schedule_put(pool_get(all, id), out);
+    return true;
 }
 
 static bool rule_matches(const rule_t *rule, bytes_t envelope)

@@ -228,6 +228,20 @@ static bool check_buses(const core_t *core, error_t *err)
     return true;
 }
 
+static bool check_schedules(const core_t *core, error_t *err)
+{
+    const schedules_t *all = &core->schedules;
+    uint32_t armed = 0;
+    for (uint32_t id = pool_next(&all->all, 0); id; id = pool_next(&all->all, id)) {
+        const schedule_t *s = pool_get(&all->all, id);
+        armed += s->heap_at != 0;
+        if (s->done_us < s->began_us || s->fired_us > s->done_us || s->done_us > core->now_us)
+            return differs(err, "what is seen to", s->name, (uint64_t)s->done_us, (uint64_t)core->now_us);
+    }
+    return same(err, "schedules", "the table by name", all->by_name.count, all->all.used) &&
+           same(err, "timers", "schedules", all->timers.count, armed);
+}
+
 static bool check_tables(const core_t *core, const counts_t *c, error_t *err)
 {
     const messages_t *all = &core->messages;
@@ -243,7 +257,7 @@ bool check_counts(const core_t *core, error_t *err)
 {
     counts_t c = counts_new(core);
     bool ok = count_all(core, &c, err) && check_tables(core, &c, err) && check_queues(core, &c, err) &&
-              check_sessions(core, &c, err) && check_buses(core, err);
+              check_sessions(core, &c, err) && check_buses(core, err) && check_schedules(core, err);
     counts_free(core, &c);
     return ok;
 }

@@ -18,6 +18,7 @@
 #include "broker/core/queue.h"
 #include "broker/core/receive.h"
 #include "broker/core/retire.h"
+#include "broker/core/schedule.h"
 #include "broker/core/session.h"
 #include "broker/core/settle.h"
 #include "broker/core/slice.h"
@@ -89,6 +90,7 @@ core_t *core_new(const core_config_t *config, error_t *err)
     calls_init(core);
     permits_init(core);
     tasks_init(core);
+    schedules_init(core, config->zones);
     return core;
 }
 
@@ -111,6 +113,7 @@ void core_free(core_t **core)
     calls_free(c);
     permits_free(c);
     tasks_free(c);
+    schedules_free(c);
     sessions_free(c);
     producers_free(c);
     topology_free(c);
@@ -151,6 +154,7 @@ void core_start(core_t *core, int64_t now_us, uint64_t next_seq, core_effects_t 
     message_promote(core, now_us);
     sessions_start(core);
     permits_start(core);
+    schedules_start(core);
     if (core->lost_records)
         effects_log(core->out, LOG_WARNING,
                     "the journal was repaired: %llu records are lost, and %llu that spoke of them were passed over",
@@ -267,6 +271,7 @@ static void timers_in(core_t *core)
     retire_due(core);
     sessions_due(core);
     tasks_due(core);
+    schedules_due(core);
     calls_due(core);
     permits_due(core);
 }
@@ -309,9 +314,9 @@ void core_step(core_t *core, int64_t now_us, const core_input_t *input, core_eff
     core->out = NULL;
 }
 
-bool core_moves(const core_t *core)
+bool core_moves(const core_t *core, int64_t now_us)
 {
-    return tasks_next_us(core) != INT64_MAX;
+    return tasks_next_us(core) != INT64_MAX || schedules_next_us(core) <= now_us;
 }
 
 /* When what is done in slices is due. */
@@ -326,8 +331,8 @@ static int64_t long_work_us(const core_t *core)
 int64_t core_next_deadline_us(const core_t *core)
 {
     int64_t next_us = slice_next_us(core, long_work_us(core));
-    int64_t others[] = {sessions_next_us(core), receives_next_us(core), tasks_next_us(core), calls_next_us(core),
-                        permits_next_us(core)};
+    int64_t others[] = {sessions_next_us(core), receives_next_us(core), tasks_next_us(core),
+                        calls_next_us(core),    permits_next_us(core),  schedules_next_us(core)};
     for (size_t i = 0; i < ARRAY_LEN(others); i++)
         if (others[i] < next_us)
             next_us = others[i];

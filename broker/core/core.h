@@ -12,6 +12,7 @@
 #define BROKER_CORE_CORE_H
 
 #include "broker/core/role.h"
+#include "broker/rules/zones.h"
 #include "proto/record.h"
 #include "proto/wire.h"
 
@@ -46,6 +47,7 @@ typedef struct {
     core_limits_t limits;
     const char *broker_name; /* instance, for WELCOME; copied */
     const char *version;     /* copied */
+    const zones_t *zones;    /* that schedules may name; borrowed for the core's life. NULL: UTC alone */
 } core_config_t;
 
 /* -- inputs -------------------------------------------------------------------------------------- */
@@ -175,8 +177,8 @@ void core_start(core_t *core, int64_t now_us, uint64_t next_seq, core_effects_t 
  * input: a refusal is an effect. */
 void core_step(core_t *core, int64_t now_us, const core_input_t *input, core_effects_t *out);
 
-/* True while move tasks run: they wait when an input says that the journal is full. */
-bool core_moves(const core_t *core);
+/* True while move tasks run or a schedule is due: they wait when an input says that the journal is full. */
+bool core_moves(const core_t *core, int64_t now_us);
 
 /* When core_step(…, CORE_IN_TIMER) must next be called; INT64_MAX for never. */
 int64_t core_next_deadline_us(const core_t *core);
@@ -189,6 +191,7 @@ typedef struct {
     uint64_t published, sent, delivered, acked, released, rejected, dead_lettered, redriven, expired, dropped,
         duplicates;
     uint64_t calls, calls_failed, calls_running, calls_waiting;
+    uint64_t scheduled;                                                         /* messages of schedules */
     uint64_t permits_granted, permits_returned, permits_empty, permits_waiting; /* tokens twice, requests twice */
     uint64_t refused;                                                           /* frames answered with ERROR */
     uint64_t producers, producers_forgotten;

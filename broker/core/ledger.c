@@ -9,6 +9,7 @@
 #include "broker/core/publish.h"
 #include "broker/core/queue.h"
 #include "broker/core/retire.h"
+#include "broker/core/schedule.h"
 #include "broker/core/session.h"
 #include "broker/core/settle.h"
 #include "broker/core/task.h"
@@ -113,6 +114,7 @@ static bool kind_apply(core_t *core, const record_t *record, error_t *err)
         note_apply(core, record);
         return true;
     case RECORD_SCHEDULE:
+        return schedule_apply(core, record, err);
     case RECORD_CALL:
     case RECORD_REPLY:
     case RECORD_REPLAY:

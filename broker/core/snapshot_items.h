@@ -25,7 +25,8 @@
     K(13, END, end, SNAPSHOT_ROWS_END, "the last item")                                                                \
     K(14, DELETED, deleted, SNAPSHOT_ROWS_DELETED, "a queue's name that rests since it was deleted, oldest first")     \
     K(15, MOVE_TASK, move_task, SNAPSHOT_ROWS_MOVE_TASK, "a move task; those of one queue oldest first")               \
-    K(16, BUCKET, bucket, SNAPSHOT_ROWS_BUCKET, "a permit bucket of the topology that has granted")
+    K(16, BUCKET, bucket, SNAPSHOT_ROWS_BUCKET, "a permit bucket of the topology that has granted")                    \
+    K(17, SCHEDULE, schedule, SNAPSHOT_ROWS_SCHEDULE, "how far a schedule of the topology is seen to")
 
 #define SNAPSHOT_ROWS_CORE(F, L)                                                                                       \
     F(U64, newest_record, "sequence of the newest record that is in it")                                               \
@@ -129,12 +130,19 @@
     F(STR, name, "bucket")                                                                                             \
     F(I64, next_free_us, "as in PERMITS")
 
+#define SNAPSHOT_ROWS_SCHEDULE(F, L)                                                                                   \
+    F(STR, name, "schedule")                                                                                           \
+    F(I64, began_us, "from when a rate counts")                                                                        \
+    F(I64, done_us, "what was due up to here is seen to")                                                              \
+    F(I64, fired_us, "newest moment that it fired for; 0: none yet")                                                   \
+    F(U64, fired, "SCHEDULE record of that")
+
 #define SNAPSHOT_ROWS_END(F, L) F(U64, items, "number of items, this one not counted")
 
 /* -- what comes of the table ---------------------------------------------------------------------- */
 #define SNAPSHOT_LIST_MEMBER(entry, member, text) /* no item holds a list */
 #define SNAPSHOT_ENUM(number, NAME, name, ROWS, text) SNAPSHOT_##NAME = (number),
-typedef enum { SNAPSHOT_ITEMS(SNAPSHOT_ENUM) SNAPSHOT_KIND_MAX = 16 } snapshot_kind_t;
+typedef enum { SNAPSHOT_ITEMS(SNAPSHOT_ENUM) SNAPSHOT_KIND_MAX = 17 } snapshot_kind_t;
 
 #define SNAPSHOT_STRUCT(number, NAME, name, ROWS, text)                                                                \
     typedef struct {                                                                                                   \

@@ -68,10 +68,12 @@ uint64_t snapshot_save_topology(snapshot_save_t *save, uint64_t at);
 uint64_t snapshot_save_targets(snapshot_save_t *save, uint64_t at);
 uint64_t snapshot_save_buses(snapshot_save_t *save, uint64_t at);
 uint64_t snapshot_save_buckets(snapshot_save_t *save, uint64_t at);
+uint64_t snapshot_save_schedules(snapshot_save_t *save, uint64_t at);
 MUST_USE bool snapshot_load_topology(snapshot_load_t *load, const snapshot_topology_t *item, error_t *err);
 MUST_USE bool snapshot_load_target(snapshot_load_t *load, const snapshot_target_t *item, error_t *err);
 MUST_USE bool snapshot_load_bus(snapshot_load_t *load, const snapshot_bus_t *item, error_t *err);
 MUST_USE bool snapshot_load_bucket(snapshot_load_t *load, const snapshot_bucket_t *item, error_t *err);
+MUST_USE bool snapshot_load_schedule(snapshot_load_t *load, const snapshot_schedule_t *item, error_t *err);
 
 /* snapshot_clients.c */
 uint64_t snapshot_save_producers(snapshot_save_t *save, uint64_t at);

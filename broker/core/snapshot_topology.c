@@ -1,5 +1,7 @@
-/* snapshot_topology.c: the topology's document, where its targets led when it took effect, buses, permit buckets. */
+/* snapshot_topology.c: the topology's document, where its targets led when it took effect, buses, permit buckets,
+ * schedules. */
 #include "broker/core/permit.h"
+#include "broker/core/schedule.h"
 #include "broker/core/snapshot_parts.h"
 #include "broker/core/topology.h"
 
@@ -24,6 +26,7 @@ bool snapshot_load_topology(snapshot_load_t *load, const snapshot_topology_t *it
     if (core->topology.version || !item->version)
         return snapshot_misfit(err, SNAPSHOT_TOPOLOGY, "version", item->version);
     core->record->seq = core->next_seq - 1;
+    core->record->ingest_us = core->now_us;
     core->record->kind = RECORD_TOPOLOGY;
     core->record->topology = (record_topology_t){.version = item->version,
                                                  .sha256 = item->sha256,
@@ -122,4 +125,34 @@ bool snapshot_load_bucket(snapshot_load_t *load, const snapshot_bucket_t *item, 
     core->record->kind = RECORD_PERMITS;
     core->record->permits = (record_permits_t){.bucket = item->name, .next_free_us = item->next_free_us};
     return permit_apply(core, core->record, err);
+}
+
+/* -- schedules ----------------------------------------------------------------------------------------- */
+/* The document says the rest. */
+uint64_t snapshot_save_schedules(snapshot_save_t *save, uint64_t at)
+{
+    uint32_t id = pool_next(&save->core->schedules.all, (uint32_t)at);
+    if (!id)
+        return SNAPSHOT_NO_MORE;
+    const schedule_t *schedule = pool_get(&save->core->schedules.all, id);
+    snapshot_put(save, SNAPSHOT_SCHEDULE,
+                 &(snapshot_schedule_t){.name = bytes_cstr(schedule->name),
+                                        .began_us = schedule->began_us,
+                                        .done_us = schedule->done_us,
+                                        .fired_us = schedule->fired_us,
+                                        .fired = schedule->fired});
+    return id;
+}
+
+bool snapshot_load_schedule(snapshot_load_t *load, const snapshot_schedule_t *item, error_t *err)
+{
+    schedule_t *schedule = schedule_find(load->core, item->name);
+    if (!schedule || !snapshot_time_is_good(item->began_us) || !snapshot_time_is_good(item->done_us) ||
+        item->done_us < item->began_us || item->fired_us > item->done_us || item->fired >= load->core->next_seq)
+        return snapshot_misfit(err, SNAPSHOT_SCHEDULE, "done, in microseconds:", (uint64_t)item->done_us);
+    schedule->began_us = item->began_us;
+    schedule->done_us = item->done_us;
+    schedule->fired_us = item->fired_us;
+    schedule->fired = item->fired;
+    return true;
 }

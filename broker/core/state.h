@@ -15,7 +15,9 @@
 #include "broker/core/memory.h"
 #include "broker/core/slab.h"
 #include "broker/rules/ruleset.h"
+#include "broker/rules/timetable.h"
 #include "broker/rules/transform.h"
+#include "broker/rules/zones.h"
 #include "kit/token_bucket.h"
 
 #define US_PER_MS INT64_C(1000)
@@ -208,6 +210,39 @@ typedef struct {
     map_t by_number;
     heap_t timers; /* RUNNING ones */
 } tasks_t;
+
+/* -- schedules ------------------------------------------------------------------------------------ */
+typedef enum { MISSED_ONCE, MISSED_NONE, MISSED_ALL } missed_t; /* what becomes of firings that were missed */
+
+typedef struct {
+    uint32_t id;
+    char *name;
+    /* durable */
+    int64_t began_us; /* a rate counts from here */
+    int64_t done_us;  /* what was due up to here is seen to */
+    int64_t fired_us; /* newest moment that it fired for; 0: none yet */
+    uint64_t fired;   /* record of that */
+    /* of the document */
+    char *expression, *zone_name, *queue;
+    char *group; /* MessageGroupId for a FIFO queue; empty: none */
+    bool is_enabled;
+    missed_t missed;
+    buf_t input; /* the message, msgpack; empty: an event */
+    /* ready to be asked; not durable */
+    timetable_t timetable;
+    zone_t *zone;
+    bool is_sound;   /* expression and zone are known here */
+    bool is_waiting; /* for room */
+    int64_t next_us; /* when to look at it; TIMETABLE_NEVER */
+    uint32_t heap_at;
+} schedule_t;
+
+typedef struct {
+    pool_t all;
+    map_t by_name;
+    heap_t timers;        /* those armed */
+    const zones_t *zones; /* NULL: UTC alone */
+} schedules_t;
 
 /* -- sessions and what they hold ------------------------------------------------------------------ */
 typedef enum {
@@ -541,6 +576,7 @@ struct core {
     ids_t condemned;       /* queues, the one that is being emptied first */
     uint32_t swept;        /* messages looked at to empty it */
     tasks_t tasks;
+    schedules_t schedules;
     pool_t names; /* char *, never forgotten: few */
     map_t names_by_text;
     sessions_t sessions;

@@ -7,6 +7,7 @@
 #include "broker/core/message.h"
 #include "broker/core/permit.h"
 #include "broker/core/queue.h"
+#include "broker/core/schedule.h"
 #include "broker/core/topology_compile.h"
 #include "broker/core/topology_doc.h"
 #include "proto/json.h"
@@ -159,6 +160,7 @@ bool topology_apply(core_t *core, const record_t *record, error_t *err)
     targets_resolve(core, &compiled, &doc);
     buses_take(core, &doc, &compiled);
     permits_take(core, &doc, record->ingest_us);
+    schedules_take(core, &doc, record->ingest_us);
     next.rules = compiled.rules;
     next.rule_count = doc.rule_count;
     topology_rulesets_free(&compiled, doc.bus_count);

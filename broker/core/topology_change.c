@@ -3,6 +3,7 @@
 
 #include "broker/core/ledger.h"
 #include "broker/core/queue.h"
+#include "broker/core/schedule.h"
 #include "broker/core/topology.h"
 #include "broker/core/topology_compile.h"
 #include "broker/core/topology_difference.h"
@@ -120,14 +121,6 @@ static void told_log(const difference_t *d)
                 (unsigned long long)d->core->topology.version, d->core->topology.by, d->told->count);
 }
 
-static void schedules_warn(const difference_t *d)
-{
-    for (uint32_t i = 0; i < d->doc->schedule_count && !d->change->is_dry_run; i++)
-        if (d->doc->schedules[i].is_enabled)
-            effects_log(d->core->out, LOG_WARNING, "topology: schedule %.*s is kept, but this version fires none",
-                        BYTES_FMT(d->doc->schedules[i].name));
-}
-
 /* The whole document must hold before anything is written. */
 static bool change_check(const difference_t *d, error_t *err)
 {
@@ -136,7 +129,7 @@ static bool change_check(const difference_t *d, error_t *err)
     if (queues > d->core->limits.queues)
         return error_set(err, STATUS_RESOURCE_EXHAUSTED, "LimitExceededException", "Topology: at most %llu queues.",
                          (unsigned long long)d->core->limits.queues);
-    if (!topology_compile(d->doc, &compiled, err))
+    if (!schedules_check(d->core, d->doc, err) || !topology_compile(d->doc, &compiled, err))
         return false;
     topology_compiled_free(&compiled, d->doc);
     if (!d->told->messages || d->change->force || d->change->is_dry_run)
@@ -158,7 +151,7 @@ static bool change_make(difference_t *d, bytes_t document, error_t *err)
         return true;
     version_write(d);
     told_log(d);
-    schedules_warn(d);
+    schedules_start(d->core);
     return true;
 }
 

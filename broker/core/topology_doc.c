@@ -149,6 +149,14 @@ static bool archive_read(object_t *o, bytes_t given, doc_archive_t *out, error_t
     return name_read(o, o->values[0], &out->name, err);
 }
 
+static bool sqs_parameters_read(const object_t *o, bytes_t value, bytes_t *group, error_t *err)
+{
+    *group = BYTES_NONE;
+    return !value.len ||
+           (mp_map_str(value, "MessageGroupId", group) && group_id_check(*group, "MessageGroupId", NULL)) ||
+           bad(err, o, "SqsParameters must have a MessageGroupId of 1 to 128 letters, digits and punctuation.");
+}
+
 static bool target_read(object_t *o, bytes_t given, doc_target_t *out, error_t *err)
 {
     static const member_t members[] = {{"Id", MP_STR, true},
@@ -164,11 +172,8 @@ static bool target_read(object_t *o, bytes_t given, doc_target_t *out, error_t *
         return false;
     out->given = given;
     out->queue = arn_tail(text_of(o->values[1]));
-    out->group = BYTES_NONE;
-    if (o->values[8].len && (!mp_map_str(o->values[8], "MessageGroupId", &out->group) ||
-                             !group_id_check(out->group, "MessageGroupId", NULL)))
-        return bad(err, o, "SqsParameters must have a MessageGroupId of 1 to 128 letters, digits and punctuation.");
-    return name_read(o, o->values[0], &out->id, err) && state_read(o, o->values[2], &out->is_enabled, err);
+    return sqs_parameters_read(o, o->values[8], &out->group, err) && name_read(o, o->values[0], &out->id, err) &&
+           state_read(o, o->values[2], &out->is_enabled, err);
 }
 
 static bool targets_read(const object_t *rule, bytes_t list, topology_doc_t *doc, doc_rule_t *out, error_t *err)
@@ -238,6 +243,19 @@ static bool expression_check(const object_t *o, bytes_t text, error_t *err)
     return form || bad(err, o, "ScheduleExpression must be rate(…) or cron(…).");
 }
 
+static bool missed_read(const object_t *o, bytes_t value, missed_t *out, error_t *err)
+{
+    static const char *const names[] = {[MISSED_ONCE] = "ONCE", [MISSED_NONE] = "NONE", [MISSED_ALL] = "ALL"};
+    bytes_t given = text_of(value);
+    *out = MISSED_ONCE;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (bytes_eq_cstr(given, names[i])) {
+            *out = (missed_t)i;
+            return true;
+        }
+    return !value.len || bad(err, o, "MissedFirings must be ONCE, NONE or ALL.");
+}
+
 static bool schedule_read(object_t *o, bytes_t given, doc_schedule_t *out, error_t *err)
 {
     static const member_t members[] = {{"Name", MP_STR, true},
@@ -245,21 +263,24 @@ static bool schedule_read(object_t *o, bytes_t given, doc_schedule_t *out, error
                                        {"ScheduleExpression", MP_STR, true},
                                        {"ScheduleExpressionTimezone", MP_STR, false},
                                        {"State", MP_STR, false},
-                                       {"Target", MP_MAP, true}};
+                                       {"Target", MP_MAP, true},
+                                       {"MissedFirings", MP_STR, false}};
     static const member_t target[] = {
         {"Arn", MP_STR, true}, {"Input", MP_NIL, false}, {"SqsParameters", MP_MAP, false}};
     if (!object_read(o, given, members, ARRAY_LEN(members), err))
         return false;
     out->given = given;
     out->expression = text_of(o->values[2]);
+    out->zone = text_of(o->values[3]);
     if (!name_read(o, o->values[0], &out->name, err) || !expression_check(o, out->expression, err) ||
-        !state_read(o, o->values[4], &out->is_enabled, err))
+        !state_read(o, o->values[4], &out->is_enabled, err) || !missed_read(o, o->values[6], &out->missed, err))
         return false;
     bytes_t inner = o->values[5];
     if (!object_read(o, inner, target, ARRAY_LEN(target), err))
         return error_prefix(err, "in Target");
     out->queue = arn_tail(text_of(o->values[0]));
-    return true;
+    out->input = o->values[1];
+    return sqs_parameters_read(o, o->values[2], &out->group, err);
 }
 
 static bool queue_read(object_t *o, bytes_t given, doc_queue_t *out, error_t *err)
@@ -517,10 +538,10 @@ static bool lists_read(bytes_t document, topology_doc_t *doc, error_t *err)
 static bool counts_check(const topology_doc_t *doc, error_t *err)
 {
     return (doc->bus_count <= TOPOLOGY_BUSES_MAX && doc->rule_count <= TOPOLOGY_RULES_MAX &&
-            doc->bucket_count <= TOPOLOGY_BUCKETS_MAX) ||
+            doc->bucket_count <= TOPOLOGY_BUCKETS_MAX && doc->schedule_count <= TOPOLOGY_SCHEDULES_MAX) ||
            error_set(err, STATUS_RESOURCE_EXHAUSTED, "LimitExceededException",
-                     "Topology: at most %u buses, %u rules and %u permit buckets.", TOPOLOGY_BUSES_MAX,
-                     TOPOLOGY_RULES_MAX, TOPOLOGY_BUCKETS_MAX);
+                     "Topology: at most %u buses, %u rules, %u permit buckets and %u schedules.", TOPOLOGY_BUSES_MAX,
+                     TOPOLOGY_RULES_MAX, TOPOLOGY_BUCKETS_MAX, TOPOLOGY_SCHEDULES_MAX);
 }
 
 static bool references_check(topology_doc_t *doc, error_t *err)

@@ -10,6 +10,7 @@
 #define TOPOLOGY_BUSES_MAX 256u
 #define TOPOLOGY_RULES_MAX 10000u
 #define TOPOLOGY_TARGETS_MAX 16u /* of one rule; EventBridge has 5 */
+#define TOPOLOGY_SCHEDULES_MAX 1000u
 #define TOPOLOGY_DEDUP_WINDOW_S 300
 #define TOPOLOGY_BUCKETS_MAX 256u
 #define TOPOLOGY_BURST_MAX 100000u     /* of a permit bucket */
@@ -43,8 +44,11 @@ typedef struct {
 } doc_rule_t;
 
 typedef struct {
-    bytes_t name, expression, queue, given;
+    bytes_t name, expression, zone, queue, given;
+    bytes_t group; /* SqsParameters.MessageGroupId; empty for none */
+    bytes_t input; /* msgpack; empty for none */
     bool is_enabled;
+    missed_t missed;
 } doc_schedule_t;
 
 typedef struct {

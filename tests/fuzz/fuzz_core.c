@@ -14,7 +14,9 @@ static const char topology[] =
     "{\"Buses\":[{\"Name\":\"b\"}],\"Rules\":[{\"Name\":\"r\",\"EventBusName\":\"b\",\"EventPattern\":{\"source\":"
     "[{\"prefix\":\"\"}]},\"Targets\":[{\"Id\":\"t\",\"Arn\":\"q\"}]}],\"Queues\":[{\"QueueName\":\"q\",\"Attributes\":"
     "{\"VisibilityTimeout\":2,\"MessageRetentionPeriod\":60,\"RedrivePolicy\":{\"deadLetterTargetArn\":\"d\","
-    "\"maxReceiveCount\":2}}},{\"QueueName\":\"d\"},{\"QueueName\":\"f.fifo\"}],\"PermitBuckets\":[{\"BucketName\":"
+    "\"maxReceiveCount\":2}}},{\"QueueName\":\"d\"},{\"QueueName\":\"f.fifo\"}],\"Schedules\":[{\"Name\":\"s\","
+    "\"ScheduleExpression\":\"rate(1 "
+    "minute)\",\"MissedFirings\":\"ALL\",\"Target\":{\"Arn\":\"q\"}}],\"PermitBuckets\":[{\"BucketName\":"
     "\"k\",\"RateLimit\":2,"
     "\"BurstLimit\":3}]}";
 

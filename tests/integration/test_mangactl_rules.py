@@ -1,5 +1,6 @@
 """`mangactl rule …`: test, explain and lint, without a broker and with one."""
 import json
+import re
 import subprocess
 import time
 
@@ -199,3 +200,41 @@ def test_rules_with_all_of_run_but_are_not_exported(make_broker):
     with pytest.raises(BusError) as refused:
         client.admin("TOPOLOGY", "export")
     assert "allOf" in str(refused.value) and '"both"' in str(refused.value)
+
+
+# -- schedules --
+SCHEDULED = {**TOPOLOGY, "Schedules": [
+    {"Name": "nightly", "ScheduleExpression": "cron(0 3 * * ? *)", "ScheduleExpressionTimezone": "Asia/Tokyo",
+     "Target": {"Arn": "plain", "Input": {"job": 1}}},
+    {"Name": "off", "ScheduleExpression": "rate(1 day)", "State": "DISABLED", "Target": {"Arn": "plain"}}]}
+
+
+def test_the_list_shows_schedules_with_their_next_firing(make_broker):
+    broker = make_broker(topology=SCHEDULED).start()
+    listed = json.loads(mangactl("ls", "--json", endpoint=broker.endpoint).stdout)
+    nightly, off = [entry for entry in listed if "expression" in entry]
+    assert (nightly["name"], nightly["time_zone"], nightly["queue"]) == ("nightly", "Asia/Tokyo", "plain")
+    assert 0 < nightly["next_us"] / 1e6 - time.time() <= 86400 and nightly["next_us"] % 86_400_000_000 == 18 * 3_600_000_000
+    assert (off["state"], off["next_us"], off["fired_us"]) == ("DISABLED", 0, 0)
+    table = mangactl("ls", endpoint=broker.endpoint).stdout
+    moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(nightly["next_us"] / 1e6))
+    assert re.search(rf"nightly +ENABLED +cron\(0 3 \* \* \? \*\) +Asia/Tokyo +plain +{moment} +-", table), table
+    assert "nightly" not in mangactl("ls", "demo", endpoint=broker.endpoint).stdout
+
+
+def test_a_schedule_that_cannot_fire_is_refused_by_what_and_where(make_broker):
+    client = make_broker().start().client()
+    for change, said in (({"ScheduleExpression": "cron(0 25 * * ? *)"}, 'field 2 of cron (hours), "25"'),
+                         ({"ScheduleExpressionTimezone": "Asia/Tokio"}, 'no time zone "Asia/Tokio"')):
+        wrong = {**SCHEDULED, "Schedules": [{**SCHEDULED["Schedules"][0], **change}]}
+        with pytest.raises(BusError) as refused:
+            client.admin("TOPOLOGY", "apply", body=pack(json.dumps(wrong)))
+        assert 'schedule "nightly"' in str(refused.value) and said in str(refused.value)
+
+
+def test_a_machine_without_time_zones_knows_utc(make_broker, tmp_path):
+    broker = make_broker(topology={**SCHEDULED, "Schedules": [
+        {**SCHEDULED["Schedules"][0], "ScheduleExpressionTimezone": "UTC"}]}, env={"TZDIR": str(tmp_path)}).start()
+    assert "no time zones are installed" in broker.process.log()
+    listed = json.loads(mangactl("ls", "--json", endpoint=broker.endpoint).stdout)
+    assert [entry["next_us"] > 0 for entry in listed if "expression" in entry] == [True]

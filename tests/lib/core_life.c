@@ -10,6 +10,9 @@ const char life_topology[] =
     "{\"Id\":\"f\",\"Arn\":\"line.fifo\",\"SqsParameters\":{\"MessageGroupId\":\"rule\"}}]},"
     "{\"Name\":\"b\",\"EventBusName\":\"shop\",\"EventPattern\":{\"detail-type\":[{\"prefix\":\"b\"}]},"
     "\"Targets\":[{\"Id\":\"p\",\"Arn\":\"late\"}]}],"
+    "\"Schedules\":[{\"Name\":\"tick\",\"ScheduleExpression\":\"cron(* * * * ? *)\",\"Target\":{\"Arn\":\"work\"}},"
+    "{\"Name\":\"line\",\"ScheduleExpression\":\"rate(1 minute)\",\"MissedFirings\":\"ALL\",\"Target\":{\"Arn\":"
+    "\"line.fifo\",\"Input\":1,\"SqsParameters\":{\"MessageGroupId\":\"rule\"}}}],"
     "\"Queues\":["
     "{\"QueueName\":\"work\",\"Attributes\":{\"VisibilityTimeout\":20,"
     "\"RedrivePolicy\":{\"deadLetterTargetArn\":\"dead\",\"maxReceiveCount\":3}}},"
@@ -61,7 +64,7 @@ static void take_delivered(life_t *life, const core_item_t *item)
 {
     assert_int_equal(*life_acked_at(life, item), 0);
     record_kind_t kind = rig_record(&life->rig, item->record)->kind;
-    assert_true(kind == RECORD_PUBLISH || kind == RECORD_SEND);
+    assert_true(kind == RECORD_PUBLISH || kind == RECORD_SEND || kind == RECORD_SCHEDULE);
     life->held[life->held_count < LIFE_HELD_MAX ? life->held_count++ : random_below(&life->random, LIFE_HELD_MAX)] =
         *item;
 }

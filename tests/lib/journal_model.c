@@ -21,6 +21,8 @@ uint64_t journal_model_alive(rig_t *rig)
             alive += r->publish.routes.count;
         else if (r->kind == RECORD_SEND)
             alive += !r->send.duplicate;
+        else if (r->kind == RECORD_SCHEDULE)
+            alive += r->schedule.queue != 0;
         else if (r->kind == RECORD_MOVE && !r->move.to)
             alive--;
         else if (r->kind == RECORD_PURGE)
@@ -137,6 +139,8 @@ static void model_record(fifo_world_t *w, const record_t *r)
         model_topology(w, &r->topology);
     if (r->kind == RECORD_SEND && !r->send.duplicate)
         model_add(w, r->send.queue, r->seq, r->send.group, r->send.visible_us);
+    if (r->kind == RECORD_SCHEDULE && r->schedule.queue)
+        model_add(w, r->schedule.queue, r->seq, r->schedule.group, r->schedule.visible_us);
     for (uint32_t i = 0; r->kind == RECORD_PUBLISH && i < r->publish.routes.count; i++)
         model_add(w, r->publish.routes.items[i].queue, r->seq, r->publish.routes.items[i].group,
                   r->publish.routes.items[i].visible_us);

@@ -29,7 +29,17 @@ const model_rule_t model_rules[MODEL_QUEUES] = {
     "{\"QueueName\":\"brief\",\"Attributes\":{\"VisibilityTimeout\":4,\"MessageRetentionPeriod\":60}},"                \
     "{\"QueueName\":\"dead\",\"Attributes\":{\"VisibilityTimeout\":5}}]}"
 
-static const char *const topologies[MODEL_TOPOLOGIES] = {BUSES RULES("aged") QUEUES, BUSES RULES("brief") QUEUES};
+#define SCHEDULE(name, expression, queue, missed)                                                                      \
+    "{\"Name\":\"" name "\",\"ScheduleExpression\":\"" expression "\",\"MissedFirings\":\"" missed                     \
+    "\",\"Target\":{\"Arn\":\"" queue "\",\"Input\":\"" name "\"}}"
+#define SCHEDULES(more)                                                                                                \
+    "\"Schedules\":[" SCHEDULE("tick", "cron(* * * * ? *)", "work", "ALL") "," SCHEDULE("beat", "rate(1 minute)",      \
+                                                                                        "late", "ONCE") more "],"
+
+/* tests/sim/model_schedule.c has the rules of these. */
+static const char *const topologies[MODEL_TOPOLOGIES] = {
+    BUSES RULES("aged") SCHEDULES("") QUEUES,
+    BUSES RULES("brief") SCHEDULES("," SCHEDULE("odd", "rate(1 minute)", "work", "ALL")) QUEUES};
 
 const char *model_topology(int which)
 {
@@ -305,6 +315,7 @@ static bool fold_topology(model_t *model, const record_t *record)
         if (bytes_eq_cstr(record->topology.body, topologies[i]))
             model->topology = i;
     model->topologies_applied += bytes_has_prefix(record->topology.by, BYTES_LIT("session "));
+    model_schedules_topology(model, model->topology, record->ingest_us);
     return model->topology >= 0 && fold_topology_queues(model, &record->topology);
 }
 
@@ -370,6 +381,8 @@ static bool fold_kind(model_t *model, const record_t *record)
         return model_fold_purge(model, record);
     case RECORD_MOVE_TASK:
         return model_fold_task(model, record);
+    case RECORD_SCHEDULE:
+        return model_fold_schedule(model, record);
     case RECORD_TOPOLOGY:
         return fold_topology(model, record);
     case RECORD_QUEUE:
@@ -396,6 +409,7 @@ void model_forget(model_t *model)
     model->tasks.count = 0;
     model->topology = -1;
     memset(model->queues, 0, sizeof model->queues);
+    memset(model->schedules, 0, sizeof model->schedules);
     memset(model->purged_us, 0, sizeof model->purged_us);
 }
 

@@ -62,6 +62,13 @@ typedef struct { /* a move task */
     uint64_t in_second;
 } model_task_t;
 
+#define MODEL_SCHEDULES 3
+
+typedef struct {
+    bool is_there;
+    int64_t began_us, done_us;
+} model_schedule_t;
+
 typedef struct { /* a settlement that a client asked for */
     uint64_t queue, record, receives, action;
     int64_t delay_ms;
@@ -100,7 +107,9 @@ typedef struct {
     int64_t purged_us[MODEL_QUEUES]; /* newest; 0: never */
     bool may_be_redriven, may_be_cancelled;
     uint64_t redriven, tasks_ended;
-    uint64_t topologies_applied;                            /* at a client's asking */
+    uint64_t topologies_applied; /* at a client's asking */
+    model_schedule_t schedules[MODEL_SCHEDULES];
+    uint64_t scheduled;
     uint64_t purged;                                        /* messages */
     uint64_t dead_lettered, dropped, redelivered, returned; /* so that a test can see that these happen */
 } model_t;
@@ -132,6 +141,9 @@ void model_witness(model_t *model, uint64_t seq);
 
 /* Compares the core's counters with a recount, and that nothing stands over that was due. */
 MUST_USE bool model_compare(model_t *model, const core_t *core, int64_t now_us);
+
+/* That no firing stands over, on a disk that has room. */
+MUST_USE bool model_schedules_are_done(model_t *model, int64_t now_us);
 
 uint64_t model_newest(const model_t *model);
 uint64_t model_must_sync(const model_t *model);

@@ -28,4 +28,9 @@ MUST_USE bool model_fold_move(model_t *model, const record_t *record);
 MUST_USE bool model_fold_task(model_t *model, const record_t *record);
 MUST_USE bool model_fold_purge(model_t *model, const record_t *record);
 
+/* model_schedule.c */
+MUST_USE bool model_fold_schedule(model_t *model, const record_t *record);
+/* A topology took effect. */
+void model_schedules_topology(model_t *model, int topology, int64_t now_us);
+
 #endif

@@ -273,7 +273,7 @@ static void check(node_t *node)
 static void step(node_t *node, int64_t now_us, const core_input_t *given)
 {
     core_input_t input = *given;
-    input.is_full = core_moves(node->core) && !journal_has_room(node->journal, MOVES_BYTES);
+    input.is_full = core_moves(node->core, now_us) && !journal_has_room(node->journal, MOVES_BYTES);
     core_step(node->core, now_us, &input, &node->effects);
     if (input.more) {
         advance(node);
@@ -454,8 +454,19 @@ static void lose_receives(core_t *core)
         message_at(core, id)->receives = 0;
 }
 
-static void spoil(const node_t *node)
+static void spoil_schedules(core_t *core, bool forget, int64_t now_us)
 {
+    for (uint32_t id = pool_next(&core->schedules.all, 0); id; id = pool_next(&core->schedules.all, id)) {
+        schedule_t *s = pool_get(&core->schedules.all, id);
+        s->done_us = forget ? s->began_us : now_us;
+        s->fired_us = 0;
+    }
+}
+
+static void spoil(const node_t *node, int64_t now_us)
+{
+    if (node->bug == BUG_FORGET_FIRINGS || node->bug == BUG_SKIP_FIRINGS)
+        spoil_schedules(node->core, node->bug == BUG_FORGET_FIRINGS, now_us);
     if (node->bug == BUG_FORGET_KEYS)
         forget_keys(node->core);
     if (node->bug == BUG_FORGET_PRODUCERS)
@@ -522,7 +533,7 @@ bool node_start(node_t *node, int64_t now_us, int topology)
     trace_note(node->trace, "broker: life %llu, %llu records", (unsigned long long)node->lives,
                (unsigned long long)model_newest(node->model));
     node->started_us = now_us;
-    spoil(node);
+    spoil(node, now_us);
     node->gate = gate_new(&sink);
     node->deliver = deliver_new(node->core, node->journal, FRAME_BYTES);
     if (!node->gate || !node->deliver)

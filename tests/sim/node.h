@@ -26,6 +26,8 @@ typedef enum {
     BUG_LOSE_RECEIVES,     /* receive counts begin anew after a restart */
     BUG_SNAPSHOT_NO_KEYS,  /* snapshots lack deduplication keys */
     BUG_RELEASE_EARLY,     /* segments are released before the snapshot is synced */
+    BUG_FORGET_FIRINGS,    /* schedules do not know after a restart what they have sent */
+    BUG_SKIP_FIRINGS,      /* schedules count what came due while the broker was away as sent */
     BUG_COUNT,
 } node_bug_t;
 

@@ -239,7 +239,7 @@ static void come_up(sim_t *sim, bool with_faults)
 {
     for (int tries = 0; trace_is_good(&sim->trace); tries++) {
         uint64_t kind = sim_below(sim, 16);
-        sim->now_us += (int64_t)sim_below(sim, kind == 0 ? 90000000 : kind < 5 ? 9000000 : 200000);
+        sim->now_us += (int64_t)sim_below(sim, kind < 2 ? 90000000 : kind < 5 ? 9000000 : 200000);
         sim->trace.now_us = sim->now_us;
         if (with_faults && tries < START_TRIES)
             arm(sim);
@@ -290,7 +290,7 @@ static void heal(sim_t *sim)
     else if (!is_healed(sim))
         tell_unhealed(sim);
     else
-        (void)!node_verify(&sim->node, sim->now_us);
+        (void)!(model_schedules_are_done(&sim->model, sim->now_us) && node_verify(&sim->node, sim->now_us));
 }
 
 static void run(sim_t *sim)
@@ -367,6 +367,7 @@ bool sim_run(uint64_t seed, node_bug_t bug, sim_tally_t *tally, FILE *out)
     tally->redriven += sim->model.redriven;
     tally->tasks += sim->model.tasks_ended;
     tally->topologies += sim->model.topologies_applied;
+    tally->scheduled += sim->model.scheduled;
     tally->disk_full += sim->node.refused_full;
     tally->snapshots += sim->node.snapshots;
     tally->overlaps += sim->node.overlaps;

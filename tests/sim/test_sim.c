@@ -94,12 +94,12 @@ static void print_tally(const sim_tally_t *t)
         "%lu delivered again, %lu returned, %lu dead-lettered, %lu dropped, %lu events seen, %lu gaps, %lu "
         "calls answered, %lu failed, %lu received, %lu purged, %lu redriven by %lu tasks, %lu topologies, %lu refused "
         "for a full disk, %lu snapshots taken, %lu loaded, %lu given up, %lu turns of several frames, %lu commits "
-        "written while more came\n",
+        "written while more came, %lu scheduled\n",
         t->runs, t->crashes, t->power_cuts, t->kills, t->stops, t->disk_faults, t->failed_starts, t->cut_connections,
         t->records, t->frames, t->published, t->duplicates, t->acked, t->redelivered, t->returned, t->dead_lettered,
         t->dropped, t->events_seen, t->gaps, t->calls_answered, t->calls_failed, t->received, t->purged, t->redriven,
         t->tasks, t->topologies, t->disk_full, t->snapshots, t->snapshots_loaded, t->snapshots_given_up, t->turns,
-        t->overlaps);
+        t->overlaps, t->scheduled);
 }
 
 static void every_run_keeps_every_promise(void **state)
@@ -126,7 +126,8 @@ static void every_run_keeps_every_promise(void **state)
     assert_true(t.events_seen && t.gaps && t.received && t.purged && t.redriven && t.tasks && t.topologies &&
                 t.disk_full && t.calls_answered && t.calls_failed);
     assert_true(t.turns > t.runs && t.overlaps > t.runs);
-    assert_true(t.snapshots > t.runs / 4 && t.snapshots_loaded > t.runs / 8 && t.snapshots_given_up);
+    assert_true(t.snapshots > t.runs / 4 && t.snapshots_loaded > t.runs / 8 && t.snapshots_given_up &&
+                t.scheduled > t.runs / 4);
 }
 
 /* -- it can fail ----------------------------------------------------------------------------------------- */
@@ -173,6 +174,8 @@ NOTICES(recovery_matches_rules_again, BUG_ROUTE_AGAIN, "a recount says")
 NOTICES(a_failed_sync_is_taken_for_a_good_one, BUG_HIDE_SYNC_FAILURE, "was acknowledged and is lost")
 NOTICES(a_snapshot_lacks_deduplication_keys, BUG_SNAPSHOT_NO_KEYS, "again within its window")
 NOTICES(segments_are_released_before_the_snapshot_is_synced, BUG_RELEASE_EARLY, "does not come up again")
+NOTICES(schedules_forget_what_they_have_sent, BUG_FORGET_FIRINGS, "had been seen to before")
+NOTICES(what_came_due_while_the_broker_was_away_is_skipped, BUG_SKIP_FIRINGS, "skipped one")
 NOTICES(receive_counts_are_lost_at_a_restart, BUG_LOSE_RECEIVES, "has another receive count")
 
 static void a_seed_always_makes_the_same_run(void **state)
@@ -202,6 +205,8 @@ int main(void)
         cmocka_unit_test(the_simulator_notices_when_a_failed_sync_is_taken_for_a_good_one),
         cmocka_unit_test(the_simulator_notices_when_a_snapshot_lacks_deduplication_keys),
         cmocka_unit_test(the_simulator_notices_when_segments_are_released_before_the_snapshot_is_synced),
+        cmocka_unit_test(the_simulator_notices_when_schedules_forget_what_they_have_sent),
+        cmocka_unit_test(the_simulator_notices_when_what_came_due_while_the_broker_was_away_is_skipped),
         cmocka_unit_test(the_simulator_notices_when_receive_counts_are_lost_at_a_restart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,6 +22,7 @@ static const char topology[] =
     "20,"
     "\"RedrivePolicy\":{\"deadLetterTargetArn\":\"dead\",\"maxReceiveCount\":1}}},{\"QueueName\":\"dead\"},"
     "{\"QueueName\":\"late\",\"Attributes\":{\"DelaySeconds\":60}},{\"QueueName\":\"line.fifo\"}],"
+    "\"Schedules\":[{\"Name\":\"minutely\",\"ScheduleExpression\":\"rate(1 minute)\",\"Target\":{\"Arn\":\"late\"}}],"
     "\"PermitBuckets\":[{\"BucketName\":\"erp\",\"RateLimit\":50,\"BurstLimit\":5}]}";
 
 static void send_to_line(rig_t *rig, const char *group, const char *dedup)

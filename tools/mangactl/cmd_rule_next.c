@@ -1,4 +1,6 @@
 /* cmd_rule_next.c: when a schedule's expression would be due, by the broker's own reading of it, without a broker. */
+#include <stdlib.h>
+
 #include "broker/rules/timetable.h"
 #include "kit/clock.h"
 #include "kit/tzdata.h"
@@ -24,7 +26,9 @@ static bool zone_find(const char *name, zone_t **out, error_t *err)
     *out = NULL;
     if (strcmp(name, "UTC") == 0)
         return true;
-    bool ok = tzdata_read(bytes_cstr(name), &tzif, err) && (*out = zone_read(buf_bytes(&tzif), err)) != NULL;
+    const char *folder = getenv("TZDIR");
+    bool ok = tzdata_read(folder && *folder ? folder : TZDATA_FOLDER, bytes_cstr(name), &tzif, err) &&
+              (*out = zone_read(buf_bytes(&tzif), err)) != NULL;
     buf_free(&tzif);
     return ok;
 }

@@ -128,6 +128,10 @@ static const config_row_t variables[] = {
      .type = CONFIG_STR,
      .fallback = "",
      .doc = "debug, info, warn or error: show what the bus client does; empty: nothing"},
+    {.name = "TZDIR",
+     .type = CONFIG_STR,
+     .fallback = "/usr/share/zoneinfo",
+     .doc = "folder with the time zones (tzdata)"},
     {.name = "NO_COLOR", .type = CONFIG_STR, .fallback = "", .doc = "anything: no colours"},
 };
 static const config_table_t environment = {variables, ARRAY_LEN(variables)};
