@@ -280,7 +280,7 @@ static void an_event_that_was_read_meets_the_rules_that_its_bytes_meet(void **st
     for (int n = 0; n < EVENTS; n++) {
         buf_t json = {0};
         put_event(&json);
-        buf_t event = to_msgpack(buf_cstr(&json));
+        buf_t event = msgpack_of(buf_cstr(&json));
         uint32_t expected[RULES], ids[RULES];
         envelope_t envelope;
         error_t err = {0};
