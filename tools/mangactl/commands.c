@@ -4,6 +4,7 @@
 
 #define NEAR_ENOUGH 2
 
+/* clang-format off: one a line, so that what is added stands out */
 static const command_t *const COMMANDS[] = {
     &command_ask,
     &command_publish,
@@ -44,6 +45,7 @@ static const command_t *const COMMANDS[] = {
     &command_doctor,
     &command_completion,
 };
+/* clang-format on */
 
 static const arg_option_t COMMON[] = {
     {"json", ARG_FLAG, NULL, "answer in JSON, for programs"},
