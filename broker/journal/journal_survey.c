@@ -208,12 +208,30 @@ static bool is_over(const surveyor_t *s, uint64_t proven)
     return s->next_batch >= s->limit->header.first_batch && s->next_seq >= s->limit->header.first_seq;
 }
 
+/* A batch whose header holds, and says which records ought to be there and where they end. Behind the last batch of a
+ * segment nothing else does. */
+static bool is_hollow(surveyor_t *s, uint64_t at, batch_header_t *header, error_t *err)
+{
+    return entry_batch_at(s->entry, &s->window, at, header, err) && header->number == s->next_batch &&
+           header->first_seq == s->next_seq && batch_padded(header->length) <= s->window.file_bytes - at;
+}
+
 /* Over what does not hold to the next batch that does; *at is behind the file when there is none. */
 static bool step_over(surveyor_t *s, uint64_t *at, error_t *err)
 {
     batch_header_t header = {0};
     error_t why = {0};
     uint64_t next = *at + BATCH_ALIGN_BYTES;
+    bool is_known = is_hollow(s, *at, &header, &why);
+    if (!pass_on(&why, err))
+        return false;
+    if (is_known) {
+        next = *at + batch_padded(header.length);
+        bool good = tell_damage(s, *at, next, header.number + 1, header.first_seq + header.count,
+                                "the batch's records are not what its header says", err);
+        *at = next;
+        return good;
+    }
     bool found = find_next(s, &next, &header, &why);
     if (!pass_on(&why, err))
         return false;

@@ -189,10 +189,11 @@ static void whichever_bit_flips_the_survey_and_the_broker_agree_and_a_repair_los
         image_t *image = &w.images.items[i];
         for (uint64_t bit = 0; bit < image->bytes * 8; bit++) {
             bool is_header = bit / 8 < 64, is_early = bit / 8 >= 4096 && bit / 8 < 4096 + 1500;
-            if (!is_header && !is_early && bit % 797 != 0)
+            bool is_end = bit / 8 + 800 >= image->bytes && bit % 7 == 0; /* its last batch, behind which nothing is */
+            if (!is_header && !is_early && !is_end && bit % 797 != 0)
                 continue;
             image->data[bit / 8] ^= (uint8_t)(1u << bit % 8);
-            damages += judge(&w, image, is_header || damages % REPAIR_EVERY == 0, &lost) > 0;
+            damages += judge(&w, image, is_header || is_end || damages % REPAIR_EVERY == 0, &lost) > 0;
             image->data[bit / 8] ^= (uint8_t)(1u << bit % 8);
         }
     }
