@@ -6,6 +6,7 @@
 
 #include "kit/log.h"
 #include "proto/attrs.h"
+#include "proto/delivery_map.h"
 #include "proto/message_attributes.h"
 #include "proto/msgpack.h"
 
@@ -238,41 +239,15 @@ static uint32_t fill_all(deliver_t *d, const deliver_request_t *q, wire_delivery
     return filled;
 }
 
-static void put_message(buf_t *out, const wire_delivery_t *m)
-{
-    mp_put_map(out, 10);
-    mp_put_cstr(out, "record");
-    mp_put_u64(out, m->record);
-    mp_put_cstr(out, "message");
-    mp_put_u64(out, m->message);
-    mp_put_cstr(out, "sent_us");
-    mp_put_i64(out, m->sent_us);
-    mp_put_cstr(out, "ingest_us");
-    mp_put_i64(out, m->ingest_us);
-    mp_put_cstr(out, "receives");
-    mp_put_u64(out, m->receives);
-    mp_put_cstr(out, "first_receive_us");
-    mp_put_i64(out, m->first_receive_us);
-    mp_put_cstr(out, "source");
-    mp_put_str(out, m->source);
-    mp_put_cstr(out, "group");
-    mp_put_str(out, m->group);
-    mp_put_cstr(out, "attrs");
-    if (m->attrs.len)
-        mp_put_raw(out, m->attrs);
-    else
-        mp_put_map(out, 0);
-    mp_put_cstr(out, "body");
-    mp_put_raw(out, m->body);
-}
-
 static void encode_result(deliver_t *d, uint64_t seq, const wire_delivery_t *messages, uint32_t count)
 {
     wire_result_t result = {0};
     buf_clear(&d->scratch);
     mp_put_array(&d->scratch, count);
-    for (uint32_t i = 0; i < count; i++)
-        put_message(&d->scratch, &messages[i]);
+    for (uint32_t i = 0; i < count; i++) {
+        mp_put_map(&d->scratch, DELIVERY_MAP_PAIRS);
+        delivery_map_put(&d->scratch, &messages[i]);
+    }
     result.body = buf_bytes(&d->scratch);
     wire_encode_verb(&d->frame, WIRE_RESULT, seq, &result);
 }

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "proto/base64.h"
+#include "proto/delivery_map.h"
 #include "proto/msgpack.h"
 #include "proto/timefmt.h"
 #include "tools/mangactl/message_line.h"
@@ -102,12 +103,6 @@ static void put_text(buf_t *out, const char *key, bytes_t value)
     mp_put_str(out, value);
 }
 
-static void put_number(buf_t *out, const char *key, int64_t value)
-{
-    mp_put_cstr(out, key);
-    mp_put_i64(out, value);
-}
-
 static void put_receipt(hand_t *hand, buf_t *out, bytes_t receipt)
 {
     char until[TIMEFMT_MS_BYTES];
@@ -122,24 +117,10 @@ static void put_receipt(hand_t *hand, buf_t *out, bytes_t receipt)
 /* As QUEUE peek has it, and the receipt. */
 static void put_message(hand_t *hand, buf_t *out, const wire_delivery_t *m)
 {
-    mp_put_map(out, hand->is_ack ? 10 : 12);
-    put_number(out, "record", (int64_t)m->record);
-    put_number(out, "message", (int64_t)m->message);
-    put_number(out, "sent_us", m->sent_us);
-    put_number(out, "ingest_us", m->ingest_us);
-    put_number(out, "receives", (int64_t)m->receives);
-    put_number(out, "first_receive_us", m->first_receive_us);
-    put_text(out, "source", m->source);
-    put_text(out, "group", m->group);
+    mp_put_map(out, hand->is_ack ? DELIVERY_MAP_PAIRS : DELIVERY_MAP_PAIRS + 2);
     if (!hand->is_ack)
         put_receipt(hand, out, m->receipt);
-    mp_put_cstr(out, "attrs");
-    if (m->attrs.len)
-        mp_put_raw(out, m->attrs);
-    else
-        mp_put_map(out, 0);
-    mp_put_cstr(out, "body");
-    mp_put_raw(out, m->body);
+    delivery_map_put(out, m);
 }
 
 /* Keeps the receipt for the frame that will settle it. */
