@@ -91,7 +91,7 @@ def test_a_deadline_of_nothing_is_refused(client, worker):
     number = client.call_begin("echo", deadline_ms=0)
     with pytest.raises(BusError) as failed:
         client.call_end(number)
-    assert failed.value.status in ("INVALID_ARGUMENT", "DEADLINE_EXCEEDED")
+    assert failed.value.status == "DEADLINE_EXCEEDED"
 
 
 def test_cancelling_reaches_the_worker(client, worker):
@@ -276,7 +276,7 @@ def test_serving_with_capacity_nothing_stops_new_calls(broker, client):
     worker.nothing("CALL")
     with pytest.raises(BusError) as failed:
         client.call_end(number)
-    assert failed.value.status in ("UNAVAILABLE", "DEADLINE_EXCEEDED")
+    assert failed.value.status == "DEADLINE_EXCEEDED"
 
 
 def test_a_big_answer_comes_whole(client, worker):
