@@ -57,6 +57,7 @@ static bool set_options(void *socket, size_t max_frame_bytes)
     return set_int(socket, ZMQ_ROUTER_MANDATORY, 1) && set_int(socket, ZMQ_SNDHWM, ROUTER_HIGH_WATER) &&
            set_int(socket, ZMQ_RCVHWM, ROUTER_HIGH_WATER) && set_int(socket, ZMQ_LINGER, ROUTER_LINGER_MS) &&
            set_int(socket, ZMQ_BACKLOG, BACKLOG) && set_int(socket, ZMQ_IPV6, 1) &&
+           set_int(socket, ZMQ_HANDSHAKE_IVL, ROUTER_HANDSHAKE_MS) &&
            zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &max_bytes, sizeof max_bytes) == 0;
 }
 

@@ -13,7 +13,9 @@
 #define ROUTER_STALLED_TOTAL_MAX_BYTES ((size_t)512 << 20)
 #define ROUTER_HIGH_WATER 16384 /* messages in one pipe; above the sum of the protocol's windows */
 #define ROUTER_LINGER_MS 1000   /* so that a last answer or BYE leaves at a stop */
-#define ROUTER_RETRY_MS 5       /* MANDATORY tells of no single peer that has room again */
+#define ROUTER_HANDSHAKE_MS                                                                                            \
+    10000                 /* who has not said by then that it speaks ZeroMQ, and with which key, is a stranger */
+#define ROUTER_RETRY_MS 5 /* MANDATORY tells of no single peer that has room again */
 #define ROUTER_ENDPOINT_BYTES 256
 
 typedef struct router router_t;

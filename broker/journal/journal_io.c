@@ -9,17 +9,36 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
+
+#define DESCRIPTOR_WAIT_MS 60000
+#define DESCRIPTOR_LOOK_MS 10
 
 static int or_errno(int result)
 {
     return result < 0 ? -errno : result;
 }
 
+/* Connections can have all descriptors of the process for a while. That is no failure of the disk, and whoever does not
+ * say who it is loses its connection after some seconds. */
+static int open_patiently(const char *path, int flags, uint32_t mode)
+{
+    const struct timespec pause = {.tv_nsec = DESCRIPTOR_LOOK_MS * 1000000L};
+    int fd = -1;
+    for (int waited_ms = 0; waited_ms <= DESCRIPTOR_WAIT_MS; waited_ms += DESCRIPTOR_LOOK_MS) {
+        fd = or_errno(open(path, flags | O_CLOEXEC, mode));
+        if (fd != -EMFILE && fd != -ENFILE)
+            break;
+        (void)nanosleep(&pause, NULL);
+    }
+    return fd;
+}
+
 static int io_open(void *ctx, const char *path, int flags, uint32_t mode)
 {
     (void)ctx;
-    return or_errno(open(path, flags | O_CLOEXEC, mode));
+    return open_patiently(path, flags, mode);
 }
 
 static int io_close(void *ctx, int fd)
@@ -89,9 +108,9 @@ static int io_remove(void *ctx, const char *path)
 static int io_sync_dir(void *ctx, const char *path)
 {
     (void)ctx;
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = open_patiently(path, O_RDONLY | O_DIRECTORY, 0);
     if (fd < 0)
-        return -errno;
+        return fd;
     int result = or_errno(fsync(fd));
     (void)close(fd);
     return result;

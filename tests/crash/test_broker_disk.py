@@ -1,6 +1,7 @@
 """The real broker on a disk that fails or is full: it stops at the first failure and says so, or refuses new messages and
 still settles; and nothing that was acknowledged is lost."""
 import os
+import resource
 import shutil
 import subprocess
 
@@ -80,6 +81,30 @@ def test_a_failure_at_any_call_of_the_start_ends_it_and_costs_nothing(start, sta
     broker.start(**HEALTHY)
     left = broker.client().receive_all("work", len(records))
     assert [unpack(delivery["body"])["detail"]["n"] for delivery in left] == list(range(5))
+    broker.close()
+
+
+# -- too many open files ----------------------------------------------------------------------------------------
+def test_while_others_have_all_descriptors_the_journal_waits_for_one(start, state_dir):
+    """Strangers may open connections until the process may open nothing more; what they do is no failure of the disk."""
+    broker = Broker(start, state_dir, env={"MANGABUS_SEGMENT": "8MiB"}).start()
+    client = broker.client()
+    pid = broker.process.pid
+    body = pack(b"x" * 900_000)
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    used = max(int(fd) for fd in os.listdir(f"/proc/{pid}/fd")) + 1
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (used, before[1]))
+    seqs = [next(client.seqs) for _ in range(12)]  # more than a segment holds
+    for seq in seqs:
+        client.tell("SEND", seq, queue="plain", entries=[{"delay_ms": -1, "body": body}], producer_seq=0)
+    with pytest.raises(TimeoutError):
+        client.answer(seqs[-1], timeout_s=2)
+    assert broker.process.running(), broker.process.log()
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+    for seq in seqs:
+        assert client.answer(seq, timeout_s=30)["results"][0]["aws"] == ""
+    broker.restart()
+    assert broker.client().queue_info("plain")["visible"] == len(seqs)
     broker.close()
 
 
