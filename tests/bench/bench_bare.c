@@ -2,6 +2,8 @@
  *
  *   bench_bare sync ENDPOINT FOLDER append|zero [SECRET]   a ROUTER that checksums what it takes, writes it, syncs once
  *                                                          for each drained batch, then answers
+ *   bench_bare settle ENDPOINT FOLDER append|zero [SECRET] the same, which gives each event back, and takes, writes and
+ *                                                          answers its settlement like an event
  *   bench_bare forward ENDPOINT WORKERS [SECRET]           a ROUTER for callers and one for workers, frames in between
  *
  * It prints "ready" and runs until it is killed. SECRET is the CURVE key of the server. */
@@ -43,8 +45,10 @@ typedef struct {
     int fd;
     bool appends;
     off_t at;
-    buf_t batch;
+    bool delivers;
+    buf_t batch, delivery;
     uint8_t ids[BATCH_FRAMES][BARE_ID_BYTES];
+    size_t ends[BATCH_FRAMES]; /* of each frame, in batch */
     unsigned count;
     uint32_t crc;
 } floor_t;
@@ -80,7 +84,7 @@ static bool floor_take(floor_t *f)
     f->crc = crc32c(f->crc, zmq_msg_data(&msg), zmq_msg_size(&msg));
     buf_append(&f->batch, zmq_msg_data(&msg), zmq_msg_size(&msg));
     zmq_msg_close(&msg);
-    f->count++;
+    f->ends[f->count++] = f->batch.len;
     return true;
 }
 
@@ -94,18 +98,68 @@ static void floor_write(floor_t *f)
     if (pwrite(f->fd, f->batch.data, f->batch.len, f->at) != (ssize_t)f->batch.len || fdatasync(f->fd) != 0)
         measure_die("the file cannot be written: %s", strerror(errno));
     f->at += (off_t)f->batch.len;
-    buf_clear(&f->batch);
+}
+
+static void send_to(const floor_t *f, const uint8_t id[BARE_ID_BYTES], const void *data, size_t len)
+{
+    if (zmq_send(f->socket, id, BARE_ID_BYTES, ZMQ_SNDMORE) < 0 || zmq_send(f->socket, data, len, 0) < 0)
+        measure_die("zmq_send: %s", zmq_strerror(errno));
+}
+
+static bytes_t frame_at(const floor_t *f, unsigned nth)
+{
+    size_t begin = nth ? f->ends[nth - 1] : 0;
+    return bytes_from(f->batch.data + begin, f->ends[nth] - begin);
+}
+
+/* Counts what a settlement settles; 0 for an event. */
+static uint32_t settles(bytes_t frame)
+{
+    uint32_t count = 0;
+    if (frame.len >= BARE_TAG_BYTES && frame.data[0] == BARE_SETTLE)
+        memcpy(&count, frame.data + 1, sizeof count);
+    return count;
 }
 
 static void floor_answer(floor_t *f)
 {
-    uint8_t answer[BARE_ANSWER_BYTES] = {0};
-    memcpy(answer, &f->crc, sizeof f->crc); /* so that it is not left out */
-    for (unsigned i = 0; i < f->count; i++)
-        if (zmq_send(f->socket, f->ids[i], BARE_ID_BYTES, ZMQ_SNDMORE) < 0 ||
-            zmq_send(f->socket, answer, sizeof answer, 0) < 0)
-            measure_die("zmq_send: %s", zmq_strerror(errno));
-    f->count = 0;
+    uint8_t answer[BARE_TAG_BYTES + BARE_ANSWER_BYTES + BARE_DELIVERY_MAX] = {0};
+    memcpy(answer + 1, &f->crc, sizeof f->crc); /* so that it is not left out */
+    for (unsigned i = 0; i < f->count; i++) {
+        uint32_t settled = settles(frame_at(f, i));
+        answer[0] = settled ? BARE_SETTLED : 0;
+        if (settled)
+            memcpy(answer + 1, &settled, sizeof settled);
+        send_to(f, f->ids[i], answer, settled ? BARE_TAG_BYTES + settled : BARE_ANSWER_BYTES);
+    }
+}
+
+static void delivery_send(floor_t *f, const uint8_t id[BARE_ID_BYTES], uint32_t count)
+{
+    if (!count)
+        return;
+    memcpy(f->delivery.data + 1, &count, sizeof count);
+    send_to(f, id, f->delivery.data, f->delivery.len);
+    buf_clear(&f->delivery);
+}
+
+/* Runs of events of one peer, each in a frame. */
+static void floor_deliver(floor_t *f)
+{
+    static const uint8_t begin[BARE_TAG_BYTES] = {BARE_DELIVERY};
+    uint32_t count = 0;
+    for (unsigned i = 0; i < f->count; i++) {
+        if (i > 0 && (count == BARE_DELIVERY_MAX || memcmp(f->ids[i - 1], f->ids[i], BARE_ID_BYTES) != 0)) {
+            delivery_send(f, f->ids[i - 1], count);
+            count = 0;
+        }
+        if (settles(frame_at(f, i)))
+            continue;
+        if (count++ == 0)
+            buf_append(&f->delivery, begin, sizeof begin);
+        buf_append_bytes(&f->delivery, frame_at(f, i));
+    }
+    delivery_send(f, f->ids[f->count - 1], count);
 }
 
 static void run_sync(floor_t *f)
@@ -120,6 +174,10 @@ static void run_sync(floor_t *f)
             continue;
         floor_write(f);
         floor_answer(f);
+        if (f->delivers)
+            floor_deliver(f);
+        f->count = 0;
+        buf_clear(&f->batch);
     }
 }
 
@@ -190,11 +248,14 @@ static void run_forward(forwarder_t *f)
 int main(int argc, char **argv)
 {
     void *zmq = zmq_ctx_new();
-    bool syncs = argc >= 5 && strcmp(argv[1], "sync") == 0;
+    bool delivers = strcmp(argc > 1 ? argv[1] : "", "settle") == 0;
+    bool syncs = argc >= 5 && (delivers || strcmp(argv[1], "sync") == 0);
     if (!syncs && (argc < 4 || strcmp(argv[1], "forward") != 0))
-        measure_die("usage: bench_bare sync ENDPOINT FOLDER append|zero [SECRET] | forward ENDPOINT WORKERS [SECRET]");
+        measure_die(
+            "usage: bench_bare sync|settle ENDPOINT FOLDER append|zero [SECRET] | forward ENDPOINT WORKERS [SECRET]");
     if (syncs) {
         static floor_t f;
+        f.delivers = delivers;
         f.fd = file_open(argv[3]);
         f.appends = strcmp(argv[4], "append") == 0;
         if (!f.appends)

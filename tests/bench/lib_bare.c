@@ -13,7 +13,8 @@ typedef struct {
     template_t frame;
     buf_t call; /* the frame behind room for the caller's routing id */
     worker_t worker;
-    bool has_worker, calls;
+    bool has_worker, calls, settles;
+    buf_t settlement;
 } line_t;
 
 /* So that the forwarder knows whom to send to. */
@@ -35,6 +36,7 @@ static void *line_open(const load_options_t *options, unsigned nth)
         return NULL;
     line->zmq = zmq_ctx_new();
     line->calls = strcmp(options->work, "call") == 0;
+    line->settles = strcmp(options->work, "settle") == 0;
     if (line->calls) {
         template_call(&line->frame, options, "bench");
         line->worker = (worker_t){.options = options, .begin = introduce, .answer = echo};
@@ -57,6 +59,7 @@ static void line_close(void *connection)
     zmq_ctx_term(line->zmq);
     buf_free(&line->frame.bytes);
     buf_free(&line->call);
+    buf_free(&line->settlement);
     free(line);
 }
 
@@ -75,14 +78,40 @@ static void line_start(void *connection)
     dealer_send(line->socket, out->data, out->len);
 }
 
+static void settle(line_t *line, uint32_t count)
+{
+    static const uint8_t begin = BARE_SETTLE, receipt[BARE_RECEIPT_BYTES];
+    buf_clear(&line->settlement);
+    buf_append(&line->settlement, &begin, 1);
+    buf_append(&line->settlement, &count, sizeof count);
+    for (uint32_t i = 0; i < count; i++)
+        buf_append(&line->settlement, receipt, sizeof receipt);
+    dealer_send(line->socket, line->settlement.data, line->settlement.len);
+}
+
+/* The units that one frame ends. */
+static unsigned take_frame(line_t *line, bytes_t frame)
+{
+    uint32_t count;
+    if (!line->settles)
+        return 1;
+    if (frame.len < BARE_TAG_BYTES || frame.data[0] == 0)
+        return 0; /* the event is on the disk */
+    memcpy(&count, frame.data + 1, sizeof count);
+    if (frame.data[0] == BARE_SETTLED)
+        return count;
+    settle(line, count);
+    return 0;
+}
+
 static unsigned line_take(void *connection)
 {
     line_t *line = connection;
     unsigned ended = 0;
     zmq_msg_t msg;
     zmq_msg_init(&msg);
-    while (ended < TAKE_FRAMES && zmq_msg_recv(&msg, line->socket, ZMQ_DONTWAIT) >= 0)
-        ended++;
+    for (int i = 0; i < TAKE_FRAMES && zmq_msg_recv(&msg, line->socket, ZMQ_DONTWAIT) >= 0; i++)
+        ended += take_frame(line, bytes_from(zmq_msg_data(&msg), zmq_msg_size(&msg)));
     zmq_msg_close(&msg);
     return ended;
 }

@@ -135,7 +135,7 @@ class Floor(Server):
     """bench_bare: appending to a file, over a zero-filled one, or forwarding."""
     driver = "bare"
 
-    def __init__(self, kind, curve=False):
+    def __init__(self, kind, curve=False, work="sync"):
         super().__init__()
         secret = []
         if curve:
@@ -146,7 +146,7 @@ class Floor(Server):
             self.extra = [*self.extra, f"workers={workers}"]
             command = ["forward", self.endpoint, workers]
         else:
-            command = ["sync", self.endpoint, self.folder, kind]
+            command = [work, self.endpoint, self.folder, kind]
         self.launch(BUILD / "bench/bench_bare", *command, *secret)
         self.wait_for("ready")
 

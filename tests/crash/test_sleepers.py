@@ -52,8 +52,8 @@ class Sleeper:
 @pytest.fixture
 def broker(start, state_dir, request):
     """One whose sessions are silent soon: after three seconds, and over after six, or what the test says."""
-    grace = getattr(request, "param", "6s")
-    broker = Broker(start, state_dir, env={"MANGABUS_HEARTBEAT": "1s", "MANGABUS_GRACE": grace}).start()
+    env = {"MANGABUS_HEARTBEAT": "1s", "MANGABUS_GRACE": "6s"} | getattr(request, "param", {})
+    broker = Broker(start, state_dir, env=env).start()
     yield broker
     broker.close()
 
@@ -84,7 +84,7 @@ class Traffic:
     def publish(self, seconds):
         """Ten events a frame; milliseconds of each frame."""
         times, until = [], time.monotonic() + seconds
-        while time.monotonic() < until:
+        while not times or time.monotonic() < until:
             entries = [event(self.kind, {"n": n, "text": BODY}) for n in range(self.count, self.count + 10)]
             begin = time.monotonic()
             self.client.publish_many("demo", entries)
@@ -140,6 +140,33 @@ def test_a_sleeping_listener_costs_nobody_and_sees_everything_in_order(broker, s
     assert awake.ask()["got"] == list(range(traffic.count))
 
 
+@pytest.mark.parametrize("broker", [{"MANGABUS_LAG_RECORDS": "500", "MANGABUS_HEARTBEAT": "60s",
+                                     "MANGABUS_GRACE": "300s"}], indirect=True)
+def test_a_listener_that_slept_past_its_lag_gets_a_gap_and_goes_on_at_the_head(broker, sleeper):
+    """Within its heartbeats: who was silent for longer has a new subscription, and reads on where it was."""
+    traffic = Traffic(broker.client(), "tick")
+    asleep, awake = sleeper("bus", "demo"), sleeper("bus", "demo")
+
+    def publish(count, *listeners):
+        until = traffic.count + count
+        while traffic.count < until:
+            traffic.publish(0)
+        for each in listeners:
+            wait_until(lambda: each.ask()["got"][-1:] == [traffic.count - 1], "a listener to be at the head", 60)
+    publish(100, asleep, awake)
+    asleep.stop()
+    for _ in range(30):  # far more than its credit takes (4,096) and than it may lag
+        publish(300, awake)
+    asleep.wake()
+    wait_until(lambda: asleep.ask()["gaps"] > 0, "the sleeper to be told that it missed something", 60)
+    missed = traffic.count
+    publish(100, asleep, awake)
+    got = asleep.ask()["got"]
+    assert got == sorted(set(got)), "in order, and nothing twice"
+    assert got[:100] == list(range(100)) and set(range(missed, traffic.count)) <= set(got) and len(got) < traffic.count
+    assert awake.ask() == {"got": list(range(traffic.count)), "gaps": 0, "resumed": 0}
+
+
 def test_a_sleeping_worker_holds_up_no_call_of_another(broker, sleeper):
     client, worker = broker.client(), broker.client()
     asleep = sleeper("serve", "job")
@@ -161,7 +188,7 @@ def test_a_sleeping_worker_holds_up_no_call_of_another(broker, sleeper):
     assert all(client.call_end(number)[0] == ["awake"] for number in numbers)
 
 
-@pytest.mark.parametrize("broker", ["300s"], indirect=True)
+@pytest.mark.parametrize("broker", [{"MANGABUS_GRACE": "300s"}], indirect=True)
 @pytest.mark.parametrize("seconds", SLEEPS)
 def test_a_sleeping_caller_of_a_stream_holds_its_worker_and_nobody_else(broker, sleeper, seconds):
     worker, traffic = broker.client(), Traffic(broker.client(), "tick")
