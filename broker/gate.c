@@ -7,8 +7,18 @@
  * way round; libzmq numbers connections one after the other, so few share. */
 #define COUNTERS 4096
 
+#define CHUNK_BYTES ((size_t)64 << 10)
+
+/* What waits stands in chunks, because it leaves in the order in which it came: one allocation for hundreds. */
+typedef struct {
+    size_t bytes, used; /* of data */
+    size_t count;       /* that wait in it */
+    uint64_t data[];
+} chunk_t;
+
 typedef struct waiting {
     struct waiting *next;
+    chunk_t *chunk;
     uint64_t after;
     bool is_frame, is_welcome;
     size_t frame_bytes;
@@ -20,6 +30,8 @@ struct gate {
     gate_sink_t sink;
     waiting_t *head, **tail;
     size_t count;
+    chunk_t *chunk; /* where the next goes; NULL before the first */
+    chunk_t *spare; /* one that was emptied, of CHUNK_BYTES; or NULL */
     uint32_t waiting[COUNTERS], welcomes[COUNTERS];
 };
 
@@ -33,6 +45,63 @@ gate_t *gate_new(const gate_sink_t *sink)
     return o;
 }
 
+/* -- memory -------------------------------------------------------------------------------------- */
+static void chunk_drop(gate_t *o, chunk_t *chunk)
+{
+    if (o->spare || chunk->bytes != CHUNK_BYTES) {
+        free(chunk);
+        return;
+    }
+    chunk->used = 0;
+    o->spare = chunk;
+}
+
+/* Out of memory here would lose an acknowledged frame; the journal makes the process whole again. */
+static chunk_t *chunk_new(size_t bytes)
+{
+    chunk_t *chunk = malloc(sizeof *chunk + bytes);
+    if (!chunk)
+        abort();
+    *chunk = (chunk_t){.bytes = bytes};
+    return chunk;
+}
+
+static void chunk_next(gate_t *o, size_t bytes)
+{
+    chunk_t *full = o->chunk;
+    if (o->spare && bytes <= CHUNK_BYTES) {
+        o->chunk = o->spare;
+        o->spare = NULL;
+    } else {
+        o->chunk = chunk_new(bytes < CHUNK_BYTES ? CHUNK_BYTES : bytes);
+    }
+    if (full && full->count == 0)
+        chunk_drop(o, full);
+}
+
+static waiting_t *waiting_take(gate_t *o, size_t bytes)
+{
+    bytes = (bytes + sizeof(uint64_t) - 1) & ~(sizeof(uint64_t) - 1);
+    if (!o->chunk || o->chunk->bytes - o->chunk->used < bytes)
+        chunk_next(o, bytes);
+    chunk_t *chunk = o->chunk;
+    waiting_t *w = (waiting_t *)(void *)((uint8_t *)chunk->data + chunk->used);
+    chunk->used += bytes;
+    chunk->count++;
+    w->chunk = chunk;
+    return w;
+}
+
+static void waiting_give(gate_t *o, const waiting_t *w)
+{
+    chunk_t *chunk = w->chunk;
+    if (--chunk->count > 0)
+        return;
+    chunk->used = 0;
+    if (chunk != o->chunk)
+        chunk_drop(o, chunk);
+}
+
 void gate_free(gate_t **gate)
 {
     gate_t *o = *gate;
@@ -40,10 +109,12 @@ void gate_free(gate_t **gate)
     if (!o)
         return;
     while (o->head) {
-        waiting_t *w = o->head;
+        const waiting_t *w = o->head;
         o->head = w->next;
-        free(w);
+        waiting_give(o, w);
     }
+    free(o->chunk);
+    free(o->spare);
     free(o);
 }
 
@@ -87,13 +158,10 @@ static void enqueue(gate_t *o, waiting_t *w)
     o->welcomes[at] += w->is_welcome;
 }
 
-/* Out of memory here would lose an acknowledged frame; the journal makes the process whole again. */
-static waiting_t *waiting_new(const core_out_t *out, size_t data_bytes)
+static waiting_t *waiting_new(gate_t *o, const core_out_t *out, size_t data_bytes)
 {
-    waiting_t *w = malloc(sizeof *w + data_bytes);
-    if (!w)
-        abort();
-    *w = (waiting_t){.after = out->after, .request = {.peer = out->peer}};
+    waiting_t *w = waiting_take(o, sizeof *w + data_bytes);
+    *w = (waiting_t){.chunk = w->chunk, .after = out->after, .request = {.peer = out->peer}};
     return w;
 }
 
@@ -115,7 +183,7 @@ static deliver_request_t request_of(const core_out_t *out, const core_effects_t 
 
 static void wait_with_frame(gate_t *o, const core_out_t *out, bytes_t frame, bool is_welcome)
 {
-    waiting_t *w = waiting_new(out, frame.len);
+    waiting_t *w = waiting_new(o, out, frame.len);
     w->is_frame = true;
     w->is_welcome = is_welcome;
     w->frame_bytes = frame.len;
@@ -129,7 +197,7 @@ static void wait_with_items(gate_t *o, const core_out_t *out, const core_effects
     size_t extra_bytes = 0, items_bytes = from.count * sizeof *from.items;
     for (size_t i = 0; i < from.count; i++)
         extra_bytes += from.items[i].extra_len;
-    waiting_t *w = waiting_new(out, items_bytes + extra_bytes + from.select.len);
+    waiting_t *w = waiting_new(o, out, items_bytes + extra_bytes + from.select.len);
     core_item_t *items = (core_item_t *)w->data;
     uint8_t *extras = (uint8_t *)w->data + items_bytes;
     uint32_t at = 0;
@@ -194,6 +262,6 @@ void gate_flush(gate_t *gate, uint64_t synced)
             gate->sink.frame(gate->sink.ctx, w->request.peer, bytes_from(w->data, w->frame_bytes));
         else
             gate->sink.deliver(gate->sink.ctx, &w->request);
-        free(w);
+        waiting_give(gate, w);
     }
 }

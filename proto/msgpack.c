@@ -64,6 +64,8 @@ typedef struct {
 } tag_t;
 
 #define TAG_NONE 0xFF
+#define TAG_UINT8 0xCC /* and 16, 32 behind it */
+#define TAG_UINT64 0xCF
 
 static const tag_t tags[32] = {
     {MP_NIL, 0, 0},   {TAG_NONE, 0, 0}, {MP_BOOL, 0, 0}, {MP_BOOL, 0, 0},                  /* c0 */
@@ -289,6 +291,12 @@ static bool need_integer(mp_reader_t *r, mp_token_t *out)
 bool mp_get_u64_long(mp_reader_t *r, uint64_t *out)
 {
     const uint8_t *at = r->pos;
+    if (!r->error && mp_left(r) > sizeof *out && *at >= TAG_UINT8 && *at <= TAG_UINT64) {
+        unsigned bytes = 1u << (*at - TAG_UINT8);
+        *out = load64(at + 1) >> (64 - 8 * bytes);
+        r->pos += 1 + bytes;
+        return true;
+    }
     mp_token_t t;
     if (!need_integer(r, &t))
         return false;

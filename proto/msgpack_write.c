@@ -50,7 +50,7 @@ void mp_put_bool(buf_t *b, bool v)
 static void put_tagged(buf_t *b, uint8_t tag, uint64_t v, unsigned size)
 {
     uint64_t wire = htobe64(v << (64 - 8 * size));
-    if (!buf_reserve(b, 1 + sizeof wire))
+    if ((b->failed || b->cap - b->len < 1 + sizeof wire) && !buf_reserve(b, 1 + sizeof wire))
         return;
     b->data[b->len] = tag;
     memcpy(b->data + b->len + 1, &wire, sizeof wire); /* what is too much is written over */
@@ -60,14 +60,8 @@ static void put_tagged(buf_t *b, uint8_t tag, uint64_t v, unsigned size)
 /* By the smallest that holds it of four tags that follow one another. */
 static void put_smallest(buf_t *b, uint8_t tag, uint64_t v)
 {
-    if (v <= UINT8_MAX)
-        put_tagged(b, tag, v, 1);
-    else if (v <= UINT16_MAX)
-        put_tagged(b, (uint8_t)(tag + 1), v, 2);
-    else if (v <= UINT32_MAX)
-        put_tagged(b, (uint8_t)(tag + 2), v, 4);
-    else
-        put_tagged(b, (uint8_t)(tag + 3), v, 8);
+    unsigned log = v <= UINT8_MAX ? 0 : v <= UINT16_MAX ? 1 : v <= UINT32_MAX ? 2 : 3;
+    put_tagged(b, (uint8_t)(tag + log), v, 1u << log);
 }
 
 void mp_put_u64_long(buf_t *b, uint64_t v)

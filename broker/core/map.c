@@ -151,6 +151,13 @@ void wide_map_drop(wide_map_t *map, uint32_t hash, uint32_t value)
     map->count += part->count;
 }
 
+void wide_map_expect(const wide_map_t *map, uint32_t hash)
+{
+    const map_t *part = &map->parts[part_of(hash)];
+    if (part->size)
+        __builtin_prefetch(map_slot(part, map_home(part, hash)), 1);
+}
+
 void wide_map_free(wide_map_t *map)
 {
     for (uint32_t i = 0; i < WIDE_MAP_PARTS; i++)

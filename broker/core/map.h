@@ -45,6 +45,9 @@ uint32_t wide_map_find(const wide_map_t *map, uint32_t hash, map_is_fn is, const
 void wide_map_add(wide_map_t *map, uint32_t hash, uint32_t value);
 void wide_map_drop(wide_map_t *map, uint32_t hash, uint32_t value);
 void wide_map_free(wide_map_t *map);
+/* Tells the processor that an entry with this hash is about to be looked for or added: among millions it is far away.
+ */
+void wide_map_expect(const wide_map_t *map, uint32_t hash);
 
 uint32_t map_hash_bytes(bytes_t key);
 uint32_t map_hash_pair(uint64_t a, uint64_t b);

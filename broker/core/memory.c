@@ -72,11 +72,6 @@ uint32_t pool_add(pool_t *pool, void *item)
     return pool->count;
 }
 
-void *pool_get(const pool_t *pool, uint32_t id)
-{
-    return id > 0 && id <= pool->count ? pool->items[id] : NULL;
-}
-
 void pool_drop(pool_t *pool, uint32_t id)
 {
     pool->items[id] = NULL;

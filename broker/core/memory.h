@@ -35,7 +35,11 @@ typedef struct {
 } pool_t;
 
 uint32_t pool_add(pool_t *pool, void *item);
-void *pool_get(const pool_t *pool, uint32_t id); /* NULL when there is none */
+static inline void *pool_get(const pool_t *pool, uint32_t id) /* NULL when there is none */
+{
+    return id > 0 && id <= pool->count ? pool->items[id] : NULL;
+}
+
 void pool_drop(pool_t *pool, uint32_t id);
 void pool_put(pool_t *pool, uint32_t id, void *item); /* instead of the one that has this number */
 void pool_free(pool_t *pool);                         /* the table, not the things */

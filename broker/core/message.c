@@ -62,6 +62,11 @@ static bool message_is(const void *ctx, uint32_t id, const void *key)
     return m->record == wanted->record && m->queue == wanted->queue;
 }
 
+void message_expect(const core_t *core, uint32_t queue, uint64_t record)
+{
+    wide_map_expect(&core->messages.by_identity, map_hash_pair(queue, record));
+}
+
 uint32_t message_find(const core_t *core, uint32_t queue, uint64_t record)
 {
     identity_t wanted = {queue, record};
@@ -400,14 +405,15 @@ static bool name_is(const void *ctx, uint32_t name, const void *key)
 
 uint32_t name_keep(core_t *core, bytes_t text)
 {
-    if (!text.len)
-        return 0;
+    if (!text.len || bytes_eq_cstr(text, name_text(core, core->newest_name)))
+        return text.len ? core->newest_name : 0;
     uint32_t hash = map_hash_bytes(text);
     uint32_t name = map_find(&core->names_by_text, hash, name_is, core, &text);
-    if (name)
-        return name;
-    name = pool_add(&core->names, memory_text(text));
-    map_add(&core->names_by_text, hash, name);
+    if (!name) {
+        name = pool_add(&core->names, memory_text(text));
+        map_add(&core->names_by_text, hash, name);
+    }
+    core->newest_name = name;
     return name;
 }
 

@@ -32,6 +32,8 @@ static inline uint32_t message_group(const core_t *core, const message_t *messag
 /* To be written to; made when it has none. */
 message_side_t *message_side_need(core_t *core, uint32_t id);
 
+/* Such a message is about to be made or looked for. */
+void message_expect(const core_t *core, uint32_t queue, uint64_t record);
 /* 0 when the queue holds no such message. */
 uint32_t message_find(const core_t *core, uint32_t queue, uint64_t record);
 

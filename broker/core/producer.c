@@ -27,6 +27,9 @@ static producer_t *producer_named(const core_t *core, bytes_t name)
 
 producer_t *producer_find(const core_t *core, uint64_t number)
 {
+    producer_t *latest = producer_at(core, core->producers.newest_used);
+    if (latest && latest->number == number)
+        return latest;
     return producer_at(
         core, map_find(&core->producers.by_number, map_hash_pair(number, 0), producer_is_number, core, &number));
 }

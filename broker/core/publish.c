@@ -412,6 +412,7 @@ static bool route_apply(core_t *core, const record_t *record, uint32_t nth, erro
     queue_t *queue = queue_by_incarnation(core, route->queue);
     if (!queue)
         return ledger_misfit(err, record, "queue", route->queue);
+    core->newest_fed = queue->id;
     bool is_fifo = queue->attributes.is_fifo;
     size_t bytes = r->attrs.len + (route->transformed ? route->body.len : r->body.len);
     uint32_t rule = name_keep(core, route->rule);

@@ -569,6 +569,7 @@ struct core {
     messages_t messages;
     pool_t queues;
     map_t queues_by_name, queues_by_incarnation;
+    uint32_t newest_fed;   /* queue that the newest event came to: often the next one's; where to look first */
     uint64_t newest_queue; /* incarnation */
     dedup_t deleted;       /* names of queues that were deleted within QUEUE_DELETED_WINDOW_US */
     ids_t touched;         /* queues that may have something to deliver */
@@ -579,6 +580,7 @@ struct core {
     schedules_t schedules;
     pool_t names; /* char *, never forgotten: few */
     map_t names_by_text;
+    uint32_t newest_name; /* asked for; where to look first */
     sessions_t sessions;
     producers_t producers;
     subs_t subs;

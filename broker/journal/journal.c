@@ -153,6 +153,8 @@ bool journal_append(journal_t *journal, bytes_t record, error_t *err)
 bool journal_has_room(journal_t *journal, uint64_t bytes)
 {
     bool full;
+    if (!journal->was_full && !spares_met_full(&journal->spares))
+        return !journal->failed;
     size_t spares = spares_left(journal, &full);
     if (journal->failed || !full)
         return !journal->failed;

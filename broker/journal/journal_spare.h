@@ -9,6 +9,7 @@
 #define BROKER_JOURNAL_JOURNAL_SPARE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "broker/journal/journal_segment.h"
 
@@ -27,7 +28,7 @@ typedef struct {
     uint64_t ids[SPARES_MAX];
     size_t count;
     uint64_t next_id;
-    bool full;            /* the disk had no room for another */
+    atomic_bool full;     /* the disk had no room for another; looked at without the mutex too */
     uint64_t retry_bytes; /* while full: not worth trying with less than this free */
     bool failed;          /* for another reason, and so for good */
     error_t err;
@@ -50,6 +51,12 @@ uint64_t spares_filled(const spares_t *spares);
 MUST_USE bool spares_fill(spares_t *spares, error_t *err);
 /* False when filling failed otherwise than for a full disk. */
 MUST_USE bool spares_healthy(spares_t *spares, error_t *err);
+
+/* True when the disk had no room when it was last asked: one look at memory. */
+static inline bool spares_met_full(const spares_t *spares)
+{
+    return atomic_load_explicit(&spares->full, memory_order_relaxed);
+}
 
 /* How many are ready. *full tells whether another one can be had; it is looked for anew each time (one statvfs)
  * while the disk is full. */

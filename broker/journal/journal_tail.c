@@ -44,6 +44,8 @@ batch_t *tail_add(tail_t *tail, segment_t *segment, uint64_t number, uint64_t fi
     *batch = (batch_t){.segment = segment, .at = segment->used, .number = number, .first_seq = first_seq};
     if (tail->kept_count > 0)
         batch->data = tail->kept[--tail->kept_count];
+    else if (tail->count > 0)
+        (void)buf_reserve(&batch->data, tail_newest(tail)->write_bytes); /* as large as its neighbour at once */
     buf_append(&batch->data, header, sizeof header);
     if (batch->data.failed) {
         batch_free(tail, batch);
