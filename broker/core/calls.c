@@ -104,15 +104,16 @@ void calls_init(core_t *core)
     heap_init(&core->calls.timers, &kind, core);
 }
 
-int64_t calls_next_us(const core_t *core)
-{
-    uint32_t id = heap_top(&core->calls.timers);
-    return id ? call_at(core, id)->timer_us : INT64_MAX;
-}
-
 static int64_t earlier(int64_t a, int64_t b)
 {
     return a < b ? a : b;
+}
+
+/* The first kept one is the first to be forgotten. */
+int64_t calls_next_us(const core_t *core)
+{
+    uint32_t id = heap_top(&core->calls.timers), kept = core->calls.kept_head;
+    return earlier(id ? call_at(core, id)->timer_us : INT64_MAX, kept ? call_at(core, kept)->deadline_us : INT64_MAX);
 }
 
 void call_arm(core_t *core, call_t *call)
@@ -249,7 +250,7 @@ static void call_keep(core_t *core, call_t *call)
     call_drop_request(call);
     kept_put(core, call);
     call->deadline_us = core->now_us + CALLS_KEEP_US;
-    call_arm(core, call);
+    heap_drop(&core->calls.timers, call->id); /* kept ones are in a line by that already */
     while (core->calls.kept > CALLS_KEEP_MAX || core->calls.kept_bytes > CALLS_KEEP_BYTES)
         call_forget(core, call_at(core, core->calls.kept_head));
 }
@@ -258,6 +259,11 @@ void call_finish(core_t *core, call_t *call, const wire_reply_t *reply)
 {
     const session_t *session = session_at(core, call->session), *worker = session_at(core, call->worker);
     call->answered_by = worker && !reply->status ? worker->number : 0;
+    if (call->request.cap <= CALLS_KEEP_CAP_BYTES) { /* it is not needed any more, and mostly has room for the answer */
+        call->final = call->request;
+        call->request = (buf_t){0};
+        buf_clear(&call->final);
+    }
     wire_encode_verb(&call->final, WIRE_REPLY, 0, reply);
     if (session)
         effects_raw(core->out, session->peer, 0, buf_bytes(&call->final));
@@ -508,9 +514,7 @@ static void call_overdue(core_t *core, call_t *call)
 
 static void call_due(core_t *core, call_t *call)
 {
-    if (call->state == CALL_DONE) {
-        call_forget(core, call);
-    } else if (call->deadline_us <= core->now_us) {
+    if (call->deadline_us <= core->now_us) {
         call_overdue(core, call);
     } else if (call->state == CALL_WAITING && call->wait_until_us <= core->now_us) {
         call_wait_over(core, call);
@@ -524,6 +528,8 @@ static void call_due(core_t *core, call_t *call)
 void calls_due(core_t *core)
 {
     uint32_t id;
+    while ((id = core->calls.kept_head) != 0 && call_at(core, id)->deadline_us <= core->now_us)
+        call_forget(core, call_at(core, id));
     while ((id = heap_top(&core->calls.timers)) != 0 && call_at(core, id)->timer_us <= core->now_us)
         call_due(core, call_at(core, id));
 }

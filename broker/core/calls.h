@@ -15,6 +15,7 @@
 #define CALLS_KEEP_US (30 * US_PER_S) /* a final reply */
 #define CALLS_KEEP_MAX 4096u
 #define CALLS_KEEP_BYTES ((size_t)16 << 20)
+#define CALLS_KEEP_CAP_BYTES ((size_t)4 << 10) /* the memory of a request up to this size is its answer's then */
 #define CALLS_METHODS_MAX 4096u
 #define CALLS_RETRY_MS 1000 /* told with UNAVAILABLE */
 
