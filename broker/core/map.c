@@ -8,6 +8,7 @@
 #define MAP_FIRST_SLOTS 16u
 #define MAP_PAGE_BITS 8u
 #define MAP_PAGE_SLOTS (1u << MAP_PAGE_BITS)
+#define WIDE_MAP_NEIGHBOURS 64u
 
 /* Slots in the order of hashes: entries move to a larger table in the order they have. The low bits are left for
  * the parts of a wide map. */
@@ -125,6 +126,14 @@ void map_free(map_t *map)
 static uint32_t part_of(uint32_t hash)
 {
     return hash % WIDE_MAP_PARTS;
+}
+
+/* The high bits say where in its part (map_home): multiples of the golden ratio keep their distance (Knuth, 6.4). */
+uint32_t wide_map_hash(uint64_t a, uint64_t b)
+{
+    uint32_t first = map_hash_pair(a, b / WIDE_MAP_NEIGHBOURS);
+    uint32_t own = first + (uint32_t)(b % WIDE_MAP_NEIGHBOURS) * UINT32_C(0x9e3779b1);
+    return own - part_of(own) + part_of(first);
 }
 
 uint32_t wide_map_find(const wide_map_t *map, uint32_t hash, map_is_fn is, const void *ctx, const void *key)

@@ -40,11 +40,14 @@ void map_add(map_t *map, uint32_t hash, uint32_t value);
 void map_drop(map_t *map, uint32_t hash, uint32_t value);
 void map_free(map_t *map);
 
-/* The same of a wide map; `hash` must have 32 good bits. */
+/* The same of a wide map; `hash` is one of wide_map_hash. */
 uint32_t wide_map_find(const wide_map_t *map, uint32_t hash, map_is_fn is, const void *ctx, const void *key);
 void wide_map_add(wide_map_t *map, uint32_t hash, uint32_t value);
 void wide_map_drop(wide_map_t *map, uint32_t hash, uint32_t value);
 void wide_map_free(wide_map_t *map);
+/* Of the key (a, b): neighbours by `b` are in one part, spread evenly over it, so that what is added or looked for in a
+ * row finds the part at hand. */
+uint32_t wide_map_hash(uint64_t a, uint64_t b);
 /* Tells the processor that an entry with this hash is about to be looked for or added: among millions it is far away.
  */
 void wide_map_expect(const wide_map_t *map, uint32_t hash);

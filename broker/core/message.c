@@ -64,13 +64,13 @@ static bool message_is(const void *ctx, uint32_t id, const void *key)
 
 void message_expect(const core_t *core, uint32_t queue, uint64_t record)
 {
-    wide_map_expect(&core->messages.by_identity, map_hash_pair(queue, record));
+    wide_map_expect(&core->messages.by_identity, wide_map_hash(queue, record));
 }
 
 uint32_t message_find(const core_t *core, uint32_t queue, uint64_t record)
 {
     identity_t wanted = {queue, record};
-    return wide_map_find(&core->messages.by_identity, map_hash_pair(queue, record), message_is, core, &wanted);
+    return wide_map_find(&core->messages.by_identity, wide_map_hash(queue, record), message_is, core, &wanted);
 }
 
 static int64_t timer_us(const core_t *core, const message_t *m)
@@ -264,7 +264,7 @@ static uint32_t message_make(core_t *core, const message_t *template, const mess
     m->older = m->newer = m->prev = m->next = m->side = m->session = 0;
     if (side_says(side))
         *message_side_need(core, id) = *side;
-    wide_map_add(&core->messages.by_identity, map_hash_pair(m->queue, m->record), id);
+    wide_map_add(&core->messages.by_identity, wide_map_hash(m->queue, m->record), id);
     queue_t *queue = pool_get(&core->queues, m->queue);
     queue->bytes += m->bytes;
     lost_count(core, queue, side, 1);
@@ -338,7 +338,7 @@ void message_remove(core_t *core, uint32_t id)
     uint32_t group = message_group(core, m);
     if (group)
         group_leave(queue, group);
-    wide_map_drop(&core->messages.by_identity, map_hash_pair(m->queue, m->record), id);
+    wide_map_drop(&core->messages.by_identity, wide_map_hash(m->queue, m->record), id);
     dead_forget(core, message_side(core, m)->dead);
     side_drop(core, m);
     slab_give(&core->messages.all, id);
