@@ -195,7 +195,7 @@ static inline bool token(mp_reader_t *r, mp_token_t *out)
     return container(r, r->pos + 1, c & 0x0F, out);
 }
 
-bool mp_next(mp_reader_t *r, mp_token_t *out)
+bool mp_next_long(mp_reader_t *r, mp_token_t *out)
 {
     return !r->error && r->pos < r->end && token(r, out);
 }
@@ -231,18 +231,27 @@ static inline uint64_t values_within(const mp_token_t *t)
     return t->type == MP_ARRAY ? t->count : t->type == MP_MAP ? 2 * (uint64_t)t->count : 0;
 }
 
-bool mp_skip(mp_reader_t *r)
+const uint8_t mp_short_bytes[256] = {
+    [0x00 ... 0x7F] = 1, [0x80] = 1, [0x90] = 1, [0xC0] = 1, [0xC2 ... 0xC3] = 1, [0xE0 ... 0xFF] = 1, [0xCC] = 2,
+    [0xD0] = 2,          [0xCD] = 3, [0xD1] = 3, [0xCA] = 5, [0xCE] = 5,          [0xD2] = 5,          [0xCB] = 9,
+    [0xCF] = 9,          [0xD3] = 9, [0xD4] = 3, [0xD5] = 4, [0xD6] = 6,          [0xD7] = 10,         [0xD8] = 18};
+
+bool mp_skip_long(mp_reader_t *r)
 {
     /* Never above the bytes left, for each value takes one: so it cannot overflow, and a lie is found before
      * the loop has walked what is there. */
     uint64_t todo = 1;
     mp_token_t t;
+    if (r->error)
+        return false;
     do {
         const uint8_t *at = r->pos;
-        if (!need(r, &t))
+        size_t len = mp_short_length(at, mp_left(r));
+        r->pos += len;
+        if (!len && !need(r, &t))
             return false;
-        todo += values_within(&t);
-        if (--todo > (size_t)(r->end - r->pos))
+        todo += len ? 0 : values_within(&t);
+        if (--todo > mp_left(r))
             return refuse_at(r, at, ended);
     } while (todo > 0);
     return true;

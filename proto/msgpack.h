@@ -91,12 +91,12 @@ static inline size_t mp_offset(const mp_reader_t *r)
 
 /* The next token; containers are entered, not skipped. False at the end or on an error. (All other reads take
  * the end for an error: they were told that a value is there.) */
-MUST_USE bool mp_next(mp_reader_t *r, mp_token_t *out);
+MUST_USE static inline bool mp_next(mp_reader_t *r, mp_token_t *out);
 /* The type of the next value without reading it. False at the end or on an error. */
 MUST_USE bool mp_peek(const mp_reader_t *r, mp_type_t *out);
 /* Skips one whole value. It counts and keeps no stack, so any depth is safe; only mp_validate holds values to
  * MP_DEPTH_MAX. */
-MUST_USE bool mp_skip(mp_reader_t *r);
+MUST_USE static inline bool mp_skip(mp_reader_t *r);
 /* One whole value as the slice of its bytes. */
 MUST_USE bool mp_get_raw(mp_reader_t *r, bytes_t *out);
 
@@ -134,6 +134,8 @@ MUST_USE bool mp_get_valid(mp_reader_t *r, bytes_t *out, error_t *err);
 MUST_USE bool mp_get_u64_long(mp_reader_t *r, uint64_t *out);
 MUST_USE bool mp_get_str_long(mp_reader_t *r, bytes_t *out);
 MUST_USE bool mp_get_array_long(mp_reader_t *r, uint32_t *count);
+MUST_USE bool mp_next_long(mp_reader_t *r, mp_token_t *out);
+MUST_USE bool mp_skip_long(mp_reader_t *r);
 
 void mp_put_u64_long(buf_t *b, uint64_t v);
 void mp_put_str_long(buf_t *b, bytes_t s);
@@ -156,6 +158,42 @@ static inline void mp_put_str(buf_t *b, bytes_t s)
     if (s.len)
         memcpy(b->data + b->len, s.data, s.len);
     b->len += s.len;
+}
+
+static inline bool mp_next(mp_reader_t *r, mp_token_t *out)
+{
+    if (r->error || r->pos == r->end || (*r->pos & 0xE0) != 0xA0 || (*r->pos & 0x1Fu) >= mp_left(r))
+        return mp_next_long(r, out);
+    out->type = MP_STR;
+    out->bytes = bytes_from(r->pos + 1, *r->pos & 0x1Fu);
+    r->pos += 1 + out->bytes.len;
+    return true;
+}
+
+/* Bytes of a whole value by its first byte; 0: not known by that. */
+extern const uint8_t mp_short_bytes[256];
+
+/* Bytes of the whole value at `p`, of which `left` are there; 0 when more has to be looked at, or they do not do.
+ * Branches, for events of one kind are alike: what is foreseen need not be waited for. */
+static inline size_t mp_short_length(const uint8_t *p, size_t left)
+{
+    size_t len;
+    if (left < 2)
+        return 0;
+    if ((*p & 0xE0) == 0xA0)
+        len = 1 + (*p & 0x1Fu);
+    else if (*p < 0x80)
+        return 1;
+    else
+        len = *p == 0xD9 ? 2u + p[1] : mp_short_bytes[*p];
+    return len <= left ? len : 0;
+}
+
+static inline bool mp_skip(mp_reader_t *r)
+{
+    size_t len = r->error ? 0 : mp_short_length(r->pos, mp_left(r));
+    r->pos += len;
+    return len || mp_skip_long(r);
 }
 
 static inline bool mp_get_u64(mp_reader_t *r, uint64_t *out)
