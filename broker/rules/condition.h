@@ -6,6 +6,7 @@
 
 #include "broker/rules/ip.h"
 #include "broker/rules/value.h"
+#include "broker/rules/wildcard.h"
 
 typedef enum {
     CONDITION_EXACT,       /* value */
@@ -14,7 +15,7 @@ typedef enum {
     CONDITION_FOLD,        /* text, folded: equal but for case */
     CONDITION_FOLD_PREFIX, /* text, folded */
     CONDITION_FOLD_SUFFIX, /* text, folded */
-    CONDITION_WILDCARD,    /* text, parsed */
+    CONDITION_WILDCARD,    /* wildcard */
     CONDITION_NUMERIC,     /* range */
     CONDITION_CIDR,        /* block; an exact value that is an address is a block of one */
     CONDITION_PRESENT,     /* {"exists":true} */
@@ -38,6 +39,10 @@ typedef struct {
     union {
         value_t value;
         bytes_t text;
+        struct {
+            bytes_t parsed; /* is `text` */
+            byte_set_t needs;
+        } wildcard;
         range_t range;
         block_t block;
         struct {

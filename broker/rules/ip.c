@@ -103,11 +103,7 @@ bool ip_parse(bytes_t text, ip_t *out)
 
 void ip_mask(ip_t *ip, unsigned prefix_bits)
 {
-    for (unsigned i = 0; i < sizeof ip->bytes; i++) {
-        unsigned keep = prefix_bits > 8 * i ? prefix_bits - 8 * i : 0;
-        if (keep < 8)
-            ip->bytes[i] &= (uint8_t)(0xFF00U >> keep);
-    }
+    ip_set_words(ip, ip_words_masked(ip_words(ip), prefix_bits));
 }
 
 bool ip_eq(const ip_t *a, const ip_t *b)

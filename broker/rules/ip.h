@@ -5,6 +5,8 @@
 #ifndef BROKER_RULES_IP_H
 #define BROKER_RULES_IP_H
 
+#include <endian.h>
+
 #include "proto/bytes.h"
 
 #define IP_V4_BITS 32
@@ -16,6 +18,31 @@ typedef struct {
 } ip_t;
 
 MUST_USE bool ip_parse(bytes_t text, ip_t *out);
+
+/* An address as two numbers: the first eight bytes, and the others. */
+typedef struct {
+    uint64_t high, low;
+} ip_words_t;
+
+static inline ip_words_t ip_words(const ip_t *ip)
+{
+    return (ip_words_t){be64toh(bytes_load64(ip->bytes)), be64toh(bytes_load64(ip->bytes + 8))};
+}
+
+/* With zeros behind the first `prefix_bits`. */
+static inline ip_words_t ip_words_masked(ip_words_t words, unsigned prefix_bits)
+{
+    if (prefix_bits < 64)
+        return (ip_words_t){prefix_bits ? words.high >> (64 - prefix_bits) << (64 - prefix_bits) : 0, 0};
+    words.low = prefix_bits == 64 ? 0 : words.low >> (IP_V6_BITS - prefix_bits) << (IP_V6_BITS - prefix_bits);
+    return words;
+}
+
+static inline void ip_set_words(ip_t *ip, ip_words_t words)
+{
+    uint64_t bytes[2] = {htobe64(words.high), htobe64(words.low)};
+    memcpy(ip->bytes, bytes, sizeof ip->bytes);
+}
 
 /* Sets to zero what is behind the first `prefix_bits`. */
 void ip_mask(ip_t *ip, unsigned prefix_bits);

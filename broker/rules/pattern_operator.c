@@ -94,8 +94,11 @@ static const text_operator_t *find_text_operator(bytes_t name)
 static bool text_condition(build_t *b, condition_type_t type, bytes_t text, condition_t *out)
 {
     *out = (condition_t){.type = type, .text = text};
-    if (type == CONDITION_WILDCARD)
-        return wildcard_text(b, text, &out->text);
+    if (type == CONDITION_WILDCARD) {
+        bool ok = wildcard_text(b, text, &out->wildcard.parsed);
+        out->wildcard.needs = byte_set_of(out->wildcard.parsed);
+        return ok;
+    }
     if (type >= CONDITION_FOLD && type <= CONDITION_FOLD_SUFFIX)
         return fold_text(b, text, &out->text);
     return true;

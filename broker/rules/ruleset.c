@@ -7,6 +7,7 @@
  * pattern, exactly. */
 #include "broker/rules/ruleset.h"
 
+#include <endian.h>
 #include <stdlib.h>
 
 #include "broker/rules/ruleset_index.h"
@@ -37,16 +38,32 @@ static void exclude(set_scratch_t *x, uint32_t but)
     x->but_excluded[but]++;
 }
 
-void set_hit(set_walk_t *w, uint32_t at, const value_t *value)
+#define SORTED_HERE_MAX 16
+#define BYTE_SET_TEXT_MAX 256 /* for longer ones, looking for the wildcard itself is as quick */
+
+/* False when the value lacks a byte that the wildcard has. Its own are gathered once. */
+static bool has_bytes(set_walk_t *w, const condition_t *wildcard, const value_t *value)
+{
+    if (value->text.len > BYTE_SET_TEXT_MAX)
+        return true;
+    if (w->set_leaf != w->scratch->leaf) {
+        w->set_leaf = w->scratch->leaf;
+        w->bytes = byte_set_of(value->text);
+    }
+    return byte_set_covers(w->bytes, wildcard->wildcard.needs);
+}
+
+static void take_hit(set_walk_t *w, set_hit_t *hit, const value_t *value)
 {
     set_scratch_t *x = w->scratch;
-    set_hit_t *hit = AT(w->set->hits, set_hit_t, at);
     if (!hit->excludes && x->predicate_stamps[hit->target] == x->stamp)
         return;
     if (hit->check) {
         if (hit->checked == x->leaf)
             return;
         hit->checked = x->leaf;
+        if (hit->check->type == CONDITION_WILDCARD && !has_bytes(w, hit->check, value))
+            return;
         if (!condition_holds(hit->all, hit->check, value))
             return;
     }
@@ -56,49 +73,13 @@ void set_hit(set_walk_t *w, uint32_t at, const value_t *value)
         meet(w, hit->target);
 }
 
-/* -- reading --------------------------------------------------------------------------------------- */
-/* Most of an event is short keys and values that no rule asks for: for these a few instructions do, all else goes the
- * way of proto/msgpack.h. Bytes of the whole value by its first byte; 0: not known by that. */
-static const uint8_t value_bytes[256] = {
-    [0x00 ... 0x7f] = 1, [0xc0] = 1, [0xc2] = 1, [0xc3] = 1, [0xca] = 5, [0xcb] = 9, [0xcc] = 2,         [0xcd] = 3,
-    [0xce] = 5,          [0xcf] = 9, [0xd0] = 2, [0xd1] = 3, [0xd2] = 5, [0xd3] = 9, [0xe0 ... 0xff] = 1};
-
-static inline bool is_short_text(uint8_t c)
+void set_take_hits(set_walk_t *w, uint32_t at, const value_t *value)
 {
-    return (c & 0xe0) == 0xa0;
-}
-
-static inline bool next_key(mp_reader_t *r, bytes_t *key)
-{
-    const uint8_t *p = r->pos;
-    if (p >= r->end || !is_short_text(*p) || (size_t)(r->end - p) <= (*p & 31u))
-        return mp_get_str(r, key); /* JSON knows no other keys */
-    *key = bytes_from(p + 1, *p & 31u);
-    r->pos = p + 1 + key->len;
-    return true;
-}
-
-static inline bool skip_value(mp_reader_t *r)
-{
-    const uint8_t *p = r->pos;
-    size_t left = (size_t)(r->end - p), len = 0;
-    if (left > 1)
-        len = is_short_text(*p) ? 1 + (*p & 31u) : *p == 0xd9 ? 2u + p[1] : value_bytes[*p];
-    if (len == 0 || len > left)
-        return mp_skip(r);
-    r->pos = p + len;
-    return true;
-}
-
-static inline bool next_value(mp_reader_t *r, mp_token_t *out)
-{
-    const uint8_t *p = r->pos;
-    if (p >= r->end || !is_short_text(*p) || (size_t)(r->end - p) <= (*p & 31u))
-        return mp_next(r, out);
-    out->type = MP_STR;
-    out->bytes = bytes_from(p + 1, *p & 31u);
-    r->pos = p + 1 + out->bytes.len;
-    return true;
+    while (at != NONE) {
+        set_hit_t *hit = AT(w->set->hits, set_hit_t, at);
+        take_hit(w, hit, value);
+        at = hit->next;
+    }
 }
 
 /* -- walking --------------------------------------------------------------------------------------- */
@@ -116,7 +97,7 @@ static void take_leaf(set_walk_t *w, uint32_t at, const mp_token_t *token)
     }
     x->node_leaves[at]++;
     x->leaf++;
-    value_t value = value_of(token);
+    value_t value = token->type == MP_STR ? (value_t){.type = VALUE_STRING, .text = token->bytes} : value_of(token);
     set_take_value(w, at, &value);
 }
 
@@ -131,14 +112,48 @@ static void note_elements(set_walk_t *w, uint32_t node)
 
 static bool walk_value(set_walk_t *w, uint32_t node, bool in_array);
 
-static bool walk_map(set_walk_t *w, uint32_t node, uint32_t count)
+static inline bool memo_has(const set_memo_t *memo, uint32_t node, const uint8_t *p, const uint8_t *end)
 {
+    return end - p >= MEMO_REACH && (bytes_load64(p) & memo->mask) == memo->head && memo->node == node &&
+           (memo->len < 8 || bytes_load64(p + memo->len - 7) == memo->tail);
+}
+
+static void memo_set(set_memo_t *memo, uint32_t node, bytes_t key, uint32_t child)
+{
+    const uint8_t *tag = key.data - 1;
+    if (key.len > MEMO_KEY_MAX)
+        return;
+    uint64_t mask = key.len < 7 ? (UINT64_C(1) << 8 * (key.len + 1)) - 1 : UINT64_MAX;
+    *memo = (set_memo_t){.mask = htole64(mask), .node = node, .child = child, .len = (uint32_t)key.len};
+    memcpy(&memo->head, tag, key.len < 7 ? key.len + 1 : 8);
+    if (key.len >= 8)
+        memo->tail = bytes_load64(key.data + key.len - 8);
+}
+
+/* Reads a key; the node that it leads to, or NONE. */
+static bool walk_key(set_walk_t *w, uint32_t at, set_memo_t *memo, uint32_t *child)
+{
+    bytes_t key;
+    const uint8_t *begin = w->reader.pos;
+    if (!mp_get_str(&w->reader, &key)) /* JSON knows no other keys */
+        return false;
+    *child = set_may_step(AT(w->set->nodes, set_node_t, at), key) ? set_step(w->set, at, key) : NONE;
+    if (key.data == begin + 1)
+        memo_set(memo, at, key, *child);
+    return true;
+}
+
+static bool walk_map(set_walk_t *w, uint32_t at, uint32_t count)
+{
+    const uint8_t *const end = w->reader.end;
     for (uint32_t i = 0; i < count && !w->done; i++) {
-        bytes_t key;
-        if (!next_key(&w->reader, &key))
+        set_memo_t *memo = &w->scratch->memos[(at * MEMO_STEP + i) % MEMOS];
+        uint32_t child = memo->child;
+        if (memo_has(memo, at, w->reader.pos, end))
+            w->reader.pos += 1 + memo->len;
+        else if (!walk_key(w, at, memo, &child))
             return false;
-        uint32_t child = set_may_step(AT(w->set->nodes, set_node_t, node), key) ? set_step(w->set, node, key) : NONE;
-        if (!(child == NONE ? skip_value(&w->reader) : walk_value(w, child, false)))
+        if (!(child == NONE ? mp_skip(&w->reader) : walk_value(w, child, false)))
             return false;
     }
     return true;
@@ -164,7 +179,7 @@ static bool walk_container(set_walk_t *w, uint32_t node, const mp_token_t *token
 static bool walk_value(set_walk_t *w, uint32_t node, bool in_array)
 {
     mp_token_t token;
-    if (!next_value(&w->reader, &token))
+    if (!mp_next(&w->reader, &token))
         return false;
     if (token.type == MP_MAP || token.type == MP_ARRAY)
         return walk_container(w, node, &token, in_array);
@@ -309,6 +324,22 @@ static int by_number(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* Mostly there is one, or a few. */
+static void sort_ids(uint32_t *ids, size_t count)
+{
+    if (count > SORTED_HERE_MAX) {
+        qsort(ids, count, sizeof *ids, by_number);
+        return;
+    }
+    for (size_t i = 1; i < count; i++) {
+        uint32_t id = ids[i];
+        size_t at = i;
+        for (; at > 0 && ids[at - 1] > id; at--)
+            ids[at] = ids[at - 1];
+        ids[at] = id;
+    }
+}
+
 /* After the walk: `ids` as ruleset_match gives them. */
 static size_t judge(set_walk_t *w, bytes_t event, bytes_t replay_name, uint32_t *ids, size_t cap)
 {
@@ -325,8 +356,7 @@ static size_t judge(set_walk_t *w, bytes_t event, bytes_t replay_name, uint32_t 
         if (branch_matches(w, x->candidates[i], event, replay_name))
             x->candidates[matched++] = AT(s->rules, set_rule_t, rule)->id;
     }
-    if (matched > 1)
-        qsort(x->candidates, matched, sizeof *x->candidates, by_number);
+    sort_ids(x->candidates, matched);
     if (matched > 0)
         memcpy(ids, x->candidates, (matched < cap ? matched : cap) * sizeof *ids);
     return matched;

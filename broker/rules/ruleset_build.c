@@ -39,11 +39,12 @@ void ruleset_free(ruleset_t **ruleset)
     for (uint32_t i = 0; i < s->nodes.count; i++)
         set_values_free(AT(s->nodes, set_node_t, i)->values);
     list_t *const lists[] = {&s->rules, &s->branches, &s->members, &s->predicates, &s->buts,
-                             &s->nodes, &s->keys,     &s->hits,    &s->always};
+                             &s->nodes, &s->hits,     &s->always,  &s->children};
     for (size_t i = 0; i < ARRAY_LEN(lists); i++)
         free(lists[i]->items);
     free(s->accesses);
-    free(s->slots);
+    set_table_free(&s->table);
+    set_table_free(&s->given);
     scratch_free(s->scratch);
     free(s);
 }
@@ -107,7 +108,7 @@ static bool index_predicate(ruleset_t *s, uint32_t at)
 static uint32_t predicate_of(ruleset_t *s, const pattern_t *p, uint32_t field, uint32_t node)
 {
     value_t given = {.type = VALUE_STRING, .text = p->fields[field].given};
-    set_key_t *key = set_key(s, hash_value(&given, node, KEY_PREDICATE), KEY_PREDICATE, node, &given);
+    set_key_t *key = set_key(&s->given, hash_value(&given, node, KEY_PREDICATE), KEY_PREDICATE, node, &given);
     if (!key || key->hits != NONE)
         return key ? key->hits : NONE;
     uint32_t at = list_add(&s->predicates, sizeof(set_predicate_t));
@@ -296,6 +297,8 @@ static set_scratch_t *scratch_new(const ruleset_t *s)
     set_scratch_t *x = calloc(1, sizeof *x);
     if (!x)
         return NULL;
+    for (size_t i = 0; i < MEMOS; i++)
+        x->memos[i].node = NONE;
     uint32_t nodes = s->nodes.count, buts = s->buts.count;
     const struct {
         uint32_t **array;
@@ -328,9 +331,9 @@ bool ruleset_compile(ruleset_t *ruleset, error_t *err)
         return true;
     for (uint32_t i = 0; ok && i < s->rules.count; i++)
         ok = rule_add(s, i);
-    if (!ok || !choose_accesses(s))
+    if (!ok || !choose_accesses(s) || !set_index_end(s))
         return no_memory(err);
-    set_index_end(s);
+    set_table_free(&s->given);
     (void)number_nodes(s, ROOT, 0);
     list_late(s);
     list_tops(s);
@@ -351,16 +354,18 @@ static size_t pattern_bytes(const pattern_t *p)
 
 size_t ruleset_bytes(const ruleset_t *s)
 {
-    size_t sum = sizeof *s + s->slot_cap * sizeof *s->slots + s->rules.cap * sizeof(set_rule_t) +
+    size_t sum = sizeof *s + s->table.cap * sizeof *s->table.slots + s->rules.cap * sizeof(set_rule_t) +
                  s->branches.cap * (sizeof(set_branch_t) + 2 * sizeof(uint32_t)) + s->members.cap * sizeof(uint32_t) +
                  s->predicates.cap * (sizeof(set_predicate_t) + sizeof(uint32_t)) +
                  s->buts.cap * (sizeof(set_but_t) + 3 * sizeof(uint32_t)) +
-                 s->nodes.cap * (sizeof(set_node_t) + 5 * sizeof(uint32_t)) + s->keys.cap * sizeof(set_key_t) +
-                 s->hits.cap * sizeof(set_hit_t) + s->rules.count * sizeof(uint32_t);
+                 s->nodes.cap * (sizeof(set_node_t) + 5 * sizeof(uint32_t)) + s->children.cap * sizeof(set_child_t) +
+                 s->table.keys.cap * sizeof(set_key_t) + s->hits.cap * sizeof(set_hit_t) +
+                 s->rules.count * sizeof(uint32_t);
     for (uint32_t i = 0; i < s->nodes.count; i++) {
         const set_values_t *values = AT(s->nodes, set_node_t, i)->values;
         if (values)
-            sum += sizeof *values + values->ranges.cap * sizeof(set_range_t);
+            sum += sizeof *values + values->ranges.cap * sizeof(set_range_t) +
+                   (values->gram_filter ? GRAM_FILTER_WORDS * sizeof(uint64_t) : 0);
     }
     for (uint32_t i = 0; i < s->rules.count; i++)
         sum += pattern_bytes(AT(s->rules, set_rule_t, i)->pattern);

@@ -8,7 +8,7 @@
 #include "broker/rules/wildcard.h"
 
 #define SLOTS_MIN 64
-#define FEW_CHILDREN 4 /* are compared one by one */
+#define FEW_CHILDREN 8 /* are compared one by one */
 #define GRAM_SIZES 4
 
 uint32_t list_add(list_t *list, size_t item_bytes)
@@ -26,19 +26,15 @@ uint32_t list_add(list_t *list, size_t item_bytes)
 }
 
 /* -- keys ---------------------------------------------------------------------------------------- */
-bool set_key_fits(const set_key_t *key, key_kind_t kind, uint32_t node, const value_t *value)
+bool set_fold_fits(const set_key_t *key, bytes_t text)
 {
-    if (key->kind != kind || key->node != node)
-        return false;
-    switch (kind) {
-    case KEY_FOLD:
-        return fold_equals(value->text, key->value.text);
+    switch (key->kind) {
     case KEY_FOLD_PREFIX:
-        return fold_begins(value->text, key->value.text);
+        return fold_begins(text, key->value.text);
     case KEY_FOLD_SUFFIX:
-        return fold_ends(value->text, key->value.text);
+        return fold_ends(text, key->value.text);
     default:
-        return value_eq(&key->value, value);
+        return fold_equals(text, key->value.text);
     }
 }
 
@@ -52,18 +48,25 @@ static void slot_put(uint64_t *slots, uint32_t cap, uint64_t hash, uint32_t key)
 
 static uint64_t key_hash(const set_key_t *key);
 
-static bool slots_grow(ruleset_t *s)
+static bool slots_grow(set_table_t *t)
 {
-    uint32_t cap = s->slot_cap ? s->slot_cap * 2 : SLOTS_MIN;
+    uint32_t cap = t->cap ? t->cap * 2 : SLOTS_MIN;
     uint64_t *slots = calloc(cap, sizeof *slots);
     if (!slots)
         return false;
-    for (uint32_t i = 0; i < s->keys.count; i++)
-        slot_put(slots, cap, key_hash(AT(s->keys, set_key_t, i)), i);
-    free(s->slots);
-    s->slots = slots;
-    s->slot_cap = cap;
+    for (uint32_t i = 0; i < t->keys.count; i++)
+        slot_put(slots, cap, key_hash(AT(t->keys, set_key_t, i)), i);
+    free(t->slots);
+    t->slots = slots;
+    t->cap = cap;
     return true;
+}
+
+void set_table_free(set_table_t *t)
+{
+    free(t->keys.items);
+    free(t->slots);
+    *t = (set_table_t){.cap = 0};
 }
 
 static uint64_t hash_forward(bytes_t text)
@@ -82,16 +85,34 @@ static uint64_t hash_backward(bytes_t text)
     return hash;
 }
 
+static uint64_t hash_from_back(bytes_t text)
+{
+    hash_run_t run = {0};
+    return hash_back(&run, text, text.len);
+}
+
+static uint64_t hash_of_block(const set_key_t *key)
+{
+    ip_t ip = {.bits = (uint8_t)(key->value.text.len * 8)};
+    memcpy(ip.bytes, key->value.text.data, key->value.text.len);
+    ip_words_t words = ip_words(&ip);
+    return hash_block(&words, (unsigned)key->value.bits, key->node);
+}
+
 static uint64_t key_hash(const set_key_t *key)
 {
     key_kind_t kind = (key_kind_t)key->kind;
     bytes_t text = key->value.text;
     switch (kind) {
     case KEY_PREFIX:
+        return hash_end(hash_text(text), key->node, kind);
+    case KEY_SUFFIX:
+        return hash_end(hash_from_back(text), key->node, kind);
+    case KEY_BLOCK:
+        return hash_of_block(key);
     case KEY_FOLD_PREFIX:
     case KEY_FOLD:
         return hash_end(hash_forward(text), key->node, kind);
-    case KEY_SUFFIX:
     case KEY_FOLD_SUFFIX:
         return hash_end(hash_backward(text), key->node, kind);
     case KEY_GRAM:
@@ -101,21 +122,19 @@ static uint64_t key_hash(const set_key_t *key)
     }
 }
 
-set_key_t *set_key(ruleset_t *s, uint64_t hash, key_kind_t kind, uint32_t node, const value_t *value)
+set_key_t *set_key(set_table_t *t, uint64_t hash, key_kind_t kind, uint32_t node, const value_t *value)
 {
-    if (s->keys.count >= s->slot_cap / 4 * 3 && !slots_grow(s))
+    if (t->keys.count >= t->cap / 4 * 3 && !slots_grow(t))
         return NULL;
-    const set_key_t *found = set_find(s, hash, kind, node, value);
+    const set_key_t *found = set_find(t, hash, kind, node, value);
     if (found)
-        return AT(s->keys, set_key_t, found - (const set_key_t *)s->keys.items);
-    uint32_t at = list_add(&s->keys, sizeof(set_key_t));
+        return AT(t->keys, set_key_t, found - (const set_key_t *)t->keys.items);
+    uint32_t at = list_add(&t->keys, sizeof(set_key_t));
     if (at == NONE)
         return NULL;
-    set_key_t *key = AT(s->keys, set_key_t, at);
+    set_key_t *key = AT(t->keys, set_key_t, at);
     *key = (set_key_t){.value = *value, .node = node, .kind = kind, .hits = NONE};
-    slot_put(s->slots, s->slot_cap, hash, at);
-    if (kind == KEY_EXACT)
-        AT(s->nodes, set_node_t, node)->exact_count++;
+    slot_put(t->slots, t->cap, hash, at);
     return key;
 }
 
@@ -145,7 +164,7 @@ uint32_t set_child(ruleset_t *s, uint32_t node, bytes_t key)
     if (node == NONE)
         return add_node(s, NONE, BYTES_NONE);
     value_t value = text_value(key);
-    set_key_t *found = set_key(s, hash_value(&value, node, KEY_CHILD), KEY_CHILD, node, &value);
+    set_key_t *found = set_key(&s->table, hash_value(&value, node, KEY_CHILD), KEY_CHILD, node, &value);
     if (!found || found->hits != NONE)
         return found ? found->hits : NONE;
     uint32_t child = add_node(s, node, key);
@@ -156,31 +175,45 @@ uint32_t set_child(ruleset_t *s, uint32_t node, bytes_t key)
     AT(s->nodes, set_node_t, child)->next_sibling = parent->first_child;
     parent->first_child = child;
     parent->child_count++;
-    parent->child_bytes |= set_step_bit(key);
+    parent->child_filter[set_step_bit(key) / 64] |= UINT64_C(1) << (set_step_bit(key) % 64);
     return child;
+}
+
+static uint32_t step_few(const ruleset_t *s, const set_node_t *at, bytes_t segment)
+{
+    const set_child_t *child = AT(s->children, set_child_t, at->children);
+    uint64_t head = hash_head(segment);
+    for (const set_child_t *end = child + at->child_count; child < end; child++)
+        if (child->head == head && child->len == segment.len &&
+            (segment.len <= 8 || bytes_eq(AT(s->nodes, set_node_t, child->node)->key, segment)))
+            return child->node;
+    return NONE;
 }
 
 static uint32_t step_once(const ruleset_t *s, uint32_t node, bytes_t segment)
 {
     const set_node_t *at = AT(s->nodes, set_node_t, node);
-    if (at->child_count <= FEW_CHILDREN) {
-        uint32_t child = at->first_child;
-        while (child != NONE && !bytes_eq(AT(s->nodes, set_node_t, child)->key, segment))
-            child = AT(s->nodes, set_node_t, child)->next_sibling;
-        return child;
-    }
+    if (at->child_count <= FEW_CHILDREN)
+        return step_few(s, at, segment);
     value_t value = text_value(segment);
-    const set_key_t *found = set_find(s, hash_value(&value, node, KEY_CHILD), KEY_CHILD, node, &value);
+    const set_key_t *found = set_find(&s->table, hash_value(&value, node, KEY_CHILD), KEY_CHILD, node, &value);
     return found ? found->hits : NONE;
 }
 
-uint32_t set_step(const ruleset_t *s, uint32_t node, bytes_t key)
+static uint32_t step_by_step(const ruleset_t *s, uint32_t node, bytes_t key)
 {
     bytes_t rest = key, segment;
     bool more = true;
     while (node != NONE && pattern_segment(&rest, &more, &segment))
         node = step_once(s, node, segment);
     return node;
+}
+
+/* No child's key has a dot, so what is found whole is it. */
+uint32_t set_step(const ruleset_t *s, uint32_t node, bytes_t key)
+{
+    uint32_t child = step_once(s, node, key);
+    return child != NONE || key.len == 0 || !memchr(key.data, '.', key.len) ? child : step_by_step(s, node, key);
 }
 
 /* -- indexing ------------------------------------------------------------------------------------ */
@@ -215,10 +248,12 @@ static set_values_t *values_of(const entry_t *e)
 static bool put_key(const entry_t *e, key_kind_t kind, const value_t *value)
 {
     set_key_t wanted = {.value = *value, .node = e->node, .kind = kind};
-    set_key_t *key = set_key(e->set, key_hash(&wanted), kind, e->node, value);
-    AT(e->set->nodes, set_node_t, e->node)->kinds |= (uint16_t)(1u << kind);
+    set_key_t *key = set_key(&e->set->table, key_hash(&wanted), kind, e->node, value);
+    set_node_t *node = AT(e->set->nodes, set_node_t, e->node);
+    node->kinds |= (uint16_t)(1u << kind);
     if (!key)
         return false;
+    node->exact_count += kind == KEY_EXACT && key->hit_count == 0;
     key->hit_count++;
     return push_hit(e, &key->hits);
 }
@@ -251,6 +286,8 @@ static bool put_text(const entry_t *e, key_kind_t kind, bytes_t text)
     if (!values)
         return false;
     values->text_count++;
+    if (kind == KEY_FOLD && text.len > values->fold_max)
+        values->fold_max = (uint32_t)text.len;
     if (kind <= KEY_FOLD_SUFFIX && !lengths_add(&values->lengths[kind - KEY_PREFIX], text.len))
         return false;
     return put_key(e, kind, &value);
@@ -272,13 +309,15 @@ static value_t gram_value(bytes_t piece)
 static bool put_gram(const entry_t *e, bytes_t piece)
 {
     set_values_t *values = values_of(e);
-    if (!values)
+    if (values && !values->gram_filter)
+        values->gram_filter = calloc(GRAM_FILTER_WORDS, sizeof *values->gram_filter);
+    if (!values || !values->gram_filter)
         return false;
     value_t value = gram_value(piece);
     unsigned size = (unsigned)value.text.len;
     values->text_count++;
     values->gram_sizes |= (uint8_t)(1u << gram_log(piece));
-    values->gram_filter |= gram_bit(hash_word(gram_word(piece.data, size), size));
+    gram_note(values->gram_filter, hash_word(gram_word(piece.data, size), size));
     return put_key(e, KEY_GRAM, &value);
 }
 
@@ -287,7 +326,7 @@ static double key_cost(const entry_t *e, key_kind_t kind, bytes_t text)
 {
     static const double often[] = {1, 0.5, 0.25, 0.1, 0.04, 0.03, 0.02, 0.01};
     set_key_t wanted = {.value = text_value(text), .node = e->node, .kind = kind};
-    const set_key_t *key = set_find(e->set, key_hash(&wanted), kind, e->node, &wanted.value);
+    const set_key_t *key = set_find(&e->set->table, key_hash(&wanted), kind, e->node, &wanted.value);
     double share = often[text.len < ARRAY_LEN(often) ? text.len : ARRAY_LEN(often) - 1];
     return (kind == KEY_GRAM ? share : share / 2) * (1 + (key ? key->hit_count : 0));
 }
@@ -452,15 +491,34 @@ static double highest(set_range_t *ranges, uint32_t from, uint32_t to)
     return ranges[middle].high_below;
 }
 
-void set_index_end(ruleset_t *s)
+/* -- the end ------------------------------------------------------------------------------------- */
+static bool list_children(ruleset_t *s, set_node_t *node)
+{
+    node->children = s->children.count;
+    for (uint32_t child = node->first_child; child != NONE;) {
+        const set_node_t *from = AT(s->nodes, set_node_t, child);
+        uint32_t at = list_add(&s->children, sizeof(set_child_t));
+        if (at == NONE)
+            return false;
+        *AT(s->children, set_child_t, at) =
+            (set_child_t){.head = hash_head(from->key), .len = (uint32_t)from->key.len, .node = child};
+        child = from->next_sibling;
+    }
+    return true;
+}
+
+bool set_index_end(ruleset_t *s)
 {
     for (uint32_t i = 0; i < s->nodes.count; i++) {
+        if (!list_children(s, AT(s->nodes, set_node_t, i)))
+            return false;
         set_values_t *values = AT(s->nodes, set_node_t, i)->values;
         if (!values || values->ranges.count == 0)
             continue;
         qsort(values->ranges.items, values->ranges.count, sizeof(set_range_t), by_low);
         (void)highest(values->ranges.items, 0, values->ranges.count);
     }
+    return true;
 }
 
 void set_values_free(set_values_t *values)
@@ -470,5 +528,6 @@ void set_values_free(set_values_t *values)
     for (size_t i = 0; i < LENGTH_KINDS; i++)
         free(values->lengths[i].lengths);
     free(values->ranges.items);
+    free(values->gram_filter);
     free(values);
 }

@@ -2,21 +2,15 @@
 #include "broker/rules/fold.h"
 #include "broker/rules/ruleset_index.h"
 
-#define GRAM_SIZES 4
 #define GRAMS_RECENT 16
-
-static void run_hits(set_walk_t *w, uint32_t hit, const value_t *value)
-{
-    for (; hit != NONE; hit = AT(w->set->hits, set_hit_t, hit)->next)
-        set_hit(w, hit, value);
-}
+#define FOLD_FACTOR 4 /* so many times longer is no text than it is without case: a character has 1 to 4 bytes */
 
 static void run_key(set_walk_t *w, uint32_t node, key_kind_t kind, uint64_t hash, const value_t *probe,
                     const value_t *value)
 {
-    const set_key_t *key = set_find(w->set, hash, kind, node, probe);
+    const set_key_t *key = set_find(&w->set->table, hash, kind, node, probe);
     if (key)
-        run_hits(w, key->hits, value);
+        set_take_hits(w, key->hits, value);
 }
 
 static value_t slice(const uint8_t *data, size_t len)
@@ -26,13 +20,10 @@ static value_t slice(const uint8_t *data, size_t len)
 
 static void take_prefixes(set_walk_t *w, uint32_t node, const set_lengths_t *set, const value_t *value)
 {
-    const uint8_t *data = value->text.data;
-    uint64_t hash = 0;
-    size_t len = 0;
+    hash_run_t run = {0};
     for (uint32_t i = 0; i < set->count && set->lengths[i] <= value->text.len; i++) {
-        for (; len < set->lengths[i]; len++)
-            hash = hash_byte(hash, data[len]);
-        value_t probe = slice(data, len);
+        value_t probe = slice(value->text.data, set->lengths[i]);
+        uint64_t hash = hash_front(&run, value->text, probe.text.len);
         run_key(w, node, KEY_PREFIX, hash_end(hash, node, KEY_PREFIX), &probe, value);
     }
 }
@@ -40,12 +31,10 @@ static void take_prefixes(set_walk_t *w, uint32_t node, const set_lengths_t *set
 static void take_suffixes(set_walk_t *w, uint32_t node, const set_lengths_t *set, const value_t *value)
 {
     const uint8_t *end = value->text.data + value->text.len;
-    uint64_t hash = 0;
-    size_t len = 0;
+    hash_run_t run = {0};
     for (uint32_t i = 0; i < set->count && set->lengths[i] <= value->text.len; i++) {
-        while (len < set->lengths[i])
-            hash = hash_byte(hash, *(end - ++len));
-        value_t probe = slice(end - len, len);
+        value_t probe = slice(end - set->lengths[i], set->lengths[i]);
+        uint64_t hash = hash_back(&run, value->text, probe.text.len);
         run_key(w, node, KEY_SUFFIX, hash_end(hash, node, KEY_SUFFIX), &probe, value);
     }
 }
@@ -73,25 +62,28 @@ static void take_folded(set_walk_t *w, uint32_t node, key_kind_t kind, const set
     }
 }
 
-static void take_fold(set_walk_t *w, uint32_t node, const value_t *value)
+static void take_fold(set_walk_t *w, uint32_t node, uint32_t longest, const value_t *value)
 {
     bytes_t rest = value->text;
     uint64_t hash = 0;
+    if (rest.len > (size_t)longest * FOLD_FACTOR)
+        return;
     for (folded_t c = fold_first(&rest); c.len > 0; c = fold_first(&rest))
         for (unsigned b = 0; b < c.len; b++)
             hash = hash_byte(hash, c.bytes[b]);
     run_key(w, node, KEY_FOLD, hash_end(hash, node, KEY_FOLD), value, value);
 }
 
-/* The same word again, as in a text of one letter, need not be looked up again. */
-static void take_grams_of(set_walk_t *w, uint32_t node, uint64_t filter, unsigned size, const value_t *value)
+/* The same word again, as in a text of one letter, need not be looked up again. Inlined, so that `size` is known. */
+static inline __attribute__((always_inline)) void take_grams_of(set_walk_t *w, uint32_t node, const uint64_t *filter,
+                                                                unsigned size, const value_t *value)
 {
     uint64_t recent[GRAMS_RECENT];
     bytes_t text = value->text;
     memset(recent, 0, sizeof recent);
     for (size_t at = 0; at + size <= text.len; at++) {
         uint64_t word = gram_word(text.data + at, size), hash = hash_word(word, size);
-        if (!(filter & gram_bit(hash)) || recent[hash >> 40 & (GRAMS_RECENT - 1)] == word + 1)
+        if (!gram_is_noted(filter, hash) || recent[hash >> 40 & (GRAMS_RECENT - 1)] == word + 1)
             continue;
         recent[hash >> 40 & (GRAMS_RECENT - 1)] = word + 1;
         value_t probe = slice(text.data + at, size);
@@ -101,21 +93,28 @@ static void take_grams_of(set_walk_t *w, uint32_t node, uint64_t filter, unsigne
 
 static void take_grams(set_walk_t *w, uint32_t node, const set_values_t *values, const value_t *value)
 {
-    for (unsigned log = 0; log < GRAM_SIZES; log++)
-        if (values->gram_sizes >> log & 1)
-            take_grams_of(w, node, values->gram_filter, 1u << log, value);
+    if (values->gram_sizes & 1)
+        take_grams_of(w, node, values->gram_filter, 1, value);
+    if (values->gram_sizes & 2)
+        take_grams_of(w, node, values->gram_filter, 2, value);
+    if (values->gram_sizes & 4)
+        take_grams_of(w, node, values->gram_filter, 4, value);
+    if (values->gram_sizes & 8)
+        take_grams_of(w, node, values->gram_filter, 8, value);
 }
 
 static void take_masks(set_walk_t *w, uint32_t node, const ip_t *ip, uint64_t masks, unsigned first,
                        const value_t *value)
 {
+    const ip_words_t words = ip_words(ip);
     for (; masks; masks &= masks - 1) {
-        ip_t masked = *ip;
         unsigned bits = first + (unsigned)__builtin_ctzll(masks);
-        ip_mask(&masked, bits);
-        value_t probe = slice(masked.bytes, ip->bits / 8u);
+        ip_words_t masked = ip_words_masked(words, bits);
+        ip_t block;
+        ip_set_words(&block, masked);
+        value_t probe = slice(block.bytes, ip->bits / 8u);
         probe.bits = bits;
-        run_key(w, node, KEY_BLOCK, hash_value(&probe, node, KEY_BLOCK), &probe, value);
+        run_key(w, node, KEY_BLOCK, hash_block(&masked, bits, node), &probe, value);
     }
 }
 
@@ -144,7 +143,7 @@ static void take_text(set_walk_t *w, uint32_t at, const set_node_t *node, const 
     if (node->kinds >> KEY_FOLD_SUFFIX & 1)
         take_folded(w, at, KEY_FOLD_SUFFIX, &values->lengths[3], value);
     if (node->kinds >> KEY_FOLD & 1)
-        take_fold(w, at, value);
+        take_fold(w, at, values->fold_max, value);
     if (node->kinds >> KEY_GRAM & 1)
         take_grams(w, at, values, value);
     if (node->kinds >> KEY_BLOCK & 1)
@@ -164,7 +163,7 @@ static void take_ranges(set_walk_t *w, const set_range_t *ranges, uint32_t from,
         if (r->range.low > number)
             return;
         if (range_holds(&r->range, number))
-            run_hits(w, r->hit, value);
+            set_take_hits(w, r->hit, value);
         from = middle + 1;
     }
 }
@@ -178,6 +177,6 @@ void set_take_value(set_walk_t *w, uint32_t at, const value_t *value)
         take_text(w, at, node, value);
     if (node->values && value->type == VALUE_DOUBLE && node->values->ranges.count > 0)
         take_ranges(w, node->values->ranges.items, 0, node->values->ranges.count, value_double(value), value);
-    run_hits(w, node->present, value);
-    run_hits(w, node->scan, value);
+    set_take_hits(w, node->present, value);
+    set_take_hits(w, node->scan, value);
 }

@@ -6,7 +6,6 @@
 #include "proto/decimal.h"
 #include "proto/json.h"
 
-#define HASH_PRIME UINT64_C(0x9fb21c651e98df25)
 #define DIGITS_MAX DECIMAL_DIGITS_MAX
 #define INTEGER_DIGITS_MAX 310 /* the greatest double has 309 */
 #define EXPONENT_MAX 400       /* beyond it no double is neither zero nor infinite */
@@ -151,37 +150,4 @@ value_t value_of(const mp_token_t *token)
         break;
     }
     return (value_t){.type = VALUE_OTHER};
-}
-
-bool value_eq(const value_t *a, const value_t *b)
-{
-    if (a->type != b->type || a->type == VALUE_OTHER)
-        return false;
-    return a->bits == b->bits && bytes_eq(a->text, b->text);
-}
-
-static uint64_t mix(uint64_t hash, uint64_t word)
-{
-    hash = (hash ^ word) * HASH_PRIME;
-    return hash ^ (hash >> 29);
-}
-
-/* Eight bytes a step. */
-uint64_t value_hash_text(bytes_t text, uint64_t salt)
-{
-    uint64_t hash = mix(salt, text.len), word;
-    while (text.len >= sizeof word) {
-        memcpy(&word, text.data, sizeof word);
-        hash = mix(hash, word);
-        text = bytes_from(text.data + sizeof word, text.len - sizeof word);
-    }
-    word = 0;
-    if (text.len > 0)
-        memcpy(&word, text.data, text.len);
-    return mix(hash, word);
-}
-
-uint64_t value_hash(const value_t *v, uint64_t salt)
-{
-    return value_hash_text(v->text, mix(salt, v->bits + (uint64_t)v->type));
 }

@@ -27,10 +27,13 @@ typedef struct {
 
 /* `token` is no container. */
 value_t value_of(const mp_token_t *token);
-bool value_eq(const value_t *a, const value_t *b);
 double value_double(const value_t *v); /* of a VALUE_DOUBLE */
-/* For hash tables whose keys come from the topology: spreads well, resists no attack. */
-uint64_t value_hash_text(bytes_t text, uint64_t salt);
-uint64_t value_hash(const value_t *v, uint64_t salt);
+
+static inline bool value_eq(const value_t *a, const value_t *b)
+{
+    if (a->type != b->type || a->type == VALUE_OTHER)
+        return false;
+    return a->bits == b->bits && bytes_eq(a->text, b->text);
+}
 
 #endif

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#define SHORT_TEXT_MAX 64
+
 static bool refuse(error_t *err, const char *what, size_t at)
 {
     return error_set(err, STATUS_INVALID_ARGUMENT, NULL, "%s at pos %zu", what, at);
@@ -57,13 +59,26 @@ static bool ends_with(bytes_t text, bytes_t tail)
     return tail.len <= text.len && (tail.len == 0 || memcmp(text.data + text.len - tail.len, tail.data, tail.len) == 0);
 }
 
+/* The piece's first place. In a short text a loop is done before memmem has begun. */
+static const uint8_t *find(bytes_t text, const uint8_t *piece, size_t len)
+{
+    if (len > text.len)
+        return NULL;
+    if (text.len > SHORT_TEXT_MAX)
+        return memmem(text.data, text.len, piece, len);
+    for (const uint8_t *p = text.data, *last = p + text.len - len; p <= last; p++)
+        if (*p == *piece && bytes_same(p, piece, len))
+            return p;
+    return NULL;
+}
+
 /* The leftmost place of each piece is as good as any later one. */
 static bool middle_matches(bytes_t pieces, bytes_t text)
 {
     while (pieces.len > 0) {
         size_t len = literal_length(pieces);
-        const uint8_t *at = len ? memmem(text.data, text.len, pieces.data, len) : text.data;
-        if (len > 0 && (text.len == 0 || !at))
+        const uint8_t *at = len ? find(text, pieces.data, len) : text.data;
+        if (len > 0 && !at)
             return false;
         if (len > 0)
             text = drop(text, (size_t)(at - text.data) + len);

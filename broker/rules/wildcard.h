@@ -11,6 +11,28 @@
 
 #define WILDCARD_STAR 0xFF
 
+/* The bytes below 128 that a text has, bit by byte. */
+typedef struct {
+    uint64_t low, high;
+} byte_set_t;
+
+static inline byte_set_t byte_set_of(bytes_t text)
+{
+    byte_set_t set = {0};
+    for (size_t i = 0; i < text.len; i++) {
+        uint64_t bit = UINT64_C(1) << (text.data[i] & 63);
+        set.low |= text.data[i] < 64 ? bit : 0;
+        set.high |= text.data[i] >= 64 && text.data[i] < 128 ? bit : 0;
+    }
+    return set;
+}
+
+/* True when `set` has all that `needs` has: a text can match only where it has every byte of the wildcard. */
+static inline bool byte_set_covers(byte_set_t set, byte_set_t needs)
+{
+    return !(needs.low & ~set.low) && !(needs.high & ~set.high);
+}
+
 /* At how many places of the pattern one text may stand at once (having just read a character before a star, and
  * having passed it, count apart). EventBridge's own bound is not published: it takes a pattern of 7 and refuses one
  * that is 10 in this count. Matching here needs no such bound; what is accepted shall run there as well. */
