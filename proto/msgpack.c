@@ -236,6 +236,8 @@ const uint8_t mp_short_bytes[256] = {
     [0xD0] = 2,          [0xCD] = 3, [0xD1] = 3, [0xCA] = 5, [0xCE] = 5,          [0xD2] = 5,          [0xCB] = 9,
     [0xCF] = 9,          [0xD3] = 9, [0xD4] = 3, [0xD5] = 4, [0xD6] = 6,          [0xD7] = 10,         [0xD8] = 18};
 
+#define SMALL_NUMBERS UINT64_C(0x8080808080808080) /* a bit of each that is none */
+
 bool mp_skip_long(mp_reader_t *r)
 {
     /* Never above the bytes left, for each value takes one: so it cannot overflow, and a lie is found before
@@ -253,6 +255,8 @@ bool mp_skip_long(mp_reader_t *r)
         todo += len ? 0 : values_within(&t);
         if (--todo > mp_left(r))
             return refuse_at(r, at, ended);
+        for (; todo >= 8 && !(bytes_load64(r->pos) & SMALL_NUMBERS); todo -= 8)
+            r->pos += 8; /* there are as many bytes as there is to do */
     } while (todo > 0);
     return true;
 }

@@ -182,7 +182,7 @@ static inline size_t mp_short_length(const uint8_t *p, size_t left)
         return 0;
     if ((*p & 0xE0) == 0xA0)
         len = 1 + (*p & 0x1Fu);
-    else if (*p < 0x80)
+    else if (mp_short_bytes[*p] == 1)
         return 1;
     else
         len = *p == 0xD9 ? 2u + p[1] : mp_short_bytes[*p];

@@ -154,6 +154,11 @@ static bool route_by_rules(core_t *core, const route_request_t *request, buf_t *
                                                   request->replay_name, ids, ARRAY_LEN(ids))
                          : 0;
     size_t targets = 0;
+    if (matched == RULESET_TOO_COSTLY)
+        return error_set(err, STATUS_RESOURCE_EXHAUSTED, "LimitExceededException",
+                         "To hold the event against the bus's rules would take more than %d steps: it has too many "
+                         "values, or too long ones, where rules ask for them.",
+                         RULESET_STEPS_MAX);
     for (size_t i = 0; i < matched && i < ARRAY_LEN(ids); i++)
         targets += core->topology.rules[ids[i]].target_count;
     if (matched > RECORD_ROUTES_MAX || targets > RECORD_ROUTES_MAX)

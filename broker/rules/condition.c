@@ -75,6 +75,26 @@ bool condition_holds(const condition_t *all, const condition_t *c, const value_t
     }
 }
 
+size_t condition_steps(const condition_t *all, const condition_t *c, const value_t *v)
+{
+    size_t steps = STEPS_CHECK;
+    switch (c->type) {
+    case CONDITION_FOLD:
+    case CONDITION_FOLD_PREFIX:
+    case CONDITION_FOLD_SUFFIX:
+        return steps + STEPS_FOLD_BYTE * (v->text.len < c->text.len ? v->text.len : c->text.len);
+    case CONDITION_WILDCARD:
+        return steps + v->text.len / STEP_BYTES;
+    case CONDITION_BUT:
+    case CONDITION_ALL:
+        for (uint32_t i = 0; i < c->list.count; i++)
+            steps += condition_steps(all, &all[c->list.first + i], v);
+        return steps;
+    default:
+        return steps;
+    }
+}
+
 /* -- against one another ----------------------------------------------------------------------------- */
 static bool is_text(const condition_t *c)
 {

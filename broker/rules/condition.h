@@ -54,6 +54,16 @@ typedef struct {
 /* `all` are the conditions of the pattern that `c` is of. */
 bool condition_holds(const condition_t *all, const condition_t *c, const value_t *v);
 
+/* What looking may cost, in the steps of ruleset.h. */
+#define STEPS_ITEM 3      /* for an element of an array */
+#define STEPS_VALUE 8     /* for a value that some rule asks for */
+#define STEPS_CHECK 5     /* for a match expression that is held against it */
+#define STEPS_FOLD_BYTE 5 /* for a byte of a character whose case is looked up */
+#define STEP_BYTES 16     /* one for so many bytes that a wildcard is looked for in */
+
+/* What condition_holds may cost. */
+size_t condition_steps(const condition_t *all, const condition_t *c, const value_t *v);
+
 bool range_holds(const range_t *range, double v);
 bool block_holds(const block_t *block, const ip_t *ip);
 

@@ -5,8 +5,6 @@
 #ifndef BROKER_RULES_IP_H
 #define BROKER_RULES_IP_H
 
-#include <endian.h>
-
 #include "proto/bytes.h"
 
 #define IP_V4_BITS 32
@@ -26,7 +24,12 @@ typedef struct {
 
 static inline ip_words_t ip_words(const ip_t *ip)
 {
-    return (ip_words_t){be64toh(bytes_load64(ip->bytes)), be64toh(bytes_load64(ip->bytes + 8))};
+    ip_words_t words = {0};
+    for (unsigned i = 0; i < 8; i++) {
+        words.high = words.high << 8 | ip->bytes[i];
+        words.low = words.low << 8 | ip->bytes[i + 8];
+    }
+    return words;
 }
 
 /* With zeros behind the first `prefix_bits`. */
@@ -40,8 +43,10 @@ static inline ip_words_t ip_words_masked(ip_words_t words, unsigned prefix_bits)
 
 static inline void ip_set_words(ip_t *ip, ip_words_t words)
 {
-    uint64_t bytes[2] = {htobe64(words.high), htobe64(words.low)};
-    memcpy(ip->bytes, bytes, sizeof ip->bytes);
+    for (unsigned i = 8; i-- > 0; words.high >>= 8, words.low >>= 8) {
+        ip->bytes[i] = (uint8_t)words.high;
+        ip->bytes[i + 8] = (uint8_t)words.low;
+    }
 }
 
 /* Sets to zero what is behind the first `prefix_bits`. */

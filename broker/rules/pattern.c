@@ -24,7 +24,18 @@ typedef struct {
     bool has_elements;                    /* there were objects inside arrays */
     mp_reader_t reader;
     unsigned depth; /* of the event, which is from outside: bounds the recursion */
+    size_t left;    /* steps that may still be spent */
 } walk_t;
+
+#define STEPS_PAIR 5
+#define STEP_SKIPPED 8 /* one for so many bytes of a container that is skipped */
+#define STEPS_MEMBER 3 /* for a field, once for each element */
+
+static bool spend(walk_t *w, size_t steps)
+{
+    w->left -= steps < w->left ? steps : w->left;
+    return w->left > 0;
+}
 
 /* -- finding the way ----------------------------------------------------------------------------- */
 bool pattern_segment(bytes_t *rest, bool *more, bytes_t *segment)
@@ -79,20 +90,36 @@ bool pattern_field_holds(const pattern_t *p, const pattern_field_t *field, const
     return false;
 }
 
-static void take_leaf(const walk_t *w, uint32_t at, const mp_token_t *token, found_t *found)
+static size_t field_steps(const pattern_t *p, const pattern_field_t *field, const value_t *value)
+{
+    size_t steps = 0;
+    for (uint32_t i = 0; i < field->condition_count; i++)
+        steps += condition_steps(p->conditions, &p->conditions[field->conditions + i], value);
+    return steps;
+}
+
+/* False when there is nothing left to spend. */
+static bool take_leaf(walk_t *w, uint32_t at, const mp_token_t *token, found_t *found)
 {
     const pattern_t *p = w->pattern;
     uint32_t f = p->nodes[at].first_field;
     if (f == PATTERN_NONE)
-        return;
+        return true;
+    if (!spend(w, STEPS_VALUE))
+        return false;
     value_t value = value_of(token);
     for (; f != PATTERN_NONE; f = p->fields[f].next) {
         if (!pattern_bit(w->wanted, f))
             continue;
         pattern_set_bit(found->seen, f);
-        if (!pattern_bit(found->met, f) && pattern_field_holds(p, &p->fields[f], &value))
+        if (pattern_bit(found->met, f))
+            continue;
+        if (!spend(w, field_steps(p, &p->fields[f], &value)))
+            return false;
+        if (pattern_field_holds(p, &p->fields[f], &value))
             pattern_set_bit(found->met, f);
     }
+    return true;
 }
 
 static bool field_fits(const pattern_t *p, const found_t *found, uint32_t field)
@@ -134,7 +161,7 @@ static bool walk_element(walk_t *w, uint32_t at, uint32_t count, found_t *found)
     w->has_elements = true;
     if (!w->apart)
         return walk_map(w, at, count, found);
-    if (!walk_map(w, at, count, &element))
+    if (!spend(w, (size_t)w->member_count * STEPS_MEMBER) || !walk_map(w, at, count, &element))
         return false;
     take_element(w, at, &element, found);
     return true;
@@ -151,8 +178,7 @@ static bool walk_value(walk_t *w, uint32_t at, found_t *found, bool is_item)
         return is_item ? walk_element(w, at, token.count, found) : walk_map(w, at, token.count, found);
     if (token.type == MP_ARRAY)
         return walk_array(w, at, token.count, found);
-    take_leaf(w, at, &token, found);
-    return true;
+    return take_leaf(w, at, &token, found);
 }
 
 static bool walk_array(walk_t *w, uint32_t at, uint32_t count, found_t *found)
@@ -160,22 +186,33 @@ static bool walk_array(walk_t *w, uint32_t at, uint32_t count, found_t *found)
     if (++w->depth > MP_DEPTH_MAX)
         return false;
     for (uint32_t i = 0; i < count; i++)
-        if (!walk_value(w, at, found, true))
+        if (!spend(w, STEPS_ITEM) || !walk_value(w, at, found, true))
             return false;
     w->depth--;
     return true;
 }
 
+/* What is no container is skipped at once, whatever its length. */
+static bool skip(walk_t *w)
+{
+    const uint8_t *begin = w->reader.pos;
+    mp_type_t type;
+    if (!mp_peek(&w->reader, &type) || !mp_skip(&w->reader))
+        return false;
+    return (type != MP_MAP && type != MP_ARRAY) || spend(w, (size_t)(w->reader.pos - begin) / STEP_SKIPPED);
+}
+
 static bool walk_map(walk_t *w, uint32_t at, uint32_t count, found_t *found)
 {
+    const size_t steps = STEPS_PAIR + w->pattern->nodes[at].child_count / 2;
     if (++w->depth > MP_DEPTH_MAX)
         return false;
     for (uint32_t i = 0; i < count; i++) {
         mp_token_t key;
-        if (!mp_next(&w->reader, &key) || key.type != MP_STR)
+        if (!spend(w, steps) || !mp_next(&w->reader, &key) || key.type != MP_STR)
             return false; /* JSON knows no other keys */
         uint32_t child = pattern_step(w->pattern, at, key.bytes);
-        if (!(child == PATTERN_NONE ? mp_skip(&w->reader) : walk_value(w, child, found, false)))
+        if (!(child == PATTERN_NONE ? skip(w) : walk_value(w, child, found, false)))
             return false;
     }
     w->depth--;
@@ -190,9 +227,8 @@ static bool walk_event(walk_t *w, bytes_t event, bytes_t replay_name, found_t *f
         mp_left(&w->reader) > 0)
         return false;
     uint32_t replay = pattern_child(w->pattern, 0, BYTES_LIT("replay-name"));
-    if (replay_name.len > 0 && replay != PATTERN_NONE)
-        take_leaf(w, replay, &(mp_token_t){.type = MP_STR, .bytes = replay_name}, found);
-    return true;
+    return replay_name.len == 0 || replay == PATTERN_NONE ||
+           take_leaf(w, replay, &(mp_token_t){.type = MP_STR, .bytes = replay_name}, found);
 }
 
 /* -- matching ------------------------------------------------------------------------------------ */
@@ -204,20 +240,28 @@ static bool branch_fits(const pattern_t *p, const pattern_branch_t *branch, cons
     return true;
 }
 
-bool pattern_match_branch(const pattern_t *p, uint32_t branch, bytes_t event, bytes_t replay_name)
+bool pattern_match_branch(const pattern_t *p, uint32_t branch, bytes_t event, bytes_t replay_name, size_t *left)
 {
     const pattern_branch_t *b = &p->branches[branch];
-    walk_t w = {.pattern = p, .members = &p->members[b->first], .member_count = b->count, .apart = true};
+    walk_t w = {.pattern = p, .members = &p->members[b->first], .member_count = b->count, .apart = true, .left = *left};
     found_t found = {0};
     for (uint32_t i = 0; i < b->count; i++)
         pattern_set_bit(w.wanted, w.members[i]);
-    return walk_event(&w, event, replay_name, &found) && branch_fits(p, b, &found);
+    bool walked = walk_event(&w, event, replay_name, &found);
+    *left = w.left;
+    return walked && branch_fits(p, b, &found);
+}
+
+static bool match_branch(const pattern_t *p, uint32_t branch, bytes_t event, bytes_t replay_name)
+{
+    size_t left = SIZE_MAX;
+    return pattern_match_branch(p, branch, event, replay_name, &left);
 }
 
 /* All branches in one walk; where there are objects in arrays, those that may still match one by one. */
 static bool match_branches(const pattern_t *p, bytes_t event, bytes_t replay_name)
 {
-    walk_t w = {.pattern = p};
+    walk_t w = {.pattern = p, .left = SIZE_MAX};
     found_t found = {0};
     memset(w.wanted, 0xFF, sizeof w.wanted);
     if (!walk_event(&w, event, replay_name, &found))
@@ -225,8 +269,7 @@ static bool match_branches(const pattern_t *p, bytes_t event, bytes_t replay_nam
     if (w.has_elements) /* absence is to be judged in each element */
         memset(found.seen, 0, sizeof found.seen);
     for (uint32_t i = 0; i < p->branch_count; i++)
-        if (branch_fits(p, &p->branches[i], &found) &&
-            (!w.has_elements || pattern_match_branch(p, i, event, replay_name)))
+        if (branch_fits(p, &p->branches[i], &found) && (!w.has_elements || match_branch(p, i, event, replay_name)))
             return true;
     return false;
 }
@@ -234,6 +277,6 @@ static bool match_branches(const pattern_t *p, bytes_t event, bytes_t replay_nam
 bool pattern_match(const pattern_t *pattern, bytes_t event, bytes_t replay_name)
 {
     if (pattern->branch_count == 1)
-        return pattern_match_branch(pattern, 0, event, replay_name);
+        return match_branch(pattern, 0, event, replay_name);
     return match_branches(pattern, event, replay_name);
 }

@@ -87,6 +87,7 @@ static uint32_t add_node(build_t *b, uint32_t parent, bytes_t key)
     if (parent != PATTERN_NONE) {
         nodes[at].next_sibling = nodes[parent].first_child;
         nodes[parent].first_child = at;
+        nodes[parent].child_count++;
     }
     return at;
 }

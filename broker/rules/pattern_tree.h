@@ -16,7 +16,7 @@
 
 typedef struct {
     bytes_t key; /* in the pattern's document; empty for the root */
-    uint32_t parent, first_child, next_sibling;
+    uint32_t parent, first_child, next_sibling, child_count;
     uint32_t first_field;
     uint32_t order, end; /* depth first; those of the nodes below: (order, end) */
 } pattern_node_t;
@@ -58,8 +58,10 @@ void pattern_path(const pattern_t *p, uint32_t node, buf_t *out);
 
 bool pattern_field_holds(const pattern_t *p, const pattern_field_t *field, const value_t *value);
 
-/* As pattern_match, for one branch. */
-MUST_USE bool pattern_match_branch(const pattern_t *p, uint32_t branch, bytes_t event, bytes_t replay_name);
+/* As pattern_match, for one branch. `*left` says how many steps of ruleset.h may be spent, and then how many are left:
+ * with 0 left it is not known whether the event matches, and false is returned. */
+MUST_USE bool pattern_match_branch(const pattern_t *p, uint32_t branch, bytes_t event, bytes_t replay_name,
+                                   size_t *left);
 
 static inline bool pattern_bit(const uint64_t *bits, uint32_t at)
 {

@@ -7,7 +7,6 @@
  * pattern, exactly. */
 #include "broker/rules/ruleset.h"
 
-#include <endian.h>
 #include <stdlib.h>
 
 #include "broker/rules/ruleset_index.h"
@@ -23,7 +22,7 @@ static void meet(set_walk_t *w, uint32_t at)
     const set_predicate_t *predicate = AT(s->predicates, set_predicate_t, at);
     for (uint32_t i = 0; i < predicate->branch_count; i++)
         x->candidates[x->candidate_count++] = s->accesses[predicate->first_branch + i];
-    w->done = ++x->met_count == s->predicates.count && s->can_stop;
+    w->done |= ++x->met_count == s->predicates.count && s->can_stop;
 }
 
 static void exclude(set_scratch_t *x, uint32_t but)
@@ -64,7 +63,8 @@ static void take_hit(set_walk_t *w, set_hit_t *hit, const value_t *value)
         hit->checked = x->leaf;
         if (hit->check->type == CONDITION_WILDCARD && !has_bytes(w, hit->check, value))
             return;
-        if (!condition_holds(hit->all, hit->check, value))
+        if (!set_spend(w, condition_steps(hit->all, hit->check, value)) ||
+            !condition_holds(hit->all, hit->check, value))
             return;
     }
     if (hit->excludes)
@@ -75,7 +75,7 @@ static void take_hit(set_walk_t *w, set_hit_t *hit, const value_t *value)
 
 void set_take_hits(set_walk_t *w, uint32_t at, const value_t *value)
 {
-    while (at != NONE) {
+    while (at != NONE && set_spend(w, 1)) {
         set_hit_t *hit = AT(w->set->hits, set_hit_t, at);
         take_hit(w, hit, value);
         at = hit->next;
@@ -87,7 +87,7 @@ static void take_leaf(set_walk_t *w, uint32_t at, const mp_token_t *token)
 {
     set_scratch_t *x = w->scratch;
     const set_node_t *node = AT(w->set->nodes, set_node_t, at);
-    if (!node->is_field)
+    if (!node->is_field || !set_spend(w, STEPS_VALUE))
         return;
     if (x->node_stamps[at] != x->stamp) {
         x->node_stamps[at] = x->stamp;
@@ -123,9 +123,10 @@ static void memo_set(set_memo_t *memo, uint32_t node, bytes_t key, uint32_t chil
     const uint8_t *tag = key.data - 1;
     if (key.len > MEMO_KEY_MAX)
         return;
-    uint64_t mask = key.len < 7 ? (UINT64_C(1) << 8 * (key.len + 1)) - 1 : UINT64_MAX;
-    *memo = (set_memo_t){.mask = htole64(mask), .node = node, .child = child, .len = (uint32_t)key.len};
-    memcpy(&memo->head, tag, key.len < 7 ? key.len + 1 : 8);
+    size_t head = key.len < 7 ? key.len + 1 : 8;
+    *memo = (set_memo_t){.node = node, .child = child, .len = (uint32_t)key.len};
+    memset(&memo->mask, 0xFF, head);
+    memcpy(&memo->head, tag, head);
     if (key.len >= 8)
         memo->tail = bytes_load64(key.data + key.len - 8);
 }
@@ -137,7 +138,9 @@ static bool walk_key(set_walk_t *w, uint32_t at, set_memo_t *memo, uint32_t *chi
     const uint8_t *begin = w->reader.pos;
     if (!mp_get_str(&w->reader, &key)) /* JSON knows no other keys */
         return false;
-    *child = set_may_step(AT(w->set->nodes, set_node_t, at), key) ? set_step(w->set, at, key) : NONE;
+    bool may_step = set_may_step(AT(w->set->nodes, set_node_t, at), key);
+    w->spent += may_step ? STEPS_STEP : 0;
+    *child = may_step ? set_step(w->set, at, key) : NONE;
     if (key.data == begin + 1)
         memo_set(memo, at, key, *child);
     return true;
@@ -146,7 +149,7 @@ static bool walk_key(set_walk_t *w, uint32_t at, set_memo_t *memo, uint32_t *chi
 static bool walk_map(set_walk_t *w, uint32_t at, uint32_t count)
 {
     const uint8_t *const end = w->reader.end;
-    for (uint32_t i = 0; i < count && !w->done; i++) {
+    for (uint32_t i = 0; i < count && !w->done && set_spend(w, 0); i++) {
         set_memo_t *memo = &w->scratch->memos[(at * MEMO_STEP + i) % MEMOS];
         uint32_t child = memo->child;
         if (memo_has(memo, at, w->reader.pos, end))
@@ -169,7 +172,7 @@ static bool walk_container(set_walk_t *w, uint32_t node, const mp_token_t *token
             note_elements(w, node);
         ok = walk_map(w, node, token->count);
     } else {
-        for (uint32_t i = 0; ok && i < token->count && !w->done; i++)
+        for (uint32_t i = 0; ok && i < token->count && !w->done && set_spend(w, STEPS_ITEM); i++)
             ok = walk_value(w, node, true);
     }
     w->depth--;
@@ -285,18 +288,27 @@ static bool needs_exact(const set_walk_t *w, const set_branch_t *branch)
     return false;
 }
 
-static bool branch_matches(const set_walk_t *w, uint32_t at, bytes_t event, bytes_t replay_name)
+/* By its own pattern, walking the event again. */
+static bool branch_matches_exactly(set_walk_t *w, const set_branch_t *branch, bytes_t event, bytes_t replay_name)
+{
+    const pattern_t *pattern = AT(w->set->rules, set_rule_t, branch->rule)->pattern;
+    size_t left = RULESET_STEPS_MAX - w->spent, before = left;
+    bool matches = pattern_match_branch(pattern, branch->branch, event, replay_name, &left);
+    return set_spend(w, before - left + (left == 0)) && matches;
+}
+
+static bool branch_matches(set_walk_t *w, uint32_t at, bytes_t event, bytes_t replay_name)
 {
     const set_branch_t *branch = AT(w->set->branches, set_branch_t, at);
     set_scratch_t *x = w->scratch;
-    if (x->rule_stamps[branch->rule] == x->stamp)
-        return false; /* by another branch */
+    if (x->rule_stamps[branch->rule] == x->stamp) /* by another branch */
+        return false;
+    if (!set_spend(w, (1 + x->element_count) * branch->count))
+        return false;
     for (uint32_t i = 0; i < branch->count; i++)
         if (!predicate_met(w, *AT(w->set->members, uint32_t, branch->first + i)))
             return false;
-    const pattern_t *pattern = AT(w->set->rules, set_rule_t, branch->rule)->pattern;
-    if (x->element_count > 0 && needs_exact(w, branch) &&
-        !pattern_match_branch(pattern, branch->branch, event, replay_name))
+    if (x->element_count > 0 && needs_exact(w, branch) && !branch_matches_exactly(w, branch, event, replay_name))
         return false;
     x->rule_stamps[branch->rule] = x->stamp;
     return true;
@@ -353,9 +365,13 @@ static size_t judge(set_walk_t *w, bytes_t event, bytes_t replay_name, uint32_t 
     size_t matched = 0;
     for (uint32_t i = 0; i < x->candidate_count; i++) {
         uint32_t rule = AT(s->branches, set_branch_t, x->candidates[i])->rule;
+        if (w->spent > RULESET_STEPS_MAX)
+            break;
         if (branch_matches(w, x->candidates[i], event, replay_name))
             x->candidates[matched++] = AT(s->rules, set_rule_t, rule)->id;
     }
+    if (w->spent > RULESET_STEPS_MAX)
+        return RULESET_TOO_COSTLY;
     sort_ids(x->candidates, matched);
     if (matched > 0)
         memcpy(ids, x->candidates, (matched < cap ? matched : cap) * sizeof *ids);

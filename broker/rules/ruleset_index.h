@@ -300,7 +300,20 @@ typedef struct {
     bool done;         /* nothing more can match */
     uint32_t set_leaf; /* whose text's bytes are in `bytes` */
     byte_set_t bytes;
+    size_t spent; /* steps */
 } set_walk_t;
+
+#define STEPS_STEP 6   /* for a key of the event that may be one of the rules' */
+#define STEPS_LOOKUP 3 /* for a key that may be there */
+#define STEP_GRAMS 3   /* one for so many places of a text */
+
+/* False, and the walk is done, when there is nothing left to spend. */
+static inline bool set_spend(set_walk_t *w, size_t steps)
+{
+    w->spent += steps;
+    w->done |= w->spent > RULESET_STEPS_MAX;
+    return w->spent <= RULESET_STEPS_MAX;
+}
 
 /* Runs every hit that a value at the node has. */
 void set_take_value(set_walk_t *w, uint32_t node, const value_t *value);

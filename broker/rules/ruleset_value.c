@@ -8,6 +8,7 @@
 static void run_key(set_walk_t *w, uint32_t node, key_kind_t kind, uint64_t hash, const value_t *probe,
                     const value_t *value)
 {
+    w->spent += STEPS_LOOKUP;
     const set_key_t *key = set_find(&w->set->table, hash, kind, node, probe);
     if (key)
         set_take_hits(w, key->hits, value);
@@ -46,6 +47,8 @@ static void take_folded(set_walk_t *w, uint32_t node, key_kind_t kind, const set
     bool from_front = kind == KEY_FOLD_PREFIX;
     uint64_t hash = 0;
     size_t len = 0;
+    if (!set_spend(w, set->lengths[set->count - 1] * STEPS_FOLD_BYTE))
+        return;
     for (uint32_t i = 0; i < set->count;) {
         if (set->lengths[i] == len)
             run_key(w, node, kind, hash_end(hash, node, kind), value, value);
@@ -66,7 +69,7 @@ static void take_fold(set_walk_t *w, uint32_t node, uint32_t longest, const valu
 {
     bytes_t rest = value->text;
     uint64_t hash = 0;
-    if (rest.len > (size_t)longest * FOLD_FACTOR)
+    if (rest.len > (size_t)longest * FOLD_FACTOR || !set_spend(w, rest.len * STEPS_FOLD_BYTE))
         return;
     for (folded_t c = fold_first(&rest); c.len > 0; c = fold_first(&rest))
         for (unsigned b = 0; b < c.len; b++)
@@ -80,6 +83,8 @@ static inline __attribute__((always_inline)) void take_grams_of(set_walk_t *w, u
 {
     uint64_t recent[GRAMS_RECENT];
     bytes_t text = value->text;
+    if (!set_spend(w, text.len / STEP_GRAMS))
+        return;
     memset(recent, 0, sizeof recent);
     for (size_t at = 0; at + size <= text.len; at++) {
         uint64_t word = gram_word(text.data + at, size), hash = hash_word(word, size);

@@ -1,5 +1,8 @@
 /* bench_rules.c: what rules cost: nanoseconds an event for each operator and for sets of 1 to 100,000 rules, memory of
- * a rule, time to compile. Writes build/bench/rules.json, or the file named as first argument.
+ * a rule, time to compile.
+ *
+ *     bench_rules [FILE [SET RULES]]    all sets, or one, or `hostile`; figures go to FILE too (build/bench/rules.json)
+ *     bench_rules --write FOLDER        the events and rules as JSON Lines, for other matchers (rule_peers.py)
  *
  * Events have some 800 bytes of msgpack. The floor beside each figure is one mp_skip over the same events: nothing that
  * reads an event to its end can be faster. */
@@ -17,6 +20,7 @@
 #define RUN_NS 4e7
 #define ROUNDS 5
 #define IDS 64
+#define EVENT_NUMBER(i) ((i)*197 + 11)
 
 typedef struct {
     buf_t events[EVENTS];
@@ -67,7 +71,7 @@ static void make_events(bench_t *b)
 {
     buf_t json = {0};
     for (uint32_t i = 0; i < EVENTS; i++) {
-        event_json(&json, i * 197 + 11);
+        event_json(&json, EVENT_NUMBER(i));
         check(json_to_msgpack(buf_bytes(&json), NULL, &b->events[i], NULL), "an event is no JSON");
         b->bytes += b->events[i].len;
     }
@@ -159,6 +163,8 @@ static void mixed(buf_t *out, uint32_t n)
     kinds[n % ARRAY_LEN(kinds)](out, n);
 }
 
+#define RULE_NUMBER(i) ((i)*197 % 99991 + 11)
+
 /* -- measuring ---------------------------------------------------------------------------------------- */
 static double floor_ns(const bench_t *b)
 {
@@ -216,7 +222,7 @@ static void run(bench_t *b, const char *name, pattern_t_of *make, uint32_t count
     ruleset_t *rules = ruleset_new();
     check(patterns && rules, "out of memory");
     for (uint32_t i = 0; i < count; i++)
-        make(&patterns[i], i * 197 % 99991 + 11);
+        make(&patterns[i], RULE_NUMBER(i));
     double begun = now_ns();
     for (uint32_t i = 0; i < count; i++)
         check(ruleset_add(rules, i, buf_bytes(&patterns[i]), &err), err.message);
@@ -240,63 +246,128 @@ static void run(bench_t *b, const char *name, pattern_t_of *make, uint32_t count
 }
 
 /* -- what is made to be slow -------------------------------------------------------------------------- */
-static void hostile(bench_t *b, const char *name, const char *const *patterns, size_t count, const buf_t *event)
+#define HOSTILE_BYTES ((size_t)1 << 20) /* the largest event */
+
+static void hostile(bench_t *b, const char *name, const buf_t *patterns, size_t count, const buf_t *event)
 {
     error_t err = {0};
     uint32_t ids[IDS];
     ruleset_t *rules = ruleset_new();
-    double worst[ROUNDS * 4];
+    double all[ROUNDS * 4];
+    size_t matched = 0;
     check(rules != NULL, "out of memory");
     for (size_t i = 0; i < count; i++)
-        check(ruleset_add(rules, (uint32_t)i, bytes_cstr(patterns[i]), &err), err.message);
+        check(ruleset_add(rules, (uint32_t)i, buf_bytes(&patterns[i]), &err), err.message);
     check(ruleset_compile(rules, &err), err.message);
-    for (size_t i = 0; i < ARRAY_LEN(worst); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
         double begun = now_ns();
-        (void)!ruleset_match(rules, buf_bytes(event), BYTES_NONE, ids, IDS);
-        worst[i] = now_ns() - begun;
+        matched = ruleset_match(rules, buf_bytes(event), BYTES_NONE, ids, IDS);
+        all[i] = now_ns() - begun;
     }
-    qsort(worst, ARRAY_LEN(worst), sizeof *worst, by_value);
-    double median = worst[ARRAY_LEN(worst) / 2];
-    printf("hostile: %-44s event of %7zu B  %9.1f us\n", name, event->len, median / 1e3);
-    fprintf(b->json, ",\n    {\"set\": \"hostile: %s\", \"rules\": %zu, \"event_bytes\": %zu, \"ns_per_event\": %.1f}",
-            name, count, event->len, median);
+    qsort(all, ARRAY_LEN(all), sizeof *all, by_value);
+    double median = all[ARRAY_LEN(all) / 2];
+    const char *said = matched == RULESET_TOO_COSTLY ? "refused" : matched > 0 ? "match" : "no match";
+    printf("hostile: %-48s event of %7zu B  %8.1f us  %s\n", name, event->len, median / 1e3, said);
+    fprintf(b->json,
+            "%s\n    {\"set\": \"hostile: %s\", \"rules\": %zu, \"event_bytes\": %zu, \"ns_per_event\": %.1f, "
+            "\"said\": \"%s\"}",
+            b->first ? "" : ",", name, count, event->len, median, said);
+    b->first = false;
     ruleset_free(&rules);
 }
 
-static void detail_of(buf_t *out, const char *head, const char *item, size_t times, const char *tail)
+/* {"detail":HEAD ITEM ITEM … TAIL} of so many bytes in JSON. */
+static void detail_of(buf_t *out, const char *head, const char *item, size_t bytes, const char *tail)
 {
     buf_t json = {0};
     buf_clear(out);
     buf_printf(&json, "{\"detail\":%s", head);
-    for (size_t i = 0; i < times; i++)
-        buf_printf(&json, "%s", item);
+    while (json.len < bytes)
+        buf_append_cstr(&json, item);
     buf_printf(&json, "%s}", tail);
     check(json_to_msgpack(buf_bytes(&json), NULL, out, NULL), "a hostile event is no JSON");
     buf_free(&json);
 }
 
+static void one_of_many(buf_t *out, const char *head, const char *item, int count, const char *tail)
+{
+    buf_clear(out);
+    buf_append_cstr(out, head);
+    for (int i = 0; i < count; i++) {
+        buf_printf(out, "%s", i ? "," : "");
+        buf_printf(out, item, i, i);
+    }
+    buf_append_cstr(out, tail);
+}
+
+typedef struct {
+    const char *name, *pattern;
+    const char *head, *item, *tail;
+} hostile_t;
+
+static const hostile_t hostile_events[] = {
+    {"numbers, skipped", "{\"source\":[\"x\"]}", "{\"z\":[", "1,", "1]}"},
+    {"empty objects, skipped", "{\"source\":[\"x\"]}", "{\"z\":[", "{},", "{}]}"},
+    {"numbers, asked for", "{\"detail\":{\"a\":[7]}}", "{\"a\":[", "1,", "1]}"},
+    {"texts, asked for", "{\"detail\":{\"a\":[{\"suffix\":\"x\"}]}}", "{\"a\":[", "\"abc\",", "1]}"},
+    {"numbers where objects are asked for", "{\"detail\":{\"a\":{\"x\":[1]}}}", "{\"a\":[", "1,", "1]}"},
+    {"stars against the letter a", "{\"detail\":{\"a\":[{\"wildcard\":\"*a*a*b*\"},{\"wildcard\":\"*ab*c\"}]}}",
+     "{\"a\":\"", "aaaaaaaaaaaaaaaa", "\"}"},
+    {"texts without case", "{\"detail\":{\"a\":[{\"prefix\":{\"equals-ignore-case\":\"\u00e9\u00e9\u00e9\u00e9x\"}}]}}",
+     "{\"a\":[", "\"\u00c9\u00c9\u00c9\u00c9\",", "1]}"},
+    {"addresses", "{\"detail\":{\"a\":[{\"cidr\":\"10.0.0.0/8\"},{\"cidr\":\"10.0.0.0/20\"}]}}", "{\"a\":[",
+     "\"10.1.1.1\",", "1]}"},
+    {"elements none of which has both", "{\"detail\":{\"a\":{\"x\":[1],\"y\":[2]}}}", "{\"a\":[",
+     "{\"x\":1},{\"y\":2},", "{}]}"},
+    {"keys that nearly lead somewhere", "{\"detail\":{\"ab\":[1],\"ac\":[1]}}", "{", "\"abc\":1,", "\"z\":1}"},
+};
+
+static void hostile_patterns(bench_t *b)
+{
+    buf_t event = {0}, many[30] = {0};
+    one_of_many(&many[0], "{\"detail\":{\"a\":{", "\"k%d\":[%d]", 300, "}}}");
+    detail_of(&event, "{\"a\":[", "{\"k7\":7},", 65536, "{}]}");
+    hostile(b, "300 fields asked of each element", many, 1, &event);
+    buf_clear(&many[0]);
+    for (int level = 0; level < 3; level++) {
+        buf_printf(&many[0], "%s\"n%d\":{\"$or\":[", level ? "," : "{\"detail\":{\"a\":{", level);
+        for (int i = 0; i < 10; i++)
+            buf_printf(&many[0], "%s{\"%d\":[1]}", i ? "," : "", i);
+        buf_append_cstr(&many[0], "]}");
+    }
+    buf_append_cstr(&many[0], "}}}");
+    hostile(b, "1000 combinations of $or, none there", many, 1, &b->events[0]);
+    one_of_many(&event, "{\"a\":[", "{\"n0\":{\"%d\":1}},{\"n1\":{\"%d\":1}}", 10, "]}");
+    char *spread = strdup(buf_cstr(&event));
+    spread[strlen(spread) - 2] = '\0'; /* the list goes on */
+    detail_of(&event, spread, ",{\"n2\":{\"1\":1}}", 8192, "]}");
+    hostile(b, "1000 combinations, no element has all", many, 1, &event);
+    free(spread);
+    for (int i = 0; i < 30; i++) {
+        buf_clear(&many[i]);
+        buf_printf(&many[i], "{\"detail\":{\"a\":[{\"wildcard\":\"*a*ab%d*\"}]}}", i);
+    }
+    detail_of(&event, "{\"a\":\"", "aaaaaaab", 65536, "\"}");
+    hostile(b, "30 wildcards against one long text", many, 30, &event);
+    for (int i = 0; i < 30; i++)
+        buf_free(&many[i]);
+    buf_free(&event);
+}
+
 static void hostiles(bench_t *b)
 {
-    buf_t event = {0}, wide = {0};
-    const char *const stars[] = {"{\"detail\":{\"a\":[{\"wildcard\":\"*a*a*b*\"},{\"wildcard\":\"*ab*c\"}]}}"};
-    const char *const pair[] = {"{\"detail\":{\"a\":{\"x\":[1],\"y\":[2]}}}"};
-    const char *const none[] = {"{\"source\":[\"x\"]}"};
-    detail_of(&event, "{\"a\":\"", "aaaaaaaaaaaaaaaa", 4096, "\"}");
-    hostile(b, "stars against 64 KiB of a", stars, 1, &event);
-    detail_of(&event, "{\"a\":[", "{\"x\":1},{\"y\":2},", 2048, "{}]}");
-    hostile(b, "4096 elements none of which has both", pair, 1, &event);
-    detail_of(&event, "{\"z\":[", "1,", 32768, "1]}");
-    hostile(b, "an array of 32 Ki numbers, skipped", none, 1, &event);
-    for (int level = 0; level < 3; level++) {
-        buf_printf(&wide, "%s\"n%d\":{\"$or\":[", level ? "," : "{", level);
-        for (int i = 0; i < 10; i++)
-            buf_printf(&wide, "%s{\"%d\":[1]}", i ? "," : "", i);
-        buf_append_cstr(&wide, "]}");
+    buf_t event = {0}, pattern = {0};
+    for (size_t i = 0; i < ARRAY_LEN(hostile_events); i++) {
+        const hostile_t *h = &hostile_events[i];
+        buf_clear(&pattern);
+        buf_append_cstr(&pattern, h->pattern);
+        for (size_t bytes = HOSTILE_BYTES / 64; bytes <= HOSTILE_BYTES; bytes *= 8) {
+            detail_of(&event, h->head, h->item, bytes, h->tail);
+            hostile(b, h->name, &pattern, 1, &event);
+        }
     }
-    buf_append_cstr(&wide, "}");
-    const char *const branches[] = {buf_cstr(&wide)};
-    hostile(b, "1000 combinations of $or", branches, 1, &b->events[0]);
-    buf_free(&wide);
+    hostile_patterns(b);
+    buf_free(&pattern);
     buf_free(&event);
 }
 
@@ -318,6 +389,27 @@ static void cpu_name(char *out, size_t cap)
         (void)fclose(file);
 }
 
+/* An event that comes as JSON costs this besides. */
+static double convert_ns(const bench_t *b)
+{
+    buf_t json[EVENTS] = {0}, out = {0};
+    size_t rounds = 0;
+    for (uint32_t i = 0; i < EVENTS; i++)
+        check(json_from_msgpack(buf_bytes(&b->events[i]), JSON_COMPACT, &json[i], NULL), "an event is no JSON");
+    double begun = now_ns(), spent;
+    do {
+        for (size_t i = 0; i < EVENTS; i++, rounds++) {
+            buf_clear(&out);
+            check(json_to_msgpack(buf_bytes(&json[i]), NULL, &out, NULL), "an event is no JSON");
+        }
+        spent = now_ns() - begun;
+    } while (spent < RUN_NS);
+    for (size_t i = 0; i < EVENTS; i++)
+        buf_free(&json[i]);
+    buf_free(&out);
+    return spent / (double)rounds;
+}
+
 static void head(bench_t *b)
 {
     struct utsname system;
@@ -329,43 +421,125 @@ static void head(bench_t *b)
     fprintf(
         b->json,
         "{\n  \"version\": \"%s\", \"compiler\": \"%s\", \"kernel\": \"%s\", \"cpu\": \"%s\", \"event_bytes\": %zu,\n"
+        "  \"from_json_ns\": %.1f,\n"
         "  \"results\": [",
-        MANGABUS_VERSION, __VERSION__, system.release, cpu, b->bytes / EVENTS);
+        MANGABUS_VERSION, __VERSION__, system.release, cpu, b->bytes / EVENTS, convert_ns(b));
+}
+
+static const struct {
+    const char *name;
+    pattern_t_of *make;
+} sets[] = {{"exact", exact},
+            {"prefix", prefix},
+            {"suffix", suffix},
+            {"ignore-case", ignore_case},
+            {"wildcard", wildcard_begun},
+            {"wildcard *x*n*", wildcard},
+            {"wildcard *d*d*", wildcard_dd},
+            {"anything-but", anything_but},
+            {"numeric", numeric},
+            {"cidr", cidr},
+            {"$or", either},
+            {"array of objects", array_of_objects},
+            {"absent keys", absent_key},
+            {"exact and prefix", exact_and_prefix},
+            {"mixed", mixed}};
+
+#define OPERATORS 13 /* so many of them are about one operator */
+
+static void run_all(bench_t *b)
+{
+    for (size_t i = 0; i < OPERATORS; i++) {
+        run(b, sets[i].name, sets[i].make, 30);
+        run(b, sets[i].name, sets[i].make, 1000);
+    }
+    for (uint32_t count = 1; count <= RULESET_RULES_MAX; count *= 10)
+        run(b, "exact", exact, count);
+    run(b, "exact and prefix", exact_and_prefix, 10000);
+    for (uint32_t count = 1; count <= RULESET_RULES_MAX; count *= 10)
+        run(b, "mixed", mixed, count);
+    hostiles(b);
+}
+
+static pattern_t_of *set_named(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(sets); i++)
+        if (strcmp(sets[i].name, name) == 0)
+            return sets[i].make;
+    check(false, "there is no set of that name");
+    return NULL;
+}
+
+/* -- for other matchers -------------------------------------------------------------------------------- */
+static FILE *create(const char *folder, const char *name)
+{
+    char path[4096];
+    (void)snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *file = fopen(path, "we");
+    check(file != NULL, path);
+    return file;
+}
+
+static void write_set(const char *folder, FILE *index, const char *name, uint32_t count)
+{
+    static int number;
+    char file_name[32];
+    buf_t pattern = {0};
+    (void)snprintf(file_name, sizeof file_name, "rules-%d.jsonl", number++);
+    FILE *file = create(folder, file_name);
+    for (uint32_t i = 0; i < count; i++) {
+        buf_clear(&pattern);
+        set_named(name)(&pattern, RULE_NUMBER(i));
+        fprintf(file, "%s\n", buf_cstr(&pattern));
+    }
+    check(fclose(file) == 0, "cannot write rules");
+    fprintf(index, "%s\t%s\t%u\n", file_name, name, count);
+    buf_free(&pattern);
+}
+
+static void write_events(const char *folder)
+{
+    buf_t json = {0};
+    FILE *file = create(folder, "events.jsonl");
+    for (uint32_t i = 0; i < EVENTS; i++) {
+        event_json(&json, EVENT_NUMBER(i));
+        fprintf(file, "%s\n", buf_cstr(&json));
+    }
+    check(fclose(file) == 0, "cannot write events");
+    buf_free(&json);
+}
+
+/* And the index: lines of file, set and number of rules, with tabs between. */
+static int write_all(const char *folder)
+{
+    FILE *index = create(folder, "sets.tsv");
+    write_events(folder);
+    for (uint32_t count = 1; count <= RULESET_RULES_MAX; count *= 10)
+        write_set(folder, index, "exact", count);
+    write_set(folder, index, "exact and prefix", 10000);
+    for (size_t i = 1; i < OPERATORS; i++) /* the first is exact */
+        write_set(folder, index, sets[i].name, strncmp(sets[i].name, "wildcard", 8) == 0 ? 30 : 1000);
+    for (uint32_t count = 1; count <= RULESET_RULES_MAX; count *= 10)
+        write_set(folder, index, "mixed", count);
+    check(fclose(index) == 0, "cannot write the index");
+    return 0;
 }
 
 int main(int argc, char **argv)
 {
-    static const struct {
-        const char *name;
-        pattern_t_of *make;
-    } operators[] = {{"exact", exact},
-                     {"prefix", prefix},
-                     {"suffix", suffix},
-                     {"ignore-case", ignore_case},
-                     {"wildcard", wildcard_begun},
-                     {"wildcard *x*n*", wildcard},
-                     {"wildcard *d*d*", wildcard_dd},
-                     {"anything-but", anything_but},
-                     {"numeric", numeric},
-                     {"cidr", cidr},
-                     {"$or", either},
-                     {"array of objects", array_of_objects},
-                     {"absent keys", absent_key}};
     static bench_t b = {.first = true};
+    if (argc == 3 && strcmp(argv[1], "--write") == 0)
+        return write_all(argv[2]);
     b.json = fopen(argc > 1 ? argv[1] : "build/bench/rules.json", "we");
     check(b.json != NULL, "cannot write build/bench/rules.json");
     make_events(&b);
     head(&b);
-    for (size_t i = 0; i < ARRAY_LEN(operators); i++) {
-        run(&b, operators[i].name, operators[i].make, 30);
-        run(&b, operators[i].name, operators[i].make, 1000);
-    }
-    for (uint32_t count = 1; count <= RULESET_RULES_MAX; count *= 10)
-        run(&b, "exact", exact, count);
-    run(&b, "exact and prefix", exact_and_prefix, 10000);
-    for (uint32_t count = 1; count <= RULESET_RULES_MAX; count *= 10)
-        run(&b, "mixed", mixed, count);
-    hostiles(&b);
+    if (argc > 2 && strcmp(argv[2], "hostile") == 0)
+        hostiles(&b);
+    else if (argc > 3)
+        run(&b, argv[2], set_named(argv[2]), (uint32_t)strtoul(argv[3], NULL, 10));
+    else
+        run_all(&b);
     fprintf(b.json, "\n  ]\n}\n");
     check(fclose(b.json) == 0, "cannot write the results");
     for (size_t i = 0; i < EVENTS; i++)

@@ -30,7 +30,7 @@ static void compare(bytes_t json, const pattern_t *pattern, bytes_t event)
         abort();
     bool matched = pattern_match(pattern, event, BYTES_LIT("r")), whole = is_json(event);
     size_t found = ruleset_match(s, event, BYTES_LIT("r"), &id, 1);
-    if (whole && (found != (matched ? 1 : 0) || (matched && id != 7)))
+    if (whole && found != RULESET_TOO_COSTLY && (found != (matched ? 1 : 0) || (matched && id != 7)))
         abort();
     ruleset_free(&s);
     buf_t why = {0};

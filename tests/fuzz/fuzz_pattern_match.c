@@ -38,6 +38,8 @@ static void compare(const ruleset_t *s, pattern_t *const *patterns, uint32_t cou
     bool whole = is_json(event);
     size_t found = ruleset_match(s, event, BYTES_LIT("r"), ids, PATTERNS_MAX);
     envelope_t envelope;
+    if (found == RULESET_TOO_COSTLY)
+        return;
     if (envelope_read(event, &envelope, NULL) && whole) {
         uint32_t again[PATTERNS_MAX];
         if (ruleset_match_envelope(s, &envelope, event, BYTES_LIT("r"), again, PATTERNS_MAX) != found ||

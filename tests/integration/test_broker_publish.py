@@ -48,6 +48,15 @@ def test_an_event_over_one_mebibyte_is_refused_and_one_just_below_is_not(client)
     assert STATUS[result["status"]] == "INVALID_ARGUMENT"
 
 
+def test_an_event_that_rules_would_take_too_long_over_is_refused_alone(client):
+    many = event("order.placed", {"size": ["small"] * 100_000, "name": "no"})
+    as_many_elsewhere = event("order.placed", {"sizes": ["small"] * 100_000, "size": "big", "name": "yes"})
+    results = client.publish_many("demo", [event("work"), many, as_many_elsewhere])
+    assert [STATUS[r["status"]] for r in results] == ["OK", "RESOURCE_EXHAUSTED", "OK"]
+    assert results[1]["aws"] == "LimitExceededException" and "250000 steps" in results[1]["message"]
+    assert len(client.deliveries(client.consume("orders"), 1)) == 1
+
+
 def test_a_big_event_is_delivered_whole(client):
     body = event("work", {"x": "a" * 900_000})
     client.publish("demo", body)

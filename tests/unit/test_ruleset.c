@@ -13,6 +13,7 @@
 
 #define RULES 200
 #define EVENTS 3000
+#define NONE_OF_THEM UINT32_MAX
 
 static void the_ids_of_matching_rules_come_rising(void **state)
 {
@@ -304,6 +305,99 @@ static void an_event_that_was_read_meets_the_rules_that_its_bytes_meet(void **st
     key_count = ARRAY_LEN(few_keys);
 }
 
+/* -- what a match may cost ---------------------------------------------------------------------------- */
+/* {"a":[ITEM,ITEM,…]} */
+static buf_t array_of(const char *item, size_t count)
+{
+    buf_t json = {0};
+    buf_append_cstr(&json, "{\"a\":[");
+    for (size_t i = 0; i < count; i++)
+        buf_printf(&json, "%s%s", i ? "," : "", item);
+    buf_append_cstr(&json, "]}");
+    buf_t event = msgpack_of(buf_cstr(&json));
+    buf_free(&json);
+    return event;
+}
+
+static void assert_costs_too_much(const ruleset_t *s, const char *item, size_t count)
+{
+    buf_t event = array_of(item, count);
+    uint32_t id;
+    assert_true(ruleset_match(s, buf_bytes(&event), BYTES_NONE, &id, 1) == RULESET_TOO_COSTLY);
+    buf_free(&event);
+}
+
+static void an_event_that_would_take_too_long_is_given_up(void **state)
+{
+    (void)state;
+    static const char *const patterns[] = {
+        "{\"a\":[7]}", "{\"a\":[{\"suffix\":\"-7\"},{\"prefix\":{\"equals-ignore-case\":\"\u00e9x\"}}]}",
+        "{\"a\":{\"x\":[1],\"y\":[2]}}", "{\"a\":[{\"wildcard\":\"*x*y*\"}]}"};
+    static const char *const items[] = {"1", "\"\u00c9\u00c9\"", "{\"x\":1},{\"y\":2}", "\"xxxxxxxxxxxxxxxxxxxxxxxx\""};
+    for (size_t i = 0; i < ARRAY_LEN(patterns); i++) {
+        error_t err = {0};
+        ruleset_t *s = ruleset_new();
+        assert_true(ruleset_add(s, 5, bytes_cstr(patterns[i]), &err));
+        assert_true(ruleset_compile(s, &err));
+        assert_costs_too_much(s, items[i], 60000);
+        uint32_t id = 0;
+        buf_t event = array_of(i == 2 ? "{\"x\":1,\"y\":2}" : i == 3 ? "\"xy\"" : i == 1 ? "\"-7\"" : "7", 3);
+        assert_int_equal(ruleset_match(s, buf_bytes(&event), BYTES_NONE, &id, 1),
+                         1); /* the next one is none the worse */
+        assert_int_equal(id, 5);
+        buf_free(&event);
+        ruleset_free(&s);
+    }
+}
+
+static void what_no_rule_asks_for_costs_nothing(void **state)
+{
+    (void)state;
+    error_t err = {0};
+    uint32_t id;
+    ruleset_t *s = ruleset_new();
+    assert_true(ruleset_add(s, 0, BYTES_LIT("{\"b\":[{\"exists\":false}]}"), &err));
+    assert_true(ruleset_compile(s, &err));
+    buf_t event = array_of("1", 1000000);
+    assert_int_equal(ruleset_match(s, buf_bytes(&event), BYTES_NONE, &id, 1), 1);
+    buf_free(&event);
+    ruleset_free(&s);
+}
+
+/* As events of several kinds come by turns: where a key led to is remembered, and must not be where it leads not. */
+static void keys_are_not_taken_for_those_of_the_event_before(void **state)
+{
+    (void)state;
+    error_t err = {0};
+    ruleset_t *s = ruleset_new();
+    assert_true(ruleset_add(s, 0, BYTES_LIT("{\"abcdefgh\":[1]}"), &err));
+    assert_true(ruleset_add(s, 1, BYTES_LIT("{\"abcdefghi\":[1]}"), &err));
+    assert_true(ruleset_add(s, 2, BYTES_LIT("{\"a\":{\"b\":[1]}}"), &err));
+    assert_true(ruleset_add(s, 3, BYTES_LIT("{\"abcdefghijklmnopqrstuvwxyz\":[1]}"), &err));
+    assert_true(ruleset_compile(s, &err));
+    static const struct {
+        const char *event;
+        uint32_t id;
+    } cases[] = {{"{\"abcdefgh\":1,\"pad\":\"0123456789012345\"}", 0},
+                 {"{\"abcdefghi\":1,\"pad\":\"0123456789012345\"}", 1},
+                 {"{\"abcdefgx\":1,\"pad\":\"0123456789012345\"}", NONE_OF_THEM},
+                 {"{\"abcdefghx\":1,\"pad\":\"0123456789012345\"}", NONE_OF_THEM},
+                 {"{\"a.b\":1,\"pad\":\"0123456789012345678901\"}", 2},
+                 {"{\"a\":{\"b\":1},\"pad\":\"0123456789012345678901\"}", 2},
+                 {"{\"abcdefghijklmnopqrstuvwxyz\":1}", 3},
+                 {"{\"abcdefghijklmnopqrstuvwxyy\":1}", NONE_OF_THEM}};
+    for (size_t i = 0; i < ARRAY_LEN(cases) * ARRAY_LEN(cases) * 2; i++) {
+        size_t n = i % 2 ? i / 2 % ARRAY_LEN(cases) : i / 2 / ARRAY_LEN(cases); /* each after each */
+        buf_t event = msgpack_of(cases[n].event);
+        uint32_t id = NONE_OF_THEM;
+        size_t found = ruleset_match(s, buf_bytes(&event), BYTES_NONE, &id, 1);
+        assert_int_equal(found, cases[n].id != NONE_OF_THEM);
+        assert_int_equal(id, cases[n].id);
+        buf_free(&event);
+    }
+    ruleset_free(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -313,6 +407,9 @@ int main(void)
         cmocka_unit_test(an_empty_ruleset_matches_nothing),
         cmocka_unit_test(a_ruleset_agrees_with_its_patterns_one_by_one),
         cmocka_unit_test(an_event_that_was_read_meets_the_rules_that_its_bytes_meet),
+        cmocka_unit_test(an_event_that_would_take_too_long_is_given_up),
+        cmocka_unit_test(what_no_rule_asks_for_costs_nothing),
+        cmocka_unit_test(keys_are_not_taken_for_those_of_the_event_before),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
