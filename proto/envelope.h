@@ -30,6 +30,7 @@
 #define ENVELOPE_VERSION "0"
 #define ENVELOPE_LOCAL_ACCOUNT "000000000000" /* of events born here */
 #define ENVELOPE_LOCAL_REGION "local"
+#define ENVELOPE_LOCAL_ARN(service) "arn:aws:" service ":" ENVELOPE_LOCAL_REGION ":" ENVELOPE_LOCAL_ACCOUNT ":"
 
 /* The keys, in the order above. */
 typedef enum {

@@ -35,7 +35,9 @@
     F(I64, visible_us, "when it may first be received, Unix microseconds; 0 for at once")                              \
     F(I64, expires_us, "when it is too old, Unix microseconds; 0 for the queue's retention")                           \
     F(BOOL, transformed, "true: `body` below is what is delivered; false: the event itself")                           \
-    F(BODY, body, "transformed body")
+    F(BODY, body, "transformed body")                                                                                  \
+    F(STR, error, "why it is a dead letter at once: it did not fit its target; empty for none")                        \
+    F(U64, target, "then: incarnation of the queue that it was for")
 
 #define RECORD_DELIVERED_ENTRY(F, L)                                                                                   \
     F(U64, queue, "incarnation of the queue")                                                                          \
@@ -84,7 +86,8 @@
     F(U64, topology, "version that routed it")                                                                         \
     F(MAP, attrs, "attribute map")                                                                                     \
     L(route, routes, "queues that received it")                                                                        \
-    F(BODY, body, "the envelope")
+    F(BODY, body, "the envelope")                                                                                      \
+    F(MAP, passed, "buses that rules passed it on to, each with bus/rule/target that did; empty for none")
 
 #define RECORD_ROWS_SEND(F, L)                                                                                         \
     F(U64, queue, "incarnation of the queue")                                                                          \

@@ -30,7 +30,7 @@ static void target_put(const core_t *core, const target_t *target, bytes_t given
     mp_put_cstr(out, "queue");
     mp_put_str(out, queue ? bytes_cstr(queue->name) : arn);
     mp_put_cstr(out, "state");
-    mp_put_cstr(out, state_name(target->queue != 0));
+    mp_put_cstr(out, state_name(target->queue || target->bus));
 }
 
 static void targets_put(const core_t *core, const rule_t *rule, buf_t *out)

@@ -14,6 +14,7 @@
 #include "broker/core/subscription.h"
 #include "broker/core/tenant.h"
 #include "proto/attrs.h"
+#include "proto/envelope.h"
 
 /* -- receipts -------------------------------------------------------------------------------------- */
 static uint64_t receipt_check(const receipt_t *receipt)
@@ -56,6 +57,21 @@ bool receipt_read(bytes_t bytes, receipt_t *out)
 }
 
 /* -- items ----------------------------------------------------------------------------------------- */
+/* EventBridge's, of account and region of events born here. `led_here` is BUS/RULE/TARGET, or /SCHEDULE. */
+static void put_arns(const char *led_here, const char *queue, attrs_writer_t *w)
+{
+    const char *target = strrchr(led_here, '/');
+    bool is_rule = led_here[0] != '/' && target;
+    size_t len = is_rule ? (size_t)(target - led_here) : strlen(led_here);
+    buf_t arn = {0};
+    buf_printf(&arn, ENVELOPE_LOCAL_ARN("events") "rule%s%.*s", is_rule ? "/" : "", (int)len, led_here);
+    attrs_put_str(w, ATTR_RULE_ARN, buf_bytes(&arn));
+    buf_clear(&arn);
+    buf_printf(&arn, ENVELOPE_LOCAL_ARN("sqs") "%s", queue);
+    attrs_put_str(w, ATTR_TARGET_ARN, buf_bytes(&arn));
+    buf_free(&arn);
+}
+
 static void put_dead(const core_t *core, const message_t *message, const dead_t *dead, attrs_writer_t *w)
 {
     const char *source = name_text(core, dead->source), *reason = name_text(core, dead->reason);
@@ -71,7 +87,7 @@ static void put_dead(const core_t *core, const message_t *message, const dead_t 
     if (retire_exhausted_by(reason))
         attrs_put_str(w, ATTR_EXHAUSTED_RETRY_CONDITION, bytes_cstr(retire_exhausted_by(reason)));
     if (message->rule)
-        attrs_put_str(w, ATTR_RULE_ARN, bytes_cstr(name_text(core, message->rule)));
+        put_arns(name_text(core, message->rule), source, w);
 }
 
 /* The record's number is the sequence number: it grows in every group, and not by one. */

@@ -5,6 +5,7 @@
 #include "broker/core/session.h"
 #include "broker/core/subscription.h"
 #include "broker/core/topology.h"
+#include "proto/msgpack.h"
 
 #define CURSOR_FRAME_EVENTS 64 /* in one DELIVER */
 #define SCAN_SUB_BITS 32       /* a scan's number names its subscription in the low bits */
@@ -13,14 +14,21 @@ typedef struct {
     uint64_t record;
     uint32_t bus;
     bytes_t replay_name, to, envelope;
+    bytes_t passed; /* map of other buses it came to, as in its record */
     size_t bytes;
 } event_t;
 
 /* -- delivering -------------------------------------------------------------------------------------- */
-static bool cursor_wants(const sub_t *sub, const event_t *event)
+static bool was_passed(const core_t *core, bytes_t passed, uint32_t bus)
+{
+    bytes_t by;
+    return passed.len && mp_map_find(passed, ((const bus_t *)pool_get(&core->buses, bus))->name, &by);
+}
+
+static bool cursor_wants(const core_t *core, const sub_t *sub, const event_t *event)
 {
     const bytes_t subscriber = BYTES_LIT("subscriber:");
-    if (sub->bus && sub->bus != event->bus)
+    if (sub->bus && sub->bus != event->bus && !was_passed(core, event->passed, sub->bus))
         return false;
     if (sub->live_only && event->replay_name.len)
         return false;
@@ -62,7 +70,7 @@ static void cursor_deliver(core_t *core, sub_t *sub, const event_t *event)
 /* False when the cursor had to stop at this event for want of credit. */
 static bool cursor_see(core_t *core, sub_t *sub, const event_t *event)
 {
-    if (cursor_wants(sub, event)) {
+    if (cursor_wants(core, sub, event)) {
         if (!subscription_has_credit(sub)) {
             sub->state = CURSOR_BEHIND;
             sub->next = event->record;
@@ -93,33 +101,46 @@ static void cursor_to_head(const core_t *core, sub_t *sub)
     sub->next = core->next_seq;
 }
 
-static void cursor_feed_one(core_t *core, sub_t *sub, const bus_t *bus, const wire_publish_t *msg,
-                            const wire_published_t *results)
+/* False when the cursor stopped there. */
+static bool cursor_feed_one(core_t *core, sub_t *sub, uint32_t bus, const wire_publish_t *msg,
+                            const wire_published_t *results, uint32_t nth)
 {
-    for (uint32_t i = 0; i < msg->entries.count; i++) {
-        const wire_result_entry_t *result = &results->results.items[i];
-        const wire_publish_entry_t *entry = &msg->entries.items[i];
-        if (result->status || result->duplicate)
-            continue;
-        const event_t event = {
-            .record = result->record,
-            .bus = bus->id,
-            .replay_name = msg->replay_name,
-            .to = msg->to,
-            .envelope = entry->body,
-            .bytes = entry->attrs.len + entry->body.len,
-        };
-        if (!cursor_see(core, sub, &event))
-            return;
-    }
+    const wire_result_entry_t *result = &results->results.items[nth];
+    const wire_publish_entry_t *entry = &msg->entries.items[nth];
+    if (result->status || result->duplicate)
+        return true;
+    const event_t event = {
+        .record = result->record,
+        .bus = bus,
+        .replay_name = msg->replay_name,
+        .to = msg->to,
+        .envelope = entry->body,
+        .bytes = entry->attrs.len + entry->body.len,
+    };
+    return cursor_see(core, sub, &event);
 }
 
 void cursor_feed(core_t *core, const bus_t *bus, const wire_publish_t *msg, const wire_published_t *results)
 {
     for (uint32_t i = 0; i < core->subs.cursors.count; i++) {
         sub_t *sub = subscription_at(core, core->subs.cursors.items[i]);
-        if (sub->state == CURSOR_HEAD && (!sub->bus || sub->bus == bus->id))
-            cursor_feed_one(core, sub, bus, msg, results);
+        if (sub->state != CURSOR_HEAD || (sub->bus && sub->bus != bus->id))
+            continue;
+        for (uint32_t nth = 0; nth < msg->entries.count; nth++)
+            if (!cursor_feed_one(core, sub, bus->id, msg, results, nth))
+                break;
+    }
+}
+
+void cursor_feed_passed(core_t *core, const wire_publish_t *msg, const wire_published_t *results, const ids_t *pairs)
+{
+    for (uint32_t i = 0; pairs->count && i < core->subs.cursors.count; i++) {
+        sub_t *sub = subscription_at(core, core->subs.cursors.items[i]);
+        if (sub->state != CURSOR_HEAD || !sub->bus)
+            continue;
+        for (uint32_t n = 0; n < pairs->count; n += 2)
+            if (pairs->items[n + 1] == sub->bus && !cursor_feed_one(core, sub, sub->bus, msg, results, pairs->items[n]))
+                break;
     }
 }
 
@@ -173,6 +194,7 @@ static void cursor_read(core_t *core, sub_t *sub, const record_t *record)
         .replay_name = r->replay_name,
         .to = r->to,
         .envelope = r->body,
+        .passed = r->passed,
         .bytes = r->attrs.len + r->body.len,
     };
     (void)cursor_see(core, sub, &event);

@@ -17,6 +17,8 @@ void cursor_begin(core_t *core, sub_t *sub, uint64_t from, int64_t since_us);
 void cursor_go_on(core_t *core, sub_t *sub);
 /* The events of one PUBLISH frame and what became of them. */
 void cursor_feed(core_t *core, const bus_t *bus, const wire_publish_t *msg, const wire_published_t *results);
+/* The same for buses that rules passed them on to: pairs of an entry's place and a bus. */
+void cursor_feed_passed(core_t *core, const wire_publish_t *msg, const wire_published_t *results, const ids_t *pairs);
 /* CORE_IN_SCANNED. */
 void cursor_scanned(core_t *core);
 /* The oldest record that a cursor that fell behind still needs; UINT64_MAX for none. */

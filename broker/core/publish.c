@@ -11,6 +11,7 @@
 #include "broker/core/message.h"
 #include "broker/core/producer.h"
 #include "broker/core/queue.h"
+#include "broker/core/retire.h"
 #include "broker/core/route.h"
 #include "broker/core/sha256.h"
 #include "broker/core/topology.h"
@@ -68,8 +69,10 @@ typedef struct {
     bus_t *bus;
     const wire_publish_t *msg;
     buf_t bodies;
-    bytes_t dedup;    /* of the entry at hand */
-    envelope_t event; /* of it, once it is checked */
+    bytes_t dedup;         /* of the entry at hand */
+    envelope_t event;      /* of it, once it is checked */
+    route_passed_t passed; /* of it, once it is routed */
+    ids_t feeds;           /* pairs: an entry's place, and a bus that it was passed on to */
 } publish_t;
 
 static bool publish_check(const core_t *core, publish_t *p, error_t *err)
@@ -137,6 +140,7 @@ static uint64_t publish_write(core_t *core, const publish_t *p, const wire_publi
     r->topology = core->topology.version;
     r->attrs = entry->attrs;
     r->body = entry->body;
+    r->passed = buf_bytes(&p->passed.map);
     return ledger_write(core, RECORD_PUBLISH);
 }
 
@@ -174,17 +178,17 @@ static bool publish_one(core_t *core, publish_t *p, const wire_publish_entry_t *
         *out = (wire_result_entry_t){.record = known, .duplicate = true};
         return true;
     }
-    char hashes[RECORD_ROUTES_MAX][SHA256_HEX_BYTES];
+    route_texts_t texts;
     route_request_t request = {.bus = p->bus,
                                .to = p->msg->to,
                                .replay_name = p->msg->replay_name,
                                .envelope = entry->body,
                                .event = &p->event,
                                .group = entry_group(entry),
-                               .hashes = hashes};
+                               .texts = &texts};
     entry_dedup(p, entry, &request, fifo_space, sizeof fifo_space);
     buf_clear(&p->bodies);
-    if (!room_check(core, RECORD_ROUTES_MAX, err) || !route_event(core, &request, &p->bodies, err))
+    if (!room_check(core, RECORD_ROUTES_MAX, err) || !route_event(core, &request, &p->bodies, &p->passed, err))
         return false;
     if (p->bodies.failed || p->bodies.len + entry->body.len + entry->attrs.len > RECORD_MAX_BYTES / 2)
         return error_set(err, STATUS_RESOURCE_EXHAUSTED, "LimitExceededException",
@@ -192,6 +196,14 @@ static bool publish_one(core_t *core, publish_t *p, const wire_publish_entry_t *
     *out = (wire_result_entry_t){.record = publish_write(core, p, entry, seq)};
     core->stats.published++;
     return true;
+}
+
+static void feeds_note(publish_t *p, uint32_t entry)
+{
+    for (uint32_t i = 1; i < p->passed.count; i++) {
+        ids_add(&p->feeds, entry);
+        ids_add(&p->feeds, p->passed.buses[i]);
+    }
 }
 
 void publish_handle(core_t *core, session_t *session, const wire_msg_t *msg)
@@ -209,11 +221,16 @@ void publish_handle(core_t *core, session_t *session, const wire_msg_t *msg)
         wire_result_entry_t *out = &results->results.items[results->results.count++];
         if (!publish_one(core, &p, &p.msg->entries.items[i], entry_seq(p.msg->producer_seq, i), out, &err))
             result_refused(out, &err, &texts);
+        else if (!out->duplicate)
+            feeds_note(&p, i);
     }
     results_send(core, session, WIRE_PUBLISHED, results, &texts);
     cursor_feed(core, p.bus, p.msg, results);
+    cursor_feed_passed(core, p.msg, results, &p.feeds);
     buf_free(&texts);
     buf_free(&p.bodies);
+    buf_free(&p.passed.map);
+    ids_free(&p.feeds);
 }
 
 /* -- SEND ------------------------------------------------------------------------------------------ */
@@ -424,7 +441,10 @@ static bool route_apply(core_t *core, const record_t *record, uint32_t nth, erro
         .route = nth & MESSAGE_NO_ROUTE,
         .rule = rule <= UINT16_MAX ? (uint16_t)rule : 0,
     };
-    const message_side_t side = {.group = route->group.len ? group_need(queue, route->group) : 0};
+    const message_side_t side = {
+        .group = route->group.len ? group_need(queue, route->group) : 0,
+        .dead = route->error.len ? retire_unfit(core, record, route) : 0,
+    };
     (void)message_add(core, &message, &side, route->visible_us, record->ingest_us);
     if (is_fifo)
         group_dedup_add(queue, route->group, route->dedup, record->seq, record->ingest_us);

@@ -21,6 +21,7 @@ static const struct {
     {RETIRE_MAX_RECEIVES, "MAX_RECEIVES_EXCEEDED", "MaximumRetryAttempts"},
     {RETIRE_EXPIRED, "RETENTION_EXPIRED", NULL},
     {RETIRE_MAX_AGE, "EVENT_AGE_EXCEEDED", "MaximumEventAgeInSeconds"},
+    {RETIRE_UNFIT, "EVENT_DOES_NOT_FIT", NULL},
 };
 
 const char *retire_error_code(const char *reason)
@@ -142,6 +143,26 @@ static uint32_t dead_make(core_t *core, const record_move_t *r, const queue_t *f
                               .is_redriven = r->task != 0,
                           },
                           r->detail);
+}
+
+/* What did not fit its target never was in its queue: it comes into being as a dead letter. */
+uint32_t retire_unfit(core_t *core, const record_t *record, const record_route_t *route)
+{
+    const queue_t *wanted = queue_by_incarnation(core, route->target);
+    return retire_restore(core,
+                          &(dead_t){
+                              .origin = record->seq,
+                              .origin_queue = route->queue,
+                              .source = name_keep(core, bytes_cstr(wanted ? wanted->name : "")),
+                              .reason = name_keep(core, bytes_cstr(RETIRE_UNFIT)),
+                              .moved_us = record->ingest_us,
+                          },
+                          route->error);
+}
+
+bool retire_is_unfit(const core_t *core, const dead_t *dead)
+{
+    return strcmp(name_text(core, dead->reason), RETIRE_UNFIT) == 0;
 }
 
 bool retire_apply(core_t *core, const record_t *record, error_t *err)

@@ -12,6 +12,7 @@
 #define RETIRE_EXPIRED "expired"
 #define RETIRE_MAX_AGE "max-age"
 #define RETIRE_REDRIVE "redrive"
+#define RETIRE_UNFIT "unfit"        /* the event has not what its target's input or group asks for */
 #define RETIRE_DETAIL_MAX_BYTES 256 /* of the consumer's words; the rest is cut */
 
 /* True when it has been received as often as its queue's redrive policy allows: one more would be too many, and moves
@@ -35,6 +36,9 @@ const char *retire_exhausted_by(const char *reason);
 
 /* Keeps what a moved message needs; its number for message_t.dead. `detail` is copied. */
 uint32_t retire_restore(core_t *core, const dead_t *from, bytes_t detail);
+/* The same for an event that a route says did not fit its target. */
+uint32_t retire_unfit(core_t *core, const record_t *record, const record_route_t *route);
+bool retire_is_unfit(const core_t *core, const dead_t *dead);
 MUST_USE bool retire_apply(core_t *core, const record_t *record, error_t *err);
 
 #endif

@@ -230,7 +230,7 @@ static void event_write(const schedule_t *s, int64_t due_us, const char *id, buf
     buf_t arn = {0}, resources = {0}, detail = {0};
     error_t err;
     timefmt_s(due_us, time);
-    buf_printf(&arn, "arn:aws:events:" ENVELOPE_LOCAL_REGION ":" ENVELOPE_LOCAL_ACCOUNT ":rule/%s", s->name);
+    buf_printf(&arn, ENVELOPE_LOCAL_ARN("events") "rule/%s", s->name);
     mp_put_array(&resources, 1);
     mp_put_str(&resources, buf_bytes(&arn));
     mp_put_map(&detail, 0);
@@ -346,7 +346,7 @@ static void message_enter(core_t *core, const record_t *record, queue_t *queue)
 {
     const record_schedule_t *r = &record->schedule;
     buf_t rule = {0};
-    buf_printf(&rule, "schedule/%.*s", BYTES_FMT(r->name));
+    buf_printf(&rule, "/%.*s", BYTES_FMT(r->name)); /* a rule without a bus: no bus has an empty name */
     uint32_t name = name_keep(core, buf_bytes(&rule));
     buf_free(&rule);
     const message_t message = {

@@ -172,7 +172,7 @@ bool snapshot_load_moved(snapshot_load_t *load, const snapshot_moved_t *item, er
 {
     core_t *core = load->core;
     message_t *m = load->message ? message_at(core, load->message) : NULL;
-    if (!m || message_dead(core, m) || item->origin < 1 || item->origin >= m->record ||
+    if (!m || message_dead(core, m) || item->origin < 1 || item->origin > m->record ||
         item->source > core->names.used || item->reason > core->names.used || item->receives > UINT32_MAX ||
         !snapshot_time_is_good(item->moved_us))
         return snapshot_misfit(err, SNAPSHOT_MOVED, "record", item->origin);

@@ -14,6 +14,7 @@
 #include "broker/core/map.h"
 #include "broker/core/memory.h"
 #include "broker/core/slab.h"
+#include "broker/rules/path.h"
 #include "broker/rules/ruleset.h"
 #include "broker/rules/timetable.h"
 #include "broker/rules/transform.h"
@@ -501,10 +502,12 @@ typedef struct {
 
 /* -- buses and topology ---------------------------------------------------------------------------- */
 typedef struct {
-    uint64_t queue; /* incarnation; 0: disabled, nothing goes there */
+    uint64_t queue; /* incarnation; 0: disabled, nothing goes there, or it is a bus */
+    uint32_t bus;   /* 0: disabled, or it is a queue */
     char *id;
     uint32_t name;          /* names: bus/rule/target */
     char *group;            /* MessageGroupId for a FIFO queue; empty: none */
+    path_t *group_path;     /* instead: where it stands in the event; NULL: nowhere */
     transform_t *transform; /* NULL: the event itself */
 } target_t;
 

@@ -210,7 +210,7 @@ static const queue_t *target_of(const core_t *core, const task_t *task, const me
     if (task->to) {
         to = queue_by_incarnation(core, task->to);
         (void)snprintf(why, WHY_BYTES, "the queue that it fills was deleted");
-    } else if (!dead || dead->is_redriven) {
+    } else if (!dead || dead->is_redriven || retire_is_unfit(core, dead)) {
         to = NULL;
         (void)snprintf(why, WHY_BYTES, "CouldNotDetermineMessageSource: message %llu came from no queue",
                        (unsigned long long)m->record);

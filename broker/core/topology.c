@@ -94,12 +94,13 @@ static void targets_resolve(core_t *core, topology_compiled_t *compiled, const t
         rule_t *rule = &compiled->rules[i];
         for (uint32_t t = 0; t < rule->target_count; t++) {
             const doc_target_t *from = &doc->targets[doc->rules[i].first_target + t];
-            const queue_t *queue = queue_find(core, from->queue);
+            const queue_t *queue = from->queue.len ? queue_find(core, from->queue) : NULL;
             target_t *target = &rule->targets[t];
             buf_t name = {0};
             buf_printf(&name, "%s/%s/%s", rule->bus, rule->name, target->id);
             target->name = name_keep(core, buf_bytes(&name));
             target->queue = from->is_enabled && queue ? queue->incarnation : 0;
+            target->bus = from->is_enabled && from->bus.len ? topology_bus(core, from->bus)->id : 0;
             buf_free(&name);
         }
     }
@@ -157,8 +158,8 @@ bool topology_apply(core_t *core, const record_t *record, error_t *err)
     (void)bytes_to_cstr(r->file_sha256.len ? r->file_sha256 : r->sha256, next.file_sha256, sizeof next.file_sha256);
     (void)bytes_to_cstr(r->by, next.by, sizeof next.by);
     bool ok = queues_apply(core, record, &doc, err);
-    targets_resolve(core, &compiled, &doc);
     buses_take(core, &doc, &compiled);
+    targets_resolve(core, &compiled, &doc);
     permits_take(core, &doc, record->ingest_us);
     schedules_take(core, &doc, record->ingest_us);
     next.rules = compiled.rules;

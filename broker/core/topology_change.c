@@ -8,6 +8,7 @@
 #include "broker/core/topology_compile.h"
 #include "broker/core/topology_difference.h"
 #include "broker/core/topology_doc.h"
+#include "broker/core/topology_targets.h"
 #include "proto/json.h"
 
 typedef struct {
@@ -129,7 +130,8 @@ static bool change_check(const difference_t *d, error_t *err)
     if (queues > d->core->limits.queues)
         return error_set(err, STATUS_RESOURCE_EXHAUSTED, "LimitExceededException", "Topology: at most %llu queues.",
                          (unsigned long long)d->core->limits.queues);
-    if (!schedules_check(d->core, d->doc, err) || !topology_compile(d->doc, &compiled, err))
+    if (!topology_policies_check(d->doc, err) || !schedules_check(d->core, d->doc, err) ||
+        !topology_compile(d->doc, &compiled, err))
         return false;
     topology_compiled_free(&compiled, d->doc);
     if (!d->told->messages || d->change->force || d->change->is_dry_run)

@@ -5,6 +5,16 @@
 
 #include "proto/json.h"
 
+/* As EventBridge Pipes has it: what begins with $. is a place in the event. */
+static bool group_compile(target_t *target, error_t *err)
+{
+    if (strncmp(target->group, "$.", 2) != 0)
+        return true;
+    target->group_path = path_compile(bytes_cstr(target->group), "MessageGroupId", err);
+    target->group[0] = '\0';
+    return target->group_path != NULL;
+}
+
 static bool rule_compile(const topology_doc_t *doc, const doc_rule_t *from, rule_t *out, error_t *err)
 {
     buf_t pattern = {0};
@@ -22,7 +32,7 @@ static bool rule_compile(const topology_doc_t *doc, const doc_rule_t *from, rule
         target_t *made = &out->targets[out->target_count];
         made->id = memory_text(target->id);
         made->group = memory_text(target->group);
-        ok = transform_compile(target->given, &made->transform, err) ||
+        ok = (group_compile(made, err) && transform_compile(target->given, &made->transform, err)) ||
              error_prefix(err, "Topology, rule \"%s\", target \"%s\"", out->name, made->id);
     }
     return ok;
@@ -76,6 +86,7 @@ void topology_rules_free(rule_t *rules, uint32_t count)
         for (uint32_t t = 0; t < rules[i].target_count; t++) {
             free(rules[i].targets[t].id);
             free(rules[i].targets[t].group);
+            path_free(&rules[i].targets[t].group_path);
             transform_free(&rules[i].targets[t].transform);
         }
         free(rules[i].targets);

@@ -7,6 +7,7 @@
 #include "broker/core/attributes.h"
 #include "broker/core/group.h"
 #include "broker/core/redrive.h"
+#include "broker/core/topology_targets.h"
 #include "proto/msgpack.h"
 
 #define MEMBERS_MAX 12
@@ -80,7 +81,7 @@ static bytes_t text_of(bytes_t value)
     return value.len && mp_get_str(&r, &text) ? text : BYTES_NONE;
 }
 
-static bytes_t arn_tail(bytes_t arn)
+bytes_t topology_doc_arn_tail(bytes_t arn)
 {
     for (size_t i = arn.len; i > 0; i--)
         if (arn.data[i - 1] == ':')
@@ -145,7 +146,7 @@ static bool archive_read(object_t *o, bytes_t given, doc_archive_t *out, error_t
     if (!object_read(o, given, members, ARRAY_LEN(members), err))
         return false;
     out->given = given;
-    out->bus = arn_tail(text_of(o->values[1]));
+    out->bus = topology_doc_arn_tail(text_of(o->values[1]));
     return name_read(o, o->values[0], &out->name, err);
 }
 
@@ -171,7 +172,10 @@ static bool target_read(object_t *o, bytes_t given, doc_target_t *out, error_t *
     if (!object_read(o, given, members, ARRAY_LEN(members), err))
         return false;
     out->given = given;
-    out->queue = arn_tail(text_of(o->values[1]));
+    bytes_t to = topology_doc_arn_tail(text_of(o->values[1])), event_bus = BYTES_LIT("event-bus/");
+    bool is_bus = bytes_has_prefix(to, event_bus);
+    out->bus = is_bus ? bytes_from(to.data + event_bus.len, to.len - event_bus.len) : BYTES_NONE;
+    out->queue = is_bus ? BYTES_NONE : to;
     return sqs_parameters_read(o, o->values[8], &out->group, err) && name_read(o, o->values[0], &out->id, err) &&
            state_read(o, o->values[2], &out->is_enabled, err);
 }
@@ -230,7 +234,7 @@ static bool rule_read(object_t *o, bytes_t given, topology_doc_t *doc, doc_rule_
     if (!object_read(o, given, members, ARRAY_LEN(members), err))
         return false;
     out->given = given;
-    out->bus = arn_tail(text_of(o->values[1]));
+    out->bus = topology_doc_arn_tail(text_of(o->values[1]));
     out->pattern = o->values[4];
     return name_read(o, o->values[0], &out->name, err) && state_read(o, o->values[3], &out->is_enabled, err) &&
            extensions_read(o, o->values[6], &out->options, err) && targets_read(o, o->values[5], doc, out, err);
@@ -278,7 +282,7 @@ static bool schedule_read(object_t *o, bytes_t given, doc_schedule_t *out, error
     bytes_t inner = o->values[5];
     if (!object_read(o, inner, target, ARRAY_LEN(target), err))
         return error_prefix(err, "in Target");
-    out->queue = arn_tail(text_of(o->values[0]));
+    out->queue = topology_doc_arn_tail(text_of(o->values[0]));
     out->input = o->values[1];
     return sqs_parameters_read(o, o->values[2], &out->group, err);
 }
@@ -381,15 +385,15 @@ const doc_bucket_t *topology_doc_bucket(const topology_doc_t *doc, bytes_t name)
     return NULL;
 }
 
-static bool has_bus(const topology_doc_t *doc, bytes_t name)
+const doc_bus_t *topology_doc_bus(const topology_doc_t *doc, bytes_t name)
 {
     for (uint32_t i = 0; i < doc->bus_count; i++)
         if (bytes_eq(doc->buses[i].name, name))
-            return true;
-    return false;
+            return &doc->buses[i];
+    return NULL;
 }
 
-static bool lost(error_t *err, const char *kind, bytes_t name, const char *refers, bytes_t to)
+bool topology_doc_lost(error_t *err, const char *kind, bytes_t name, const char *refers, bytes_t to)
 {
     return error_set(err, STATUS_INVALID_ARGUMENT, "ValidationException",
                      "Topology, %s \"%.*s\": %s \"%.*s\" is not in the document.", kind, BYTES_FMT(name), refers,
@@ -412,7 +416,8 @@ static bool queues_check(const topology_doc_t *doc, error_t *err)
             continue;
         const doc_queue_t *dead = topology_doc_queue(doc, bytes_cstr(queue->read.dead_letters));
         if (!dead)
-            return lost(err, "queue", queue->name, "dead-letter queue", bytes_cstr(queue->read.dead_letters));
+            return topology_doc_lost(err, "queue", queue->name, "dead-letter queue",
+                                     bytes_cstr(queue->read.dead_letters));
         if (dead->read.is_fifo != queue->read.is_fifo)
             return error_set(err, STATUS_INVALID_ARGUMENT, "ValidationException",
                              "Topology, queue \"%.*s\": a queue and its dead-letter queue must be of one type.",
@@ -425,58 +430,14 @@ static bool queues_check(const topology_doc_t *doc, error_t *err)
     return true;
 }
 
-static bool has_transformer(const doc_target_t *target)
-{
-    bytes_t value;
-    return mp_map_find(target->given, "Input", &value) || mp_map_find(target->given, "InputPath", &value) ||
-           mp_map_find(target->given, "InputTransformer", &value);
-}
-
-/* An event goes into one queue once; of two rules of a bus that lead to one queue, neither may transform. */
-static bool target_alone(const topology_doc_t *doc, const doc_rule_t *rule, const doc_target_t *target, error_t *err)
-{
-    for (uint32_t i = 0; i < doc->rule_count && has_transformer(target); i++) {
-        const doc_rule_t *other = &doc->rules[i];
-        if (!other->is_enabled || !bytes_eq(other->bus, rule->bus))
-            continue;
-        for (uint32_t t = 0; t < other->target_count; t++) {
-            const doc_target_t *second = &doc->targets[other->first_target + t];
-            if (second != target && second->is_enabled && bytes_eq(second->queue, target->queue))
-                return error_set(err, STATUS_INVALID_ARGUMENT, "ValidationException",
-                                 "Topology, rule \"%.*s\", target \"%.*s\": rule \"%.*s\" leads to the same queue, and "
-                                 "one of them transforms; give each its own queue.",
-                                 BYTES_FMT(rule->name), BYTES_FMT(target->id), BYTES_FMT(other->name));
-        }
-    }
-    return true;
-}
-
-static bool target_check(const topology_doc_t *doc, const doc_rule_t *rule, const doc_target_t *target, error_t *err)
-{
-    const doc_queue_t *queue = topology_doc_queue(doc, target->queue);
-    if (!queue)
-        return lost(err, "rule", rule->name, "queue", target->queue);
-    if (!rule->is_enabled || !target->is_enabled)
-        return true;
-    if (queue->read.is_fifo && !target->group.len)
-        return error_set(err, STATUS_INVALID_ARGUMENT, "ValidationException",
-                         "Topology, rule \"%.*s\": target \"%.*s\" is the FIFO queue \"%.*s\" and needs "
-                         "SqsParameters.MessageGroupId.",
-                         BYTES_FMT(rule->name), BYTES_FMT(target->id), BYTES_FMT(target->queue));
-    return target_alone(doc, rule, target, err);
-}
-
 static bool rules_check(const topology_doc_t *doc, error_t *err)
 {
     for (uint32_t i = 0; i < doc->rule_count; i++) {
         const doc_rule_t *rule = &doc->rules[i];
-        if (!has_bus(doc, rule->bus))
-            return lost(err, "rule", rule->name, "bus", rule->bus);
+        if (!topology_doc_bus(doc, rule->bus))
+            return topology_doc_lost(err, "rule", rule->name, "bus", rule->bus);
         if (rule_find(doc, rule) != rule)
             return twice(err, "rule", rule->name);
-        for (uint32_t t = 0; t < rule->target_count; t++)
-            if (!target_check(doc, rule, &doc->targets[rule->first_target + t], err))
-                return false;
     }
     return true;
 }
@@ -491,11 +452,11 @@ static bool others_check(const topology_doc_t *doc, error_t *err)
         if (topology_doc_bucket(doc, doc->buckets[i].name) != &doc->buckets[i])
             return twice(err, "permit bucket", doc->buckets[i].name);
     for (uint32_t i = 0; i < doc->archive_count; i++)
-        if (!has_bus(doc, doc->archives[i].bus))
-            return lost(err, "archive", doc->archives[i].name, "bus", doc->archives[i].bus);
+        if (!topology_doc_bus(doc, doc->archives[i].bus))
+            return topology_doc_lost(err, "archive", doc->archives[i].name, "bus", doc->archives[i].bus);
     for (uint32_t i = 0; i < doc->schedule_count; i++) {
         if (!topology_doc_queue(doc, doc->schedules[i].queue))
-            return lost(err, "schedule", doc->schedules[i].name, "queue", doc->schedules[i].queue);
+            return topology_doc_lost(err, "schedule", doc->schedules[i].name, "queue", doc->schedules[i].queue);
         for (uint32_t other = 0; other < i; other++)
             if (bytes_eq(doc->schedules[other].name, doc->schedules[i].name))
                 return twice(err, "schedule", doc->schedules[i].name);
@@ -547,7 +508,8 @@ static bool counts_check(const topology_doc_t *doc, error_t *err)
 static bool references_check(topology_doc_t *doc, error_t *err)
 {
     names_index(doc);
-    return queues_check(doc, err) && rules_check(doc, err) && others_check(doc, err);
+    return queues_check(doc, err) && rules_check(doc, err) && topology_targets_check(doc, err) &&
+           others_check(doc, err);
 }
 
 bool topology_doc_read(bytes_t document, topology_doc_t *out, error_t *err)
@@ -568,6 +530,7 @@ void topology_doc_free(topology_doc_t *doc)
     free(doc->schedules);
     free(doc->queues);
     free(doc->buckets);
+    free(doc->meets);
     map_free(&doc->queues_by_name);
     map_free(&doc->rules_by_name);
     *doc = (topology_doc_t){0};

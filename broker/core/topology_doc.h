@@ -22,6 +22,10 @@
 #define TOPOLOGY_DEDUP_WINDOW_MAX_S 1209600
 
 typedef struct {
+    uint64_t bits[TOPOLOGY_BUSES_MAX / 64]; /* by place in the document */
+} bus_set_t;
+
+typedef struct {
     bytes_t name, given;
     int64_t dedup_window_us;
 } doc_bus_t;
@@ -31,8 +35,10 @@ typedef struct {
 } doc_archive_t;
 
 typedef struct {
-    bytes_t id, queue, given;
-    bytes_t group; /* SqsParameters.MessageGroupId; empty for none */
+    bytes_t id, given;
+    bytes_t queue; /* empty: it is a bus */
+    bytes_t bus;   /* empty: it is a queue */
+    bytes_t group; /* SqsParameters.MessageGroupId, or the path to it; empty for none */
     bool is_enabled;
 } doc_target_t;
 
@@ -71,6 +77,7 @@ typedef struct {
     doc_queue_t *queues;
     doc_bucket_t *buckets;
     uint32_t bus_count, archive_count, rule_count, target_count, schedule_count, queue_count, bucket_count;
+    bus_set_t *meets; /* by bus: with which others it may take the same event; NULL: no bus passes events on */
     map_t queues_by_name, rules_by_name; /* place + 1; the first of each name */
 } topology_doc_t;
 
@@ -79,6 +86,12 @@ typedef struct {
 MUST_USE bool topology_doc_read(bytes_t document, topology_doc_t *out, error_t *err);
 void topology_doc_free(topology_doc_t *doc);
 
+/* What follows the last colon: the name, where no ARN is given. */
+bytes_t topology_doc_arn_tail(bytes_t arn);
+/* The refusal of a name that leads nowhere. Returns false. */
+bool topology_doc_lost(error_t *err, const char *kind, bytes_t name, const char *refers, bytes_t to);
+
+const doc_bus_t *topology_doc_bus(const topology_doc_t *doc, bytes_t name);       /* NULL for none */
 const doc_queue_t *topology_doc_queue(const topology_doc_t *doc, bytes_t name);   /* NULL for none */
 const doc_bucket_t *topology_doc_bucket(const topology_doc_t *doc, bytes_t name); /* NULL for none */
 

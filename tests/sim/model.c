@@ -18,7 +18,9 @@ const model_rule_t model_rules[MODEL_QUEUES] = {
     "\"Rules\":[{\"Name\":\"all\",\"EventBusName\":\"shop\",\"EventPattern\":{\"source\":[\"test\"]},"                 \
     "\"Targets\":[{\"Id\":\"w\",\"Arn\":\"work\"},{\"Id\":\"s\",\"Arn\":\"" second "\"}]},"                            \
     "{\"Name\":\"b\",\"EventBusName\":\"shop\",\"EventPattern\":{\"detail-type\":[{\"prefix\":\"b\"}]},"               \
-    "\"Targets\":[{\"Id\":\"l\",\"Arn\":\"late\"}]}],"
+    "\"Targets\":[{\"Id\":\"o\",\"Arn\":\"event-bus/other\"}]},"                                                       \
+    "{\"Name\":\"round\",\"EventBusName\":\"other\",\"EventPattern\":{\"source\":[\"test\"]},"                         \
+    "\"Targets\":[{\"Id\":\"l\",\"Arn\":\"late\"},{\"Id\":\"s\",\"Arn\":\"event-bus/shop\"}]}],"
 #define QUEUES                                                                                                         \
     "\"Queues\":["                                                                                                     \
     "{\"QueueName\":\"work\",\"Attributes\":{\"VisibilityTimeout\":5,"                                                 \
@@ -168,7 +170,11 @@ static bool fold_publish(model_t *model, const record_t *record)
     uint32_t count = 0;
     wanted[0] = bytes_eq_cstr(p->bus, "shop");
     wanted[model->topology == 1 ? 3 : 1] = wanted[0];
-    wanted[2] = wanted[0] && bytes_has_prefix(type, BYTES_LIT("b"));
+    wanted[2] = wanted[0] && bytes_has_prefix(type, BYTES_LIT("b")); /* by way of the other bus, which passes it back */
+    bytes_t by;
+    if (mp_map_str(p->passed, "other", &by) != wanted[2] || mp_map_str(p->passed, "shop", &by))
+        return trace_violated(model->trace, "event %llu was passed on to another bus than it should be",
+                              (unsigned long long)record->seq);
     for (int i = 0; i < MODEL_QUEUES; i++) {
         if (wanted[i] && !has_route(model, p, i))
             return trace_violated(model->trace, "event %llu did not reach queue %s", (unsigned long long)record->seq,
