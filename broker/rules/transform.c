@@ -16,14 +16,20 @@ struct transform { /* one of the three */
     template_t *template;
 };
 
-static bool compile_input(transform_t *t, bytes_t json, error_t *err)
+/* A text that holds JSON, as AWS takes it, or the JSON itself, as the document's other members are. */
+static bool compile_input(transform_t *t, bytes_t value, error_t *err)
 {
-    if (json.len > TRANSFORM_INPUT_MAX_BYTES)
+    bytes_t json;
+    mp_reader_t r = mp_reader(value);
+    bool is_text = mp_get_str(&r, &json);
+    if (value.len > TRANSFORM_INPUT_MAX_BYTES)
         return error_set(err, STATUS_INVALID_ARGUMENT, VALIDATION, "Input is %zu bytes long, and %d are allowed.",
-                         json.len, TRANSFORM_INPUT_MAX_BYTES);
-    if (json_to_msgpack(json, NULL, &t->input, err))
-        return true;
-    return error_prefix(err, "Input is not valid");
+                         value.len, TRANSFORM_INPUT_MAX_BYTES);
+    if (!is_text)
+        buf_append_bytes(&t->input, value);
+    else if (!json_to_msgpack(json, NULL, &t->input, err))
+        return error_prefix(err, "Input is not valid");
+    return !t->input.failed || error_set(err, STATUS_RESOURCE_EXHAUSTED, NULL, "Out of memory for a target's input.");
 }
 
 typedef enum { INPUT, INPUT_PATH, INPUT_TRANSFORMER, WHICH_COUNT } which_t;
@@ -42,7 +48,7 @@ static bool choose(bytes_t target, which_t *which, bytes_t *value, error_t *err)
                              "Only one of Input, InputPath, or InputTransformer must be provided for a target.");
         *which = (which_t)i;
         *value = raw;
-        if (i != INPUT_TRANSFORMER && !mp_map_str(target, names[i], value))
+        if (i == INPUT_PATH && !mp_map_str(target, names[i], value))
             return error_set(err, STATUS_INVALID_ARGUMENT, VALIDATION, "%s must be a string.", names[i]);
     }
     return true;
