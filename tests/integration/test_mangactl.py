@@ -503,7 +503,8 @@ def test_every_example_of_the_help_works_as_it_stands(house, services, tmp_path)
         {"version": "0", "id": "1", "detail-type": "MessageReceived", "source": "mangaassist.chat", "account": "",
          "region": "", "time": "2026-01-01T00:00:00Z", "resources": [], "detail": {"to": "you"}}))
     (tmp_path / "message.json").write_text('{"jobType": "deferred_inference", "prompt": "later"}')
-    (tmp_path / "topology.json").write_text((ROOT / "broker" / "topology.json").read_text())
+    for name in ("topology.json", "changed.json"):
+        (tmp_path / name).write_text((ROOT / "broker" / "topology.json").read_text())
     (tmp_path / "cases.tsv").write_text('one\t{"source": ["a"]}\t{"source": "a"}\n')
     (tmp_path / ".local/share/bash-completion/completions").mkdir(parents=True)
     env = environment(MANGABUS_ENDPOINT=house.endpoint, HOME=str(tmp_path), MANGABUS_STATE=str(house.folder))

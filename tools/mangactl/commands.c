@@ -32,6 +32,7 @@ static const command_t *const COMMANDS[] = {
     &command_rule_explain,
     &command_rule_lint,
     &command_rule_next,
+    &command_rules_diff,
     &command_topology_show,
     &command_topology_apply,
     &command_topology_export,

@@ -14,7 +14,8 @@ extern const command_t command_queue_ls, command_queue_info, command_queue_peek;
 extern const command_t command_queue_receive, command_queue_settle;
 extern const command_t command_queue_create, command_queue_set, command_queue_purge, command_queue_rm;
 extern const command_t command_queue_redrive, command_queue_move, command_queue_tasks, command_queue_cancel;
-extern const command_t command_rule_ls, command_rule_test, command_rule_explain, command_rule_lint, command_rule_next;
+extern const command_t command_rule_ls, command_rule_test, command_rule_explain, command_rule_lint, command_rule_next,
+    command_rules_diff;
 extern const command_t command_topology_show, command_topology_apply, command_topology_export;
 extern const command_t command_status;
 extern const command_t command_schema_ls, command_schema_show;

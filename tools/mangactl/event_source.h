@@ -1,0 +1,29 @@
+/* event_source.h: events one after another, wherever they are kept: the one door for verbs that work on many. */
+#ifndef MANGACTL_EVENT_SOURCE_H
+#define MANGACTL_EVENT_SOURCE_H
+
+#include "proto/bytes.h"
+#include "proto/status.h"
+
+typedef struct {
+    uint64_t number; /* from 1, in this source */
+    uint64_t record; /* in the broker; 0: not known */
+    int64_t ingest_us;
+    bytes_t bus, replay_name;
+    bytes_t body; /* the envelope, checked */
+} source_event_t;
+
+/* `next` gives the next event, whose bytes live until the next call; false at the end, or with err->code set. */
+typedef struct {
+    bool (*next)(void *self, source_event_t *out, error_t *err);
+    void (*close)(void *self);
+    void *self;
+} event_source_t;
+
+/* A capture file, or JSON Lines: envelopes, or what `tail --json` and `capture show --json` print ({"record", "bus",
+ * "event"}). `bus` is that of envelopes that say none; NULL: such are refused. "-" is standard input (JSON Lines). */
+MUST_USE bool event_source_file(const char *path, const char *bus, event_source_t *out, error_t *err);
+
+void event_source_close(event_source_t *source);
+
+#endif
