@@ -174,7 +174,8 @@ static void refuse_revoked(front_t *f, const router_frame_t *frame)
 /* What is taken in needs room for itself and for what will end it; settling goes on when there is none. */
 static bool has_room(front_t *f, const router_frame_t *frame)
 {
-    bool takes_in = f->msg->verb == WIRE_PUBLISH || f->msg->verb == WIRE_SEND;
+    bool moves = f->msg->verb == WIRE_QUEUE && bytes_eq_cstr(f->msg->queue.op, "move");
+    bool takes_in = f->msg->verb == WIRE_PUBLISH || f->msg->verb == WIRE_SEND || moves;
     if (!takes_in || journal_has_room(f->journal, ROOM_FACTOR * frame->frame.len))
         return true;
     refuse(f, frame,

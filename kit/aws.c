@@ -361,7 +361,7 @@ static void path_append(const aws_call_t *call, buf_t *out)
 static http_exchange_t *signed_start(aws_t *aws, const aws_call_t *call, const char *host,
                                      const sigv4_credentials_t *credentials, error_t *err)
 {
-    http_header_t headers[AWS_HEADERS_MAX + 4] = {{"Host", host}};
+    http_header_t headers[AWS_HEADERS_MAX + 5] = {{"Host", host}};
     size_t count = 1;
     for (size_t i = 0; i < call->header_count; i++)
         headers[count++] = call->headers[i];
@@ -374,6 +374,8 @@ static http_exchange_t *signed_start(aws_t *aws, const aws_call_t *call, const c
     if (sigv4_sign(&request, credentials, &signature, err)) {
         headers[count++] = (http_header_t){"X-Amz-Date", signature.date};
         headers[count++] = (http_header_t){"Authorization", signature.authorization};
+        if (strcmp(call->service, "s3") == 0)
+            headers[count++] = (http_header_t){"X-Amz-Content-Sha256", signature.content_sha256};
         if (credentials->session_token && *credentials->session_token)
             headers[count++] = (http_header_t){"X-Amz-Security-Token", credentials->session_token};
         buf_printf(&url, "%s%s%s%s", call->endpoint, call->path, call->query ? "?" : "",
@@ -417,7 +419,7 @@ http_exchange_t *aws_start(aws_t *aws, const aws_call_t *call, error_t *err)
 }
 
 /* -- errors -------------------------------------------------------------------------------------- */
-static status_t code_by_name(const char *name)
+status_t aws_code(const char *name)
 {
     static const struct {
         const char *part; /* of the name */
@@ -473,7 +475,7 @@ static status_t code_by_status(unsigned http_status)
 
 void aws_error_from(const char *type, const char *message, unsigned http_status, int64_t retry_after_ms, error_t *out)
 {
-    status_t code = code_by_name(type);
+    status_t code = aws_code(type);
     if (code == STATUS_UNKNOWN)
         code = code_by_status(http_status);
     (void)error_set(out, code, type, "%s", message);

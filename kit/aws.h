@@ -60,6 +60,8 @@ MUST_USE http_exchange_t *aws_start(aws_t *aws, const aws_call_t *call, error_t 
  * RESOURCE_EXHAUSTED with retry_after_ms (Retry-After, x-amz-retry-after, or a second). `body` is result->body,
  * or what was gathered piece by piece. Also for results without an answer (status not OK). */
 void aws_error(const http_result_t *result, bytes_t body, error_t *out);
+/* The code of ours that fits the name of an AWS error; STATUS_UNKNOWN for one that is not known. */
+status_t aws_code(const char *name);
 /* The same from parts: `type` and `message` as AWS writes them (an exception inside a stream, say). */
 void aws_error_from(const char *type, const char *message, unsigned http_status, int64_t retry_after_ms, error_t *out);
 

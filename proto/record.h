@@ -109,13 +109,14 @@
     F(U64, to, "incarnation of the queue it entered; 0: dropped and counted")                                          \
     F(U64, origin, "record that holds the bytes (PUBLISH or SEND)")                                                    \
     F(U64, origin_queue, "incarnation of the queue it was first in: names the route where the origin has several")     \
-    F(STR, reason, "max-receives, rejected, expired, max-age, redrive, purge")                                         \
+    F(STR, reason, "max-receives, rejected, expired, max-age, redrive, discarded, purge")                              \
     F(STR, detail, "the consumer's words, where it gave any")                                                          \
     F(U64, receives, "receive count when it left")                                                                     \
     F(I64, sent_us, "time from which retention counts in the new queue")                                               \
     F(STR, group, "as it was")                                                                                         \
     F(STR, dedup, "in the new queue")                                                                                  \
-    F(U64, task, "move task (MOVE_TASK record) that did it; 0 for none")
+    F(U64, task, "move task (MOVE_TASK record) that did it; 0 for none")                                               \
+    F(I64, visible_us, "when it may first be received there, Unix microseconds; 0 for at once")
 
 #define RECORD_ROWS_MOVE_TASK(F, L)                                                                                    \
     F(U64, task, "number: the sequence of the record that began it")                                                   \

@@ -76,7 +76,7 @@ enum { WIRE_PRIORITY_LIVE = 0, WIRE_PRIORITY_NORMAL = 1, WIRE_PRIORITY_BATCH = 2
     F(BIN, receipt, "from the delivery")                                                                               \
     F(U64, action, "1 ack (done, forget it), 2 release (back after delay_ms), 3 reject (dead-letter now), 4 extend")   \
     F(I64, delay_ms, "release: until visible again; extend: visibility from now; else 0")                              \
-    F(STR, reason, "reject: why, kept with the dead letter; release: why, for the log")
+    F(STR, reason, "reject: why, kept with the dead letter; release: why, kept when it was the last time")
 
 #define WIRE_STATUS_ENTRY(F, L)                                                                                        \
     F(U64, status, "0, or a status code")                                                                              \

@@ -19,6 +19,8 @@ static const struct {
     {WIRE_QUEUE, "delete", true, admin_queue_delete},
     {WIRE_QUEUE, "purge", true, admin_queue_purge},
     {WIRE_QUEUE, "redrive", true, admin_queue_redrive},
+    {WIRE_QUEUE, "move", true, admin_queue_move},
+    {WIRE_QUEUE, "discard", true, admin_queue_discard},
     {WIRE_QUEUE, "tasks", false, admin_queue_tasks},
     {WIRE_QUEUE, "cancel", true, admin_queue_cancel},
     {WIRE_RULE, "list", false, admin_rule_list},

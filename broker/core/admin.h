@@ -3,13 +3,17 @@
  *   verb      op        needs    name      args, body                  RESULT
  *   QUEUE     list      observe  prefix    -                           [queue]
  *             info      observe  queue     -                           queue, with `holders`
- *             peek      observe  queue     max (10), after (record)    [message], by the front; nothing is received
+ *             peek      observe  queue     max (10), after_message     [message], by the front; nothing is received
+ *                                          or after (record)
  *             create    admin    queue     attributes by SQS's names   queue; the same again is no error
  *             set       admin    queue     attributes that change      queue
  *             delete    admin    queue     -                           {messages}: how many were in it
  *             purge     admin    queue     -                           {count}
  *             redrive   admin    queue     to (queue), rate (500),     task: begun, or what would be
  *                                          dry_run (boolean)
+ *             move      admin    queue     messages ([message]), to    {moved, missing, refused: [{message, why}]}:
+ *                                          (queue), delay_ms           at once, of a dead-letter queue
+ *             discard   admin    queue     messages, detail            the same: they are gone
  *             tasks     observe  queue     -                           [task]: the newest 10, newest first
  *             cancel    admin    handle    -                           task
  *   RULE      list      observe  bus or ""  -                          [rule]
@@ -53,8 +57,13 @@
 
 #define ADMIN_HOLDERS_MAX 100u
 #define ADMIN_PEEK_MAX 256u
+#define ADMIN_PICK_MAX 256u        /* messages moved or discarded by one request */
+#define ADMIN_DELAY_MAX_MS 900000u /* SQS: DelaySeconds */
 
 void admin_handle(core_t *core, session_t *session, const wire_msg_t *msg);
+
+/* True when some queue has `dead` as its dead-letter queue. */
+bool admin_is_dead_letters(const core_t *core, const queue_t *dead);
 
 /* -- operations ------------------------------------------------------------------------------------- */
 typedef struct {
@@ -73,6 +82,8 @@ bool admin_queue_create(core_t *core, const admin_request_t *request, buf_t *out
 bool admin_queue_set(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
 bool admin_queue_delete(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
 bool admin_queue_redrive(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
+bool admin_queue_move(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
+bool admin_queue_discard(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
 bool admin_queue_tasks(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
 bool admin_queue_cancel(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
 bool admin_queue_purge(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);

@@ -114,9 +114,14 @@ bool admin_queue_info(core_t *core, const admin_request_t *request, buf_t *out, 
     return true;
 }
 
-/* Where a peek goes on after `record`, as the front names a message: by the record that holds its bytes. */
-static uint32_t peek_from(const core_t *core, const queue_t *queue, uint64_t record)
+/* Where a peek goes on: behind a message (of its own number, exact and at once), or behind the first whose bytes this
+ * record holds, as older clients ask. */
+static uint32_t peek_from(const core_t *core, const queue_t *queue, uint64_t message, uint64_t record)
 {
+    if (message) {
+        uint32_t id = message_find(core, queue->id, message);
+        return id && message_at(core, id)->state == MESSAGE_VISIBLE ? visible_next(core, queue, id) : 0;
+    }
     if (!record)
         return visible_first(core, queue);
     for (uint32_t id = visible_first(core, queue); id; id = visible_next(core, queue, id))
@@ -128,15 +133,16 @@ static uint32_t peek_from(const core_t *core, const queue_t *queue, uint64_t rec
 bool admin_queue_peek(core_t *core, const admin_request_t *request, buf_t *out UNUSED, error_t *err)
 {
     const queue_t *queue = queue_need(core, request->name, err);
-    uint64_t most = PEEK_NORMAL, after = 0, bytes = 0;
+    uint64_t most = PEEK_NORMAL, after = 0, message = 0, bytes = 0;
     if (!queue)
         return false;
     (void)!mp_map_u64(request->args, "max", &most);
     (void)!mp_map_u64(request->args, "after", &after);
+    (void)!mp_map_u64(request->args, "after_message", &message);
     if (most > ADMIN_PEEK_MAX)
         most = ADMIN_PEEK_MAX;
     size_t first = core->out->item_count;
-    for (uint32_t id = peek_from(core, queue, after); id && core->out->item_count - first < most;) {
+    for (uint32_t id = peek_from(core, queue, message, after); id && core->out->item_count - first < most;) {
         const message_t *m = message_at(core, id);
         bytes += m->bytes;
         if (bytes > core->limits.max_frame_bytes / 2 && core->out->item_count > first)

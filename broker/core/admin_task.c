@@ -43,7 +43,7 @@ static void task_put(const core_t *core, const task_t *task, buf_t *out)
 }
 
 /* -- beginning ----------------------------------------------------------------------------------------- */
-static bool is_somebodys(const core_t *core, const queue_t *dead)
+bool admin_is_dead_letters(const core_t *core, const queue_t *dead)
 {
     for (const queue_t *queue = queue_next(core, NULL); queue; queue = queue_next(core, queue)) {
         if (queue->attributes.max_receives && strcmp(queue->attributes.dead_letters, dead->name) == 0)
@@ -54,7 +54,7 @@ static bool is_somebodys(const core_t *core, const queue_t *dead)
 
 static bool source_check(const core_t *core, const queue_t *source, error_t *err)
 {
-    if (!is_somebodys(core, source))
+    if (!admin_is_dead_letters(core, source))
         return error_set(err, STATUS_FAILED_PRECONDITION, AWS_BAD_PARAMETER,
                          "No queue has \"%s\" as its dead-letter queue: only those can be redriven.", source->name);
     return !task_running(core, source) ||

@@ -161,7 +161,7 @@ static uint32_t first_deliverable(core_t *core, const queue_t *queue)
             return id;
         is_unfinished = !slice_take(core);
         if (!is_unfinished)
-            retire_exhausted(core, queue, id);
+            retire_exhausted(core, queue, id, BYTES_NONE);
     }
     if (is_unfinished)
         ids_add(&core->unfinished, queue->id);

@@ -69,7 +69,8 @@ static void moved_group(const core_t *core, const queue_t *from, const queue_t *
     out->dedup = bytes_cstr(names->dedup);
 }
 
-static void move_write(core_t *core, uint32_t id, const queue_t *to, const char *reason, bytes_t detail, uint64_t task)
+static void move_write(core_t *core, uint32_t id, const queue_t *to, const char *reason, bytes_t detail, uint64_t task,
+                       int64_t visible_us)
 {
     const message_t *m = message_at(core, id);
     const queue_t *from = pool_get(&core->queues, m->queue);
@@ -89,6 +90,7 @@ static void move_write(core_t *core, uint32_t id, const queue_t *to, const char 
         .receives = m->receives,
         .sent_us = moved_sent_us(core, m, to, reason),
         .task = task,
+        .visible_us = visible_us,
     };
     moved_group(core, from, to, m, &core->record->move, &names);
     (void)ledger_write(core, RECORD_MOVE);
@@ -96,17 +98,17 @@ static void move_write(core_t *core, uint32_t id, const queue_t *to, const char 
 
 void retire_move(core_t *core, uint32_t id, const queue_t *to, const char *reason, bytes_t detail)
 {
-    move_write(core, id, to, reason, detail, 0);
+    move_write(core, id, to, reason, detail, 0, 0);
     if (to)
         core->stats.dead_lettered++;
     else
         core->stats.dropped++;
 }
 
-void retire_redrive(core_t *core, uint32_t id, const queue_t *to, uint64_t task)
+void retire_redrive(core_t *core, uint32_t id, const queue_t *to, uint64_t task, int64_t visible_us)
 {
     queue_counts(core, pool_get(&core->queues, message_at(core, id)->queue))->redriven++;
-    move_write(core, id, to, RETIRE_REDRIVE, BYTES_NONE, task);
+    move_write(core, id, to, RETIRE_REDRIVE, BYTES_NONE, task, visible_us);
     core->stats.redriven++;
 }
 
@@ -116,9 +118,9 @@ bool retire_is_exhausted(const core_t *core, const queue_t *queue, const message
     return most && message->receives >= most && queue_dead_letters(core, queue);
 }
 
-void retire_exhausted(core_t *core, const queue_t *queue, uint32_t id)
+void retire_exhausted(core_t *core, const queue_t *queue, uint32_t id, bytes_t detail)
 {
-    retire_move(core, id, queue_dead_letters(core, queue), RETIRE_MAX_RECEIVES, BYTES_NONE);
+    retire_move(core, id, queue_dead_letters(core, queue), RETIRE_MAX_RECEIVES, detail);
 }
 
 /* -- applying -------------------------------------------------------------------------------------- */
@@ -140,7 +142,7 @@ static uint32_t dead_make(core_t *core, const record_move_t *r, const queue_t *f
                               .reason = name_keep(core, r->reason),
                               .receives = (uint32_t)r->receives,
                               .moved_us = moved_us,
-                              .is_redriven = r->task != 0,
+                              .is_redriven = r->task != 0 || bytes_eq_cstr(r->reason, RETIRE_REDRIVE),
                           },
                           r->detail);
 }
@@ -193,7 +195,7 @@ bool retire_apply(core_t *core, const record_t *record, error_t *err)
     };
     if (to->attributes.is_fifo)
         group_dedup_add(to, r->group, r->dedup, record->seq, record->ingest_us);
-    (void)message_add(core, &moved, &side, 0, record->ingest_us);
+    (void)message_add(core, &moved, &side, r->visible_us, record->ingest_us);
     return true;
 }
 

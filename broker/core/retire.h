@@ -12,19 +12,21 @@
 #define RETIRE_EXPIRED "expired"
 #define RETIRE_MAX_AGE "max-age"
 #define RETIRE_REDRIVE "redrive"
-#define RETIRE_UNFIT "unfit"        /* the event has not what its target's input or group asks for */
-#define RETIRE_DETAIL_MAX_BYTES 256 /* of the consumer's words; the rest is cut */
+#define RETIRE_UNFIT "unfit"         /* the event has not what its target's input or group asks for */
+#define RETIRE_DISCARDED "discarded" /* by an operator, from a dead-letter queue */
+#define RETIRE_DETAIL_MAX_BYTES 256  /* of the consumer's words; the rest is cut */
 
 /* True when it has been received as often as its queue's redrive policy allows: one more would be too many, and moves
  * it instead (SQS). */
 bool retire_is_exhausted(const core_t *core, const queue_t *queue, const message_t *message);
-/* Moves one that is. */
-void retire_exhausted(core_t *core, const queue_t *queue, uint32_t id);
+/* Moves one that is; `detail`: the consumer's last words, where it gave any. */
+void retire_exhausted(core_t *core, const queue_t *queue, uint32_t id, bytes_t detail);
 /* Moves a message to `to`, or drops it when that is NULL. */
 void retire_move(core_t *core, uint32_t id, const queue_t *to, const char *reason, bytes_t detail);
 
-/* Moves a message that waits for a move task, as a new one. */
-void retire_redrive(core_t *core, uint32_t id, const queue_t *to, uint64_t task);
+/* Moves a message that waits, as a new one, for a move task (0: for none), to be received from visible_us on (0: at
+ * once). */
+void retire_redrive(core_t *core, uint32_t id, const queue_t *to, uint64_t task, int64_t visible_us);
 
 /* Deliveries that ran out and messages too old, as many as one step may turn to. */
 void retire_due(core_t *core);

@@ -141,10 +141,26 @@ static wire_status_entry_t settle_ack(core_t *core, const settle_t *s)
     return (wire_status_entry_t){0};
 }
 
-static wire_status_entry_t settle_release(core_t *core, const settle_t *s, int64_t delay_us)
+/* SQS would move it at the next receive. Where the consumer says why it gives up there is no need to wait, and its
+ * words go with the dead letter. */
+static bool release_is_the_last(core_t *core, const settle_t *s, bytes_t why)
+{
+    if (!why.len || !retire_is_exhausted(core, s->queue, message_at(core, s->id)))
+        return false;
+    settle_flush(core);
+    retire_exhausted(core, s->queue, s->id, why);
+    core->record->settled.entries.count = 0;
+    return true;
+}
+
+static wire_status_entry_t settle_release(core_t *core, const settle_t *s, int64_t delay_us, bytes_t why)
 {
     if (!is_held(core, s))
         return not_in_flight();
+    if (release_is_the_last(core, s, why)) {
+        core->stats.released++;
+        return (wire_status_entry_t){0};
+    }
     settle_note(core, s->queue, message_at(core, s->id), WIRE_RELEASE, delay_us ? core->now_us + delay_us : 0);
     core->stats.released++;
     return (wire_status_entry_t){0};
@@ -176,7 +192,7 @@ static wire_status_entry_t settle_reject(core_t *core, const settle_t *s, const 
 static wire_status_entry_t settle_extend(core_t *core, const settle_t *s, int64_t delay_us)
 {
     if (!delay_us)
-        return settle_release(core, s, 0);
+        return settle_release(core, s, 0, BYTES_NONE);
     if (!is_held(core, s))
         return not_in_flight();
     const message_t *m = message_at(core, s->id);
@@ -199,7 +215,7 @@ static wire_status_entry_t settle_one(core_t *core, settle_t *s, const wire_sett
     case WIRE_ACK:
         return settle_ack(core, s);
     case WIRE_RELEASE:
-        return settle_release(core, s, entry->delay_ms * US_PER_MS);
+        return settle_release(core, s, entry->delay_ms * US_PER_MS, entry->reason);
     case WIRE_REJECT:
         return settle_reject(core, s, entry);
     case WIRE_EXTEND:

@@ -12,7 +12,6 @@
 
 #define BURST_US (100 * US_PER_MS) /* between two bursts, or as long as one message takes at the task's rate */
 #define FULL_RETRY_US US_PER_S
-#define WHY_BYTES 200
 
 /* -- the table ----------------------------------------------------------------------------------------- */
 task_t *task_at(const core_t *core, uint32_t id)
@@ -203,20 +202,20 @@ bool task_count_move(core_t *core, uint64_t number)
 
 /* -- running ------------------------------------------------------------------------------------------- */
 /* NULL with the reason when the message has nowhere to go. */
-static const queue_t *target_of(const core_t *core, const task_t *task, const message_t *m, char why[WHY_BYTES])
+const queue_t *task_target(const core_t *core, uint64_t wanted, const message_t *m, char why[TASK_WHY_BYTES])
 {
     const dead_t *dead = message_dead(core, m);
     const queue_t *to;
-    if (task->to) {
-        to = queue_by_incarnation(core, task->to);
-        (void)snprintf(why, WHY_BYTES, "the queue that it fills was deleted");
+    if (wanted) {
+        to = queue_by_incarnation(core, wanted);
+        (void)snprintf(why, TASK_WHY_BYTES, "the queue that it fills was deleted");
     } else if (!dead || dead->is_redriven || retire_is_unfit(core, dead)) {
         to = NULL;
-        (void)snprintf(why, WHY_BYTES, "CouldNotDetermineMessageSource: message %llu came from no queue",
+        (void)snprintf(why, TASK_WHY_BYTES, "CouldNotDetermineMessageSource: message %llu came from no queue",
                        (unsigned long long)m->record);
     } else {
         to = queue_find(core, bytes_cstr(name_text(core, dead->source)));
-        (void)snprintf(why, WHY_BYTES, "queue %s, which message %llu came from, was deleted",
+        (void)snprintf(why, TASK_WHY_BYTES, "queue %s, which message %llu came from, was deleted",
                        name_text(core, dead->source), (unsigned long long)m->record);
     }
     return to;
@@ -225,7 +224,7 @@ static const queue_t *target_of(const core_t *core, const task_t *task, const me
 /* False when the task has come to its end. */
 static bool task_move_one(core_t *core, const task_t *task, const queue_t *source)
 {
-    char why[WHY_BYTES];
+    char why[TASK_WHY_BYTES];
     uint32_t id = consume_first(core, source);
     if (task->moved >= task->wanted || !source->visible.count) {
         task_end(core, task, TASK_COMPLETED, "");
@@ -233,12 +232,12 @@ static bool task_move_one(core_t *core, const task_t *task, const queue_t *sourc
     }
     if (!id)
         return true; /* a group that waits for what is in flight */
-    const queue_t *to = target_of(core, task, message_at(core, id), why);
+    const queue_t *to = task_target(core, task->to, message_at(core, id), why);
     if (!to) {
         task_end(core, task, TASK_FAILED, why);
         return false;
     }
-    retire_redrive(core, id, to, task->number);
+    retire_redrive(core, id, to, task->number, 0);
     return true;
 }
 

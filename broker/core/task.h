@@ -11,6 +11,7 @@
 
 #define TASK_RATE_MAX 500 /* SQS: MaxNumberOfMessagesPerSecond */
 #define TASK_WAITS "waits: the disk is full"
+#define TASK_WHY_BYTES 200
 #define TASKS_LISTED 10 /* SQS: of one queue; older ones are forgotten */
 
 void tasks_init(core_t *core);
@@ -25,6 +26,10 @@ const char *task_state_name(task_state_t state); /* SQS's */
 /* Journals the begin of one; `to` NULL: each message's origin. */
 const task_t *task_begin(core_t *core, const queue_t *source, const queue_t *to, uint32_t per_second);
 void task_cancel(core_t *core, const task_t *task);
+
+/* Where a message of a dead-letter queue goes: to the queue of this incarnation, or (0) to the one it came from. NULL
+ * with the reason when that is nowhere. */
+const queue_t *task_target(const core_t *core, uint64_t wanted, const message_t *m, char why[TASK_WHY_BYTES]);
 
 /* Moves what the running ones may move by now. */
 void tasks_due(core_t *core);

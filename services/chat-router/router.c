@@ -485,7 +485,7 @@ static void on_booked(void *ctx, const error_t *err)
         log_warn("a model call could not be booked and comes again", LOG_I("record", booking->delivery->record),
                  LOG_S("error", err->message));
         if (!status_is_transient(err->code) || !parked_put(booking->router->parked, booking->delivery))
-            bus_release(bus, booking->delivery, LEDGER_RETRY_MS, "the database did not take it");
+            bus_release(bus, booking->delivery, LEDGER_RETRY_MS, "UNAVAILABLE: the database did not take it");
     } else {
         metric_add(booking->router->booked, 1);
         bus_ack(bus, booking->delivery);

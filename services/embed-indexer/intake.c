@@ -249,7 +249,7 @@ static void on_timer(void *ctx)
 static void take(intake_t *self, bus_delivery_t *delivery, kind_t kind)
 {
     if (self->count >= LINE_MAX) {
-        bus_release(bus_of(self), delivery, RETRY_MS, "too many messages wait for the database");
+        bus_release(bus_of(self), delivery, RETRY_MS, "UNAVAILABLE: too many messages wait for the database");
         return;
     }
     line_reach(self, self->count + 1);

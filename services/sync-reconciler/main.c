@@ -339,7 +339,7 @@ static void stock_note(app_t *app, bus_delivery_t *delivery, const inventory_cha
                           .version = change->version};
     pg_tx_t *tx = pg_begin(service_pg(app->service));
     if (!tx) {
-        bus_release(service_bus(app->service), delivery, RETRY_MS, "the database takes no more work");
+        bus_release(service_bus(app->service), delivery, RETRY_MS, "UNAVAILABLE: the database takes no more work");
         return;
     }
     store_stock(tx, &line, 1, on_noting, app);

@@ -97,6 +97,30 @@ static void redrive(client_t *client)
     buf_free(&args);
 }
 
+/* Some dead letters, one by one: back, perhaps later, or away. */
+static void pick(client_t *client)
+{
+    sim_t *sim = client->sim;
+    uint64_t nth = sim_below(sim, 3), message = model_dead_letter(&sim->model, nth);
+    bool is_discard = sim_below(sim, 3) == 0;
+    buf_t args = {0};
+    if (!message)
+        return;
+    mp_put_map(&args, 2);
+    mp_put_cstr(&args, "messages");
+    mp_put_array(&args, 2);
+    mp_put_u64(&args, message);
+    mp_put_u64(&args, message + 1); /* of another queue as a rule: missing */
+    mp_put_cstr(&args, "delay_ms");
+    mp_put_u64(&args, sim_below(sim, 2) * 3000);
+    model_ask_pick(&sim->model);
+    client_send(client, WIRE_QUEUE, ++client->seq,
+                &(wire_queue_t){.op = is_discard ? BYTES_LIT("discard") : BYTES_LIT("move"),
+                                .name = bytes_cstr(model_rules[MODEL_DEAD].name),
+                                .args = buf_bytes(&args)});
+    buf_free(&args);
+}
+
 static void cancel(client_t *client)
 {
     char handle[24];
@@ -132,6 +156,8 @@ static void ask_now_and_then(client_t *client)
         cancel(client);
     if (!sim->is_healing && sim_below(sim, 100) == 0)
         apply_topology(client);
+    if (!sim->is_healing && sim_below(sim, 60) == 0)
+        pick(client);
 }
 
 void consume_wake(client_t *client)

@@ -105,8 +105,9 @@ typedef struct {
     uint64_t witnessed;             /* newest record that somebody outside relies on */
     bool may_be_purged[MODEL_QUEUES];
     int64_t purged_us[MODEL_QUEUES]; /* newest; 0: never */
-    bool may_be_redriven, may_be_cancelled;
+    bool may_be_redriven, may_be_picked, may_be_cancelled;
     uint64_t redriven, tasks_ended;
+    uint64_t picked;             /* moved or discarded one by one */
     uint64_t topologies_applied; /* at a client's asking */
     model_schedule_t schedules[MODEL_SCHEDULES];
     uint64_t scheduled;
@@ -134,6 +135,9 @@ MUST_USE bool model_delivers(model_t *model, const wire_delivery_t *items, uint3
 void model_ask_purge(model_t *model, int queue);
 /* A client asks that the dead letters be redriven, or that the task which does it be cancelled. */
 void model_ask_redrive(model_t *model);
+void model_ask_pick(model_t *model);
+/* A message that waits in the dead-letter queue, the `nth` of them; 0: there are not so many. */
+uint64_t model_dead_letter(const model_t *model, uint64_t nth);
 void model_ask_cancel(model_t *model);
 uint64_t model_task_running(const model_t *model); /* its number; 0 for none */
 /* Something leaves that relies on all must-sync records up to here. */

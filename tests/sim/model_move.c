@@ -35,6 +35,19 @@ void model_ask_redrive(model_t *model)
     model->may_be_redriven = true;
 }
 
+void model_ask_pick(model_t *model)
+{
+    model->may_be_picked = true;
+}
+
+uint64_t model_dead_letter(const model_t *model, uint64_t nth)
+{
+    for (size_t i = 0; i < model->messages.count; i++)
+        if (model->messages.items[i].queue == MODEL_DEAD && nth-- == 0)
+            return model->messages.items[i].record;
+    return 0;
+}
+
 void model_ask_cancel(model_t *model)
 {
     model->may_be_cancelled = true;
@@ -103,14 +116,17 @@ static const char *redrive_fault(model_t *model, const model_message_t *m, const
 {
     const record_move_t *r = &record->move;
     model_task_t *task = task_find(model, r->task);
-    if (!task || !task->is_running || task->source != m->queue)
-        return "was moved by no task that runs";
+    if (r->task ? !task || !task->is_running || task->source != m->queue
+                : !model->may_be_picked || m->queue != MODEL_DEAD)
+        return "was moved by no task that runs, and picked by nobody";
     if (m->in_flight || m->visible_us > record->ingest_us)
         return "did not wait";
     if (m->from < 0 || r->to != model->queues[m->from])
         return "did not come from there";
     if (r->sent_us != record->ingest_us)
         return "did not begin anew";
+    if (!task)
+        return NULL;
     if (record->ingest_us - task->second_us >= S) {
         task->second_us = record->ingest_us;
         task->in_second = 0;
@@ -127,13 +143,17 @@ static const char *move_fault(model_t *model, const model_message_t *m, const re
     const model_rule_t *rule = &model_rules[m->queue];
     if (bytes_eq_cstr(r->reason, "redrive"))
         return redrive_fault(model, m, record);
+    if (bytes_eq_cstr(r->reason, "discarded"))
+        return model->may_be_picked && m->queue == MODEL_DEAD && !m->in_flight && !r->to ? NULL : "was discarded";
     if (r->to != (rule->dead < 0 ? 0 : model->queues[rule->dead]))
         return "does not belong there";
     if (r->receives != m->receives)
         return "has another receive count";
     if (bytes_eq_cstr(r->reason, "max-receives"))
-        return rule->max_receives && m->receives >= rule->max_receives && !m->in_flight ? NULL
-                                                                                        : "was not received too often";
+        return rule->max_receives && m->receives >= rule->max_receives &&
+                       (!m->in_flight || model_asked_find(model, r->from, m, WIRE_RELEASE))
+                   ? NULL
+                   : "was not received too often, or is held";
     if (bytes_eq_cstr(r->reason, "rejected"))
         return model_asked_find(model, r->from, m, WIRE_REJECT) ? NULL : "was rejected by nobody";
     if (bytes_eq_cstr(r->reason, "expired") || bytes_eq_cstr(r->reason, "max-age"))
@@ -150,19 +170,24 @@ bool model_fold_move(model_t *model, const record_t *record)
                               (unsigned long long)record->move.record, (unsigned long long)record->seq,
                               BYTES_FMT(record->move.reason), fault);
     model_task_t *task = task_find(model, record->move.task);
-    int from = task ? -1 : m->queue;
+    bool is_redriven = bytes_eq_cstr(record->move.reason, "redrive");
+    bool is_picked = !task && (is_redriven || bytes_eq_cstr(record->move.reason, "discarded"));
+    int from = is_redriven ? -1 : m->queue;
     model_message_remove(model, m);
-    model->dropped += !record->move.to;
-    model->dead_lettered += record->move.to != 0 && !task;
+    model->picked += is_picked;
+    model->dropped += !record->move.to && !is_picked;
+    model->dead_lettered += record->move.to != 0 && !is_redriven;
     model->redriven += task != NULL;
     if (task)
         task->moved++;
     if (record->move.to)
-        PUSH(model->messages, (model_message_t){.record = record->seq,
-                                                .queue = model_queue_index(model, record->move.to),
-                                                .sent_us = record->move.sent_us,
-                                                .visible_us = record->ingest_us,
-                                                .from = from});
+        PUSH(model->messages,
+             (model_message_t){.record = record->seq,
+                               .queue = model_queue_index(model, record->move.to),
+                               .sent_us = record->move.sent_us,
+                               .visible_us = record->move.visible_us > record->ingest_us ? record->move.visible_us
+                                                                                         : record->ingest_us,
+                               .from = from});
     return true;
 }
 

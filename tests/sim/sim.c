@@ -366,6 +366,7 @@ bool sim_run(uint64_t seed, node_bug_t bug, sim_tally_t *tally, FILE *out)
     tally->purged += sim->model.purged;
     tally->redriven += sim->model.redriven;
     tally->tasks += sim->model.tasks_ended;
+    tally->picked += sim->model.picked;
     tally->topologies += sim->model.topologies_applied;
     tally->scheduled += sim->model.scheduled;
     tally->disk_full += sim->node.refused_full;

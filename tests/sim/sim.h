@@ -14,7 +14,7 @@
 typedef struct {
     uint64_t runs, crashes, power_cuts, kills, stops, disk_faults, failed_starts, cut_connections;
     uint64_t records, published, duplicates, acked, redelivered, returned, dead_lettered, dropped, gaps, events_seen;
-    uint64_t calls_answered, calls_failed, frames, received, purged, disk_full, redriven, tasks, topologies;
+    uint64_t calls_answered, calls_failed, frames, received, purged, disk_full, redriven, tasks, topologies, picked;
     uint64_t snapshots, snapshots_loaded, snapshots_given_up, overlaps, turns, scheduled;
 } sim_tally_t;
 

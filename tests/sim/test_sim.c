@@ -92,14 +92,15 @@ static void print_tally(const sim_tally_t *t)
         "%lu runs: %lu crashes (%lu power cuts, %lu kills), %lu stops, %lu faults of the disk, %lu failed "
         "starts, %lu cut connections; %lu records, %lu frames, %lu published (%lu again), %lu acknowledged, "
         "%lu delivered again, %lu returned, %lu dead-lettered, %lu dropped, %lu events seen, %lu gaps, %lu "
-        "calls answered, %lu failed, %lu received, %lu purged, %lu redriven by %lu tasks, %lu topologies, %lu refused "
+        "calls answered, %lu failed, %lu received, %lu purged, %lu redriven by %lu tasks, %lu picked, %lu topologies, "
+        "%lu refused "
         "for a full disk, %lu snapshots taken, %lu loaded, %lu given up, %lu turns of several frames, %lu commits "
         "written while more came, %lu scheduled\n",
         t->runs, t->crashes, t->power_cuts, t->kills, t->stops, t->disk_faults, t->failed_starts, t->cut_connections,
         t->records, t->frames, t->published, t->duplicates, t->acked, t->redelivered, t->returned, t->dead_lettered,
         t->dropped, t->events_seen, t->gaps, t->calls_answered, t->calls_failed, t->received, t->purged, t->redriven,
-        t->tasks, t->topologies, t->disk_full, t->snapshots, t->snapshots_loaded, t->snapshots_given_up, t->turns,
-        t->overlaps, t->scheduled);
+        t->tasks, t->picked, t->topologies, t->disk_full, t->snapshots, t->snapshots_loaded, t->snapshots_given_up,
+        t->turns, t->overlaps, t->scheduled);
 }
 
 static void every_run_keeps_every_promise(void **state)
@@ -124,7 +125,7 @@ static void every_run_keeps_every_promise(void **state)
     assert_true(t.crashes > t.runs / 2 && t.stops && t.disk_faults && t.failed_starts && t.cut_connections);
     assert_true(t.duplicates && t.acked && t.redelivered && t.returned && t.dead_lettered && t.dropped);
     assert_true(t.events_seen && t.gaps && t.received && t.purged && t.redriven && t.tasks && t.topologies &&
-                t.disk_full && t.calls_answered && t.calls_failed);
+                t.picked && t.disk_full && t.calls_answered && t.calls_failed);
     assert_true(t.turns > t.runs && t.overlaps > t.runs);
     assert_true(t.snapshots > t.runs / 4 && t.snapshots_loaded > t.runs / 8 && t.snapshots_given_up &&
                 t.scheduled > t.runs / 4);

@@ -1,5 +1,8 @@
 /* cmd_queue_redrive.c: brings dead letters back, or elsewhere, by move tasks; lists and cancels these. */
+#include <stdlib.h>
+
 #include "proto/msgpack.h"
+#include "tools/mangactl/pick.h"
 #include "tools/mangactl/table.h"
 #include "tools/mangactl/verbs.h"
 
@@ -45,8 +48,68 @@ static int redrive(ctl_t *ctl, const args_t *args, const char *to)
     return code;
 }
 
+/* -- picking --------------------------------------------------------------------------------------- */
+#define THROTTLE_DELAY_MS 60000
+#define DELAY_MAX_MS 900000
+
+static bool read_where(const char *text, pattern_t **out, error_t *err)
+{
+    buf_t json = {0};
+    bool ok = ctl_read_document(text, &json, err);
+    *out = ok ? pattern_compile(buf_bytes(&json), err) : NULL;
+    buf_free(&json);
+    return *out != NULL;
+}
+
+static bool read_pick(const args_t *args, const char *to, pick_options_t *out, error_t *err)
+{
+    const char *where = args_text(args, "where", NULL);
+    bool classify = args_given(args, "classify");
+    *out = (pick_options_t){.queue = args->positional[0],
+                            .to = to,
+                            .classify = classify,
+                            .delay_ms = args_number(args, "delay", classify ? THROTTLE_DELAY_MS : 0),
+                            .rate = args_number(args, "rate", RATE_MAX),
+                            .is_dry = args_given(args, "dry-run")};
+    if (out->rate < 1 || out->rate > RATE_MAX || out->delay_ms > DELAY_MAX_MS)
+        return error_set(err, STATUS_INVALID_ARGUMENT, NULL, "--rate is from 1 to %d, --delay at most 15m", RATE_MAX);
+    return classify_read(args_text(args, "as", NULL), &out->rules, err) &&
+           (!where || read_where(where, &out->where, err));
+}
+
+/* --archive, MANGABUS_OBJECTS, or a folder in the state. */
+static void name_archive(const args_t *args, char *out, size_t cap)
+{
+    char state[CTL_PATH_BYTES];
+    const char *set = getenv("MANGABUS_OBJECTS");
+    const char *given = args_text(args, "archive", set && set[0] ? set : NULL);
+    ctl_state_dir(state, sizeof state);
+    (void)snprintf(out, cap, "%s%s", given ? given : state, given ? "" : "/objects");
+}
+
+static int pick(ctl_t *ctl, const args_t *args, const char *to)
+{
+    char archive[CTL_PATH_BYTES + 16];
+    pick_options_t options;
+    error_t err = {0};
+    int code = CTL_USAGE;
+    name_archive(args, archive, sizeof archive);
+    if (!read_pick(args, to, &options, &err)) {
+        (void)ctl_fail(ctl, &err);
+    } else {
+        options.archive = archive;
+        code = pick_run(ctl, &options);
+    }
+    pattern_free(&options.where);
+    return code;
+}
+
 static int run_redrive(ctl_t *ctl, const args_t *args)
 {
+    if (args_given(args, "where") || args_given(args, "classify") || args_given(args, "delay"))
+        return pick(ctl, args, "");
+    if (args_given(args, "as") || args_given(args, "archive"))
+        return ctl_complain(ctl, CTL_USAGE, "--as and --archive go with --classify");
     return redrive(ctl, args, "");
 }
 
@@ -55,14 +118,26 @@ static int run_move(ctl_t *ctl, const args_t *args)
     return redrive(ctl, args, args->positional[1]);
 }
 
-static const arg_option_t REDRIVE_OPTIONS[] = {
+static const arg_option_t MOVE_OPTIONS[] = {
     {"rate", ARG_COUNT, "N", "at most so many messages a second, 1 to 500 (500)"},
     {"dry-run", ARG_FLAG, NULL, "check, and say how many would move"},
+};
+
+static const arg_option_t REDRIVE_OPTIONS[] = {
+    {"where", ARG_TEXT, "PATTERN", "only messages that match: JSON, @FILE or -, over what queue peek --json shows"},
+    {"classify", ARG_FLAG, NULL, "judge each by the reason the broker recorded, and do what that asks for"},
+    {"delay", ARG_DURATION, "TIME", "back so much later, at most 15m (with --classify what was throttled, 1m)"},
+    {"as", ARG_TEXT, "LIST", "other classes for reasons, such as max-receives=transient,expired=permanent"},
+    {"archive", ARG_TEXT, "URL", "where permanent ones go: file:///path or s3://bucket/prefix (MANGABUS_OBJECTS)"},
+    {"rate", ARG_COUNT, "N", "at most so many messages a second, 1 to 500 (500)"},
+    {"dry-run", ARG_FLAG, NULL, "check, and say what would become of how many"},
 };
 
 static const char *const REDRIVE_EXAMPLES[] = {
     "mangactl queue redrive MangaAssist-EventBridge-DLQ --dry-run",
     "mangactl queue redrive MangaAssist-EventBridge-DLQ --rate 50",
+    "mangactl queue redrive manga-fm-dlq --where '{\"attrs\":{\"DeadLetterReason\":[\"max-age\"]}}' --dry-run",
+    "mangactl queue redrive manga-fm-dlq --classify --dry-run",
     NULL,
 };
 
@@ -71,7 +146,13 @@ const command_t command_queue_redrive = {
     .arguments = "DLQ",
     .summary = "bring dead letters back to the queues they came from",
     .about = "Begins a move task in the broker, which goes on by itself, over a restart too: mangactl queue tasks DLQ\n"
-             "shows how far it is, mangactl queue cancel ends it. What moved is a new message where it comes to.",
+             "shows how far it is, mangactl queue cancel ends it. What moved is a new message where it comes to.\n"
+             "\n"
+             "With --where or --classify it is this program that picks them, one look at all that wait. Classes:\n"
+             "transient goes back, throttle goes back later, permanent goes to the archive, unknown stays and is\n"
+             "listed. A code that the consumer's words begin with decides (UNAVAILABLE: …, ThrottlingException: …),\n"
+             "else the broker's reason: rejected is permanent, expired and max-age are transient, max-receives is\n"
+             "unknown. Exit code 1 when nothing matched, or something stays.",
     .options = CTL_OPTIONS(REDRIVE_OPTIONS),
     .least = 1,
     .most = 1,
@@ -89,7 +170,7 @@ const command_t command_queue_move = {
     .arguments = "DLQ QUEUE",
     .summary = "move dead letters to a queue of your choice",
     .about = "As queue redrive, but all to one queue.",
-    .options = CTL_OPTIONS(REDRIVE_OPTIONS),
+    .options = CTL_OPTIONS(MOVE_OPTIONS),
     .least = 2,
     .most = 2,
     .examples = MOVE_EXAMPLES,
