@@ -42,8 +42,9 @@
  *                                                                      waiting: [live, normal, batch], granted,
  *                                                                      returned}]
  *
- *   queue:  {name, incarnation, visible, in_flight, delayed, bytes, groups, groups_blocked, groups_noisy, oldest_us,
- *           consumers, fifo, from_topology, attributes: {SQS names}}; of info besides `holders`: [{record, receives,
+ *   queue:  {name, incarnation, visible, in_flight, delayed, bytes, groups, groups_blocked, groups_noisy, lost,
+ * oldest_us, consumers, fifo, from_topology, entered, delivered, left (messages since the start, what was there then
+ *           counts as entered: for rates), attributes: {SQS names}}; of info besides `holders`: [{record, receives,
  *           until_us, session, name, group}], the first 100: who has what, and until when
  *
  *   task:   {task, state, source, to, rate, wanted, moved, began_us, ended_us, why}; task: the handle, of a running

@@ -36,6 +36,9 @@ static uint32_t queue_put_pairs(const core_t *core, const queue_t *queue, buf_t 
     mp_put_cstr(out, "oldest_us");
     mp_put_i64(out, visible_oldest_us(core, queue));
     put_u64(out, "consumers", queue->subs.count);
+    put_u64(out, "entered", queue->counts.entered);
+    put_u64(out, "delivered", queue->counts.delivered);
+    put_u64(out, "left", queue->counts.left);
     mp_put_cstr(out, "fifo");
     mp_put_bool(out, queue->attributes.is_fifo);
     mp_put_cstr(out, "from_topology");
@@ -43,7 +46,7 @@ static uint32_t queue_put_pairs(const core_t *core, const queue_t *queue, buf_t 
     mp_put_cstr(out, "attributes");
     size_t at = mp_map_begin(out);
     mp_map_end(out, at, attributes_write(out, &queue->attributes));
-    return 15;
+    return 18;
 }
 
 static void queue_put(const core_t *core, const queue_t *queue, buf_t *out)
@@ -114,13 +117,17 @@ bool admin_queue_info(core_t *core, const admin_request_t *request, buf_t *out, 
     return true;
 }
 
-/* Where a peek goes on: behind a message (of its own number, exact and at once), or behind the first whose bytes this
- * record holds, as older clients ask. */
+/* Where a peek goes on: behind a message by its own number (where it waits no more, at the first that came later), or
+ * behind the first whose bytes this record holds, as older clients ask. */
 static uint32_t peek_from(const core_t *core, const queue_t *queue, uint64_t message, uint64_t record)
 {
     if (message) {
         uint32_t id = message_find(core, queue->id, message);
-        return id && message_at(core, id)->state == MESSAGE_VISIBLE ? visible_next(core, queue, id) : 0;
+        if (id && message_at(core, id)->state == MESSAGE_VISIBLE)
+            return visible_next(core, queue, id);
+        for (id = visible_first(core, queue); id && message_at(core, id)->record < message;)
+            id = visible_next(core, queue, id);
+        return id;
     }
     if (!record)
         return visible_first(core, queue);

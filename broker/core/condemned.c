@@ -94,6 +94,7 @@ void condemned_take(core_t *core, queue_t *queue)
     leave_lists(core, queue);
     queue_t *rest = memory_new(1, sizeof *rest);
     uint32_t number = queue->id;
+    queue->counts.left += queue_messages(queue);
     holdings_move(core, queue, rest);
     renumber(core, queue);
     pool_put(&core->queues, number, rest);

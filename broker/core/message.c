@@ -222,6 +222,7 @@ static void message_enter(core_t *core, uint32_t id, queue_t *queue, const next_
         return;
     case MESSAGE_IN_FLIGHT:
         queue->in_flight++;
+        queue->counts.delivered++;
         m->session = (uint16_t)next->holder->id;
         message_link(core, &next->holder->held, id, 0);
         heap_set(&core->messages.due, id);
@@ -268,6 +269,7 @@ static uint32_t message_make(core_t *core, const message_t *template, const mess
     queue_t *queue = pool_get(&core->queues, m->queue);
     queue->bytes += m->bytes;
     lost_count(core, queue, side, 1);
+    queue->counts.entered++;
     if (side->group) {
         group_at(queue, side->group)->messages++;
         group_heard(core, queue, side->group);
@@ -335,6 +337,7 @@ void message_remove(core_t *core, uint32_t id)
     message_become(core, id, &(next_state_t){MESSAGE_FREE, 0, NULL, false});
     queue->bytes -= m->bytes;
     lost_count(core, queue, message_side(core, m), -1);
+    queue->counts.left++;
     uint32_t group = message_group(core, m);
     if (group)
         group_leave(queue, group);

@@ -147,6 +147,7 @@ typedef struct {
 
 typedef struct { /* see core_queue_stats_t; not durable */
     uint64_t expired, redriven, deduplicated, empty_receives;
+    uint64_t entered, left, delivered; /* messages, since this core knows them: for rates */
 } queue_counts_t;
 
 typedef struct {

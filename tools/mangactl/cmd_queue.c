@@ -3,10 +3,13 @@
 #include "kit/clock.h"
 #include "proto/msgpack.h"
 #include "tools/mangactl/message_line.h"
+#include "tools/mangactl/pick.h"
 #include "tools/mangactl/table.h"
 #include "tools/mangactl/verbs.h"
 
 #define PEEK_COUNT 10
+#define PEEK_PAGE 256
+#define FOLLOW_MS 300
 #define US_PER_S 1000000
 
 /* -- ls -------------------------------------------------------------------------------------------- */
@@ -97,46 +100,124 @@ const command_t command_queue_ls = {
 };
 
 /* -- peek ------------------------------------------------------------------------------------------ */
-static int print_messages(ctl_t *ctl, bytes_t list)
+typedef struct {
+    ctl_t *ctl;
+    const char *queue;
+    pattern_t *where;
+    uint64_t after, after_record; /* the newest message that was looked at */
+    int64_t count, shown;         /* count 0: no end */
+} peek_t;
+
+static int ask_page(peek_t *peek, uint64_t most, buf_t *page)
 {
-    mp_reader_t reader = mp_reader(list);
-    uint32_t count = 0;
+    buf_t options = {0};
+    int code;
+    mp_put_map(&options, 3);
+    mp_put_cstr(&options, "max");
+    mp_put_u64(&options, most);
+    mp_put_cstr(&options, "after_message");
+    mp_put_u64(&options, peek->after);
+    mp_put_cstr(&options, "after");
+    mp_put_u64(&options, peek->after_record);
+    (void)!ctl_ask(peek->ctl, WIRE_QUEUE, "peek", peek->queue, buf_bytes(&options), BYTES_NONE, page, &code);
+    buf_free(&options);
+    return code;
+}
+
+static bool is_enough(const peek_t *peek)
+{
+    return peek->count && peek->shown >= peek->count;
+}
+
+/* Prints those of a page that match; *got is how many it held. */
+static int print_page(peek_t *peek, bytes_t page, uint32_t *got)
+{
+    mp_reader_t reader = mp_reader(page);
     bytes_t message;
     int code = CTL_OK;
-    if (!mp_get_array(&reader, &count))
-        return ctl_complain(ctl, CTL_BUG, "the broker's answer is no list");
-    for (uint32_t i = 0; i < count && mp_get_raw(&reader, &message) && code == CTL_OK; i++) {
-        code = message_line_print(ctl, message);
+    if (!mp_get_array(&reader, got))
+        return ctl_complain(peek->ctl, CTL_BUG, "the broker's answer is no list");
+    for (uint32_t i = 0; i < *got && !is_enough(peek) && mp_get_raw(&reader, &message) && code == CTL_OK; i++) {
+        peek->after = ctl_map_number(message, "message");
+        if (!pick_matches(peek->where, message))
+            continue;
+        code = message_line_print(peek->ctl, message);
+        peek->shown++;
     }
-    if (count == 0)
-        ctl_note(ctl, "nothing waits there");
-    return code == CTL_OK && count == 0 ? CTL_NO : code;
+    return code;
+}
+
+/* Until all that waits was looked at, or enough was shown. */
+static int peek_on(peek_t *peek)
+{
+    uint32_t got = 1;
+    int code = CTL_OK;
+    while (got && code == CTL_OK && !is_enough(peek) && !peek->ctl->interrupted) {
+        int64_t left = peek->count - peek->shown;
+        buf_t page = {0};
+        code = ask_page(peek, !peek->where && peek->count && left < PEEK_PAGE ? (uint64_t)left : PEEK_PAGE, &page);
+        if (code == CTL_OK)
+            code = print_page(peek, buf_bytes(&page), &got);
+        buf_free(&page);
+    }
+    return code;
+}
+
+static int peek_follow(peek_t *peek)
+{
+    ctl_t *ctl = peek->ctl;
+    int code = peek_on(peek);
+    while (code == CTL_OK && !ctl->interrupted && !is_enough(peek)) {
+        if (fflush(ctl->out) != 0)
+            return CTL_DISK;
+        ctl_limit(ctl, FOLLOW_MS);
+        ctl_wait(ctl);
+        ctl->timed_out = false;
+        if (!ctl->interrupted)
+            code = peek_on(peek);
+    }
+    return ctl->interrupted ? CTL_OK : code;
+}
+
+static int peek_once(peek_t *peek)
+{
+    int code = peek_on(peek);
+    if (code != CTL_OK || peek->shown)
+        return code;
+    ctl_note(peek->ctl, peek->where ? "nothing that waits there matches" : "nothing waits there");
+    return CTL_NO;
 }
 
 static int run_peek(ctl_t *ctl, const args_t *args)
 {
-    buf_t result = {0}, options = {0};
-    int code;
-    mp_put_map(&options, 2);
-    mp_put_cstr(&options, "max");
-    mp_put_u64(&options, (uint64_t)args_number(args, "count", PEEK_COUNT));
-    mp_put_cstr(&options, "after");
-    mp_put_u64(&options, (uint64_t)args_number(args, "after", 0));
-    if (ctl_ask(ctl, WIRE_QUEUE, "peek", args->positional[0], buf_bytes(&options), BYTES_NONE, &result, &code))
-        code = print_messages(ctl, buf_bytes(&result));
-    buf_free(&result);
-    buf_free(&options);
+    bool follow = args_given(args, "follow");
+    const char *where = args_text(args, "where", NULL);
+    peek_t peek = {.ctl = ctl,
+                   .queue = args->positional[0],
+                   .after_record = (uint64_t)args_number(args, "after", 0),
+                   .count = args_number(args, "count", follow ? 0 : PEEK_COUNT)};
+    error_t err = {0};
+    if (where && !pick_read_where(where, &peek.where, &err)) {
+        (void)ctl_fail(ctl, &err);
+        return CTL_USAGE;
+    }
+    int code = follow ? peek_follow(&peek) : peek_once(&peek);
+    pattern_free(&peek.where);
     return code;
 }
 
 static const arg_option_t PEEK_OPTIONS[] = {
     {"count", ARG_COUNT, "N", "at most so many messages (10)"},
     {"after", ARG_COUNT, "RECORD", "only those behind this record"},
+    {"where", ARG_TEXT, "PATTERN", "only those that match: JSON, @FILE or -, over what --json shows"},
+    {"follow", ARG_FLAG, NULL, "then go on with those that come, until a signal, or until --count are shown"},
 };
 
 static const char *const PEEK_EXAMPLES[] = {
     "mangactl queue peek manga-deferred-queue",
     "mangactl queue peek manga-deferred-queue --count 1 --json",
+    "mangactl queue peek manga-deferred-queue --where '{\"body\":{\"jobType\":[\"deferred_inference\"]}}'",
+    "mangactl queue peek manga-deferred-queue --follow --count 2",
     NULL,
 };
 
@@ -144,7 +225,8 @@ const command_t command_queue_peek = {
     .name = "queue peek",
     .arguments = "QUEUE",
     .summary = "look at waiting messages without receiving them",
-    .about = "Nothing changes: no receive is counted, nothing becomes invisible. Exit code 1 when nothing waits.",
+    .about = "Nothing changes: no receive is counted, nothing becomes invisible. Exit code 1 when nothing waits.\n"
+             "Followed are messages as they are sent; one that comes back, or was delayed, is not shown anew.",
     .options = CTL_OPTIONS(PEEK_OPTIONS),
     .least = 1,
     .most = 1,

@@ -52,15 +52,6 @@ static int redrive(ctl_t *ctl, const args_t *args, const char *to)
 #define THROTTLE_DELAY_MS 60000
 #define DELAY_MAX_MS 900000
 
-static bool read_where(const char *text, pattern_t **out, error_t *err)
-{
-    buf_t json = {0};
-    bool ok = ctl_read_document(text, &json, err);
-    *out = ok ? pattern_compile(buf_bytes(&json), err) : NULL;
-    buf_free(&json);
-    return *out != NULL;
-}
-
 static bool read_pick(const args_t *args, const char *to, pick_options_t *out, error_t *err)
 {
     const char *where = args_text(args, "where", NULL);
@@ -74,7 +65,7 @@ static bool read_pick(const args_t *args, const char *to, pick_options_t *out, e
     if (out->rate < 1 || out->rate > RATE_MAX || out->delay_ms > DELAY_MAX_MS)
         return error_set(err, STATUS_INVALID_ARGUMENT, NULL, "--rate is from 1 to %d, --delay at most 15m", RATE_MAX);
     return classify_read(args_text(args, "as", NULL), &out->rules, err) &&
-           (!where || read_where(where, &out->where, err));
+           (!where || pick_read_where(where, &out->where, err));
 }
 
 /* --archive, MANGABUS_OBJECTS, or a folder in the state. */

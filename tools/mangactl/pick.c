@@ -40,6 +40,15 @@ typedef struct {
     int code;
 } pick_t;
 
+bool pick_read_where(const char *text, pattern_t **out, error_t *err)
+{
+    buf_t json = {0};
+    bool ok = ctl_read_document(text, &json, err);
+    *out = ok ? pattern_compile(buf_bytes(&json), err) : NULL;
+    buf_free(&json);
+    return *out != NULL;
+}
+
 bool pick_matches(const pattern_t *where, bytes_t message)
 {
     return !where || pattern_match(where, message, BYTES_NONE);

@@ -24,6 +24,9 @@ typedef struct {
  * something stays that was to go. */
 MUST_USE int pick_run(ctl_t *ctl, const pick_options_t *options);
 
+/* A pattern given as JSON, "@file" or "-". */
+MUST_USE bool pick_read_where(const char *text, pattern_t **out, error_t *err);
+
 /* Sends a message (a map as QUEUE peek gives it) through the pattern; NULL matches all. */
 bool pick_matches(const pattern_t *where, bytes_t message);
 
