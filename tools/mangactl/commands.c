@@ -38,6 +38,7 @@ static const command_t *const COMMANDS[] = {
     &command_topology_export,
     &command_status,
     &command_top,
+    &command_bench,
     &command_schema_ls,
     &command_schema_show,
     &command_journal_verify,

@@ -17,7 +17,7 @@ extern const command_t command_queue_redrive, command_queue_move, command_queue_
 extern const command_t command_rule_ls, command_rule_test, command_rule_explain, command_rule_lint, command_rule_next,
     command_rules_diff;
 extern const command_t command_topology_show, command_topology_apply, command_topology_export;
-extern const command_t command_status, command_top;
+extern const command_t command_status, command_top, command_bench;
 extern const command_t command_schema_ls, command_schema_show;
 extern const command_t command_journal_verify, command_journal_dump, command_journal_repair;
 extern const command_t command_keygen;
