@@ -443,7 +443,7 @@ static bool route_apply(core_t *core, const record_t *record, uint32_t nth, erro
     };
     const message_side_t side = {
         .group = route->group.len ? group_need(queue, route->group) : 0,
-        .dead = route->error.len ? retire_unfit(core, record, route) : 0,
+        .dead = route->error.len ? retire_unfit(core, record, route) & MESSAGE_DEAD_MASK : 0,
     };
     (void)message_add(core, &message, &side, route->visible_us, record->ingest_us);
     if (is_fifo)

@@ -162,7 +162,7 @@ static bool route_target(core_t *core, const rule_t *rule, const target_t *targe
         bodies->len = at;
         return true;
     }
-    message_expect(core, queue->id, core->next_seq);
+    message_expect(core, to.queue->id, core->next_seq);
     route->rule = bytes_cstr(name_text(core, target->name));
     route->transformed = target->transform != NULL;
     /* The buffer may move while it grows: an offset until route_event ends. */
