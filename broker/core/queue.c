@@ -51,7 +51,7 @@ queue_t *queue_find(const core_t *core, bytes_t name)
 queue_t *queue_by_incarnation(const core_t *core, uint64_t incarnation)
 {
     queue_t *latest = pool_get(&core->queues, core->newest_fed);
-    if (latest && latest->incarnation == incarnation)
+    if (latest && latest->incarnation == incarnation && !latest->is_condemned)
         return latest;
     uint32_t id =
         map_find(&core->queues_by_incarnation, map_hash_pair(incarnation, 0), queue_is_incarnation, core, &incarnation);

@@ -345,6 +345,61 @@ static void a_queue_that_a_document_dropped_is_in_no_later_one(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_rig, sqs_close)
 
+/* -- numbers ------------------------------------------------------------------------------------------------- */
+static void put_event(rig_t *rig, const char *to)
+{
+    buf_t envelope = {0};
+    wire_publish_t *publish = calloc(1, sizeof *publish);
+    assert_non_null(publish);
+    rig_envelope(&envelope, "a", rig->records);
+    publish->bus = BYTES_LIT("shop");
+    publish->to = bytes_cstr(to);
+    publish->entries.count = 1;
+    publish->entries.items[0].body = buf_bytes(&envelope);
+    rig_send(rig, 1, WIRE_PUBLISH, 7, publish);
+    assert_int_equal(rig_expect(rig, 1, WIRE_PUBLISHED)->published.results.items[0].status, 0);
+    free(publish);
+    buf_free(&envelope);
+}
+
+static void ask_queue(rig_t *rig, const char *op, const char *name)
+{
+    rig_send(rig, 1, WIRE_QUEUE, 6, &(wire_queue_t){.op = bytes_cstr(op), .name = bytes_cstr(name)});
+    (void)rig_expect(rig, 1, WIRE_RESULT);
+}
+
+/* What is left of a purge has no incarnation, and a disabled target leads to none. */
+static void an_event_for_a_disabled_target_does_not_come_to_what_is_being_purged(void **state)
+{
+    rig_t *rig = *state;
+    rig_topology(rig, "{\"Buses\":[{\"Name\":\"shop\"}],\"Rules\":[{\"Name\":\"r\",\"EventBusName\":\"shop\","
+                      "\"EventPattern\":{\"source\":[{\"exists\":true}]},\"Targets\":[{\"Id\":\"t\",\"Arn\":\"plain\","
+                      "\"State\":\"DISABLED\"}]}],\"Queues\":[{\"QueueName\":\"plain\"}]}");
+    send_many(rig, "plain", MANY, 0);
+    put_event(rig, "queue:plain");
+    ask_queue(rig, "purge", "plain");
+    assert_true(kept(rig) > 0);
+    put_event(rig, "");
+    check_recovery(rig);
+}
+
+static void a_receipt_of_a_deleted_queue_settles_nothing_while_it_is_emptied(void **state)
+{
+    rig_t *rig = *state;
+    ask_queue(rig, "create", "short-lived");
+    send_many(rig, "short-lived", MANY, 0);
+    put_event(rig, "queue:short-lived");
+    sqs_got_t got = {0};
+    for (uint32_t taken = 0; taken < 2 * SLICE_MESSAGES; taken += (uint32_t)got.count) {
+        got = sqs_receive(rig, "short-lived", 10);
+        assert_int_equal(got.count, 10);
+    }
+    ask_queue(rig, "delete", "short-lived");
+    assert_true(kept(rig) > 0);
+    (void)rig_settle(rig, 2, &got.items[0], WIRE_ACK, 0);
+    check_recovery(rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -360,6 +415,8 @@ int main(void)
         TEST(visibilities_that_end_together_end_slice_by_slice),
         TEST(a_lower_receive_count_moves_what_it_condemns_slice_by_slice),
         TEST(a_queue_that_a_document_dropped_is_in_no_later_one),
+        TEST(an_event_for_a_disabled_target_does_not_come_to_what_is_being_purged),
+        TEST(a_receipt_of_a_deleted_queue_settles_nothing_while_it_is_emptied),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
