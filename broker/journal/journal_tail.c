@@ -33,6 +33,11 @@ static void batch_free(tail_t *tail, batch_t *batch)
     free(batch);
 }
 
+static size_t at_most(size_t bytes, size_t most)
+{
+    return bytes < most ? bytes : most;
+}
+
 batch_t *tail_add(tail_t *tail, segment_t *segment, uint64_t number, uint64_t first_seq)
 {
     static const uint8_t header[BATCH_HEADER_BYTES];
@@ -44,8 +49,8 @@ batch_t *tail_add(tail_t *tail, segment_t *segment, uint64_t number, uint64_t fi
     *batch = (batch_t){.segment = segment, .at = segment->used, .number = number, .first_seq = first_seq};
     if (tail->kept_count > 0)
         batch->data = tail->kept[--tail->kept_count];
-    else if (tail->count > 0)
-        (void)buf_reserve(&batch->data, tail_newest(tail)->write_bytes); /* as large as its neighbour at once */
+    else if (tail->count > 0) /* as large as its neighbour at once, but for what would be given back */
+        (void)buf_reserve(&batch->data, at_most(tail_newest(tail)->write_bytes, SLACK_BYTES));
     buf_append(&batch->data, header, sizeof header);
     if (batch->data.failed) {
         batch_free(tail, batch);
