@@ -277,11 +277,17 @@ static void list_late(ruleset_t *s)
     }
 }
 
+static uint32_t top_node(const ruleset_t *s, const char *name)
+{
+    bytes_t key = bytes_cstr(name);
+    return set_may_step(AT(s->nodes, set_node_t, ROOT), key) ? set_step(s, ROOT, key) : NONE;
+}
+
 static void list_tops(ruleset_t *s)
 {
-    s->replay_node = set_step(s, ROOT, BYTES_LIT("replay-name"));
+    s->replay_node = top_node(s, "replay-name");
     for (envelope_key_t key = 0; key < ENVELOPE_KEYS; key++) {
-        uint32_t node = set_step(s, ROOT, bytes_cstr(envelope_key_name(key)));
+        uint32_t node = top_node(s, envelope_key_name(key));
         if (node != NONE)
             s->tops[s->top_count++] = (set_top_t){key, node};
     }
