@@ -185,7 +185,10 @@
     F(BODY, body, "chunk or response")
 
 #define RECORD_ROWS_NOTE(F, L)                                                                                         \
-    F(STR, event, "start, stop, proof, capture-begin, capture-end")                                                    \
+    F(STR, event,                                                                                                      \
+      "start, stop, proof, capture-begin, capture-end; lost: in the place of a record, see repair; wake: so many "     \
+      "delayed "                                                                                                       \
+      "messages came due together that those due behind `until_us` (0: none) wait for the next such note")             \
     F(STR, text, "for people")                                                                                         \
     F(MAP, fields, "for programs")
 

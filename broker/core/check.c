@@ -5,6 +5,7 @@
 
 #include "broker/core/age.h"
 #include "broker/core/group.h"
+#include "broker/core/late.h"
 #include "broker/core/message.h"
 #include "broker/core/queue.h"
 #include "broker/core/session.h"
@@ -19,7 +20,7 @@ typedef struct {
     uint32_t states[STATES];
     uint32_t fresh; /* visible, and received less often than would make it tired */
     uint32_t lined; /* of these: in the line by age */
-    uint32_t lost;
+    uint32_t lost, late;
     uint64_t bytes;
     group_count_t *groups; /* by id; NULL without groups */
 } queue_count_t;
@@ -28,7 +29,7 @@ typedef struct {
     queue_count_t *queues; /* by id */
     uint32_t *sessions;    /* by id: messages in flight */
     uint32_t states[STATES];
-    uint32_t sides;
+    uint32_t sides, late;
 } counts_t;
 
 static bool differs(error_t *err, const char *what, const char *whose, uint64_t kept, uint64_t counted)
@@ -101,6 +102,8 @@ static bool count_one(const core_t *core, counts_t *c, const message_t *m, error
     c->queues[m->queue].bytes += m->bytes;
     c->queues[m->queue].lined += m->is_lined;
     c->sides += m->side != 0;
+    c->late += late_has(core, m);
+    c->queues[m->queue].late += late_has(core, m);
     c->queues[m->queue].lost += message_side(core, m)->is_lost;
     c->queues[m->queue].fresh += m->state == MESSAGE_VISIBLE && m->receives < MESSAGE_RECEIVES_TO_BACK;
     if (queue->attributes.is_fifo && !message_group(core, m))
@@ -192,6 +195,9 @@ static bool check_queue(const core_t *core, const queue_t *queue, const queue_co
            same(err, "messages in flight", queue->name, queue->in_flight, q->states[MESSAGE_IN_FLIGHT]) &&
            same(err, "delayed messages", queue->name, queue->delayed, q->states[MESSAGE_DELAYED]) &&
            same(err, "bytes", queue->name, queue->bytes, q->bytes) &&
+           same(err, "messages in the line of delayed ones", queue->name, queue->late.count, q->late) &&
+           same(err, "its place among those with such", queue->name, queue->late_at != 0,
+                q->late && !queue->is_condemned) &&
            same(err, "lost messages", queue->name, queue->lost, q->lost) &&
            same(err, "deduplication ids", queue->name, queue->dedup.map.count, queue->dedup.count) &&
            check_age(core, queue, q, err) && check_groups(core, queue, q, err);
@@ -249,7 +255,7 @@ static bool check_tables(const core_t *core, const counts_t *c, error_t *err)
     return same(err, "messages", "the broker", all->all.used, alive) &&
            same(err, "messages", "the table by identity", all->by_identity.count, alive) &&
            same(err, "messages with more", "the broker", all->sides.used, c->sides) &&
-           same(err, "timers", "delayed messages", all->delayed.count, c->states[MESSAGE_DELAYED]) &&
+           same(err, "timers", "delayed messages", all->delayed.count, c->states[MESSAGE_DELAYED] - c->late) &&
            same(err, "timers", "messages in flight", all->due.count, c->states[MESSAGE_IN_FLIGHT]);
 }
 
@@ -268,6 +274,8 @@ static const chain_t *chain_of(const core_t *core, const message_t *m)
     const queue_t *queue = pool_get(&core->queues, m->queue);
     if (m->state == MESSAGE_IN_FLIGHT)
         return &session_at(core, m->session)->held;
+    if (late_has(core, m))
+        return &queue->late;
     if (m->state != MESSAGE_VISIBLE)
         return NULL;
     return message_group(core, m) ? &group_at(queue, message_group(core, m))->visible : &queue->visible;
@@ -310,6 +318,8 @@ static bool check_timer(const core_t *core, const message_t *m, uint32_t id, err
 {
     if (m->is_lined)
         return check_line(core, m, id, err);
+    if (late_has(core, m))
+        return !m->prev || message_due_before(core, m->prev, id) || wrong(err, m, "is late before an older one");
     if (m->state > MESSAGE_VISIBLE && !m->side)
         return wrong(err, m, "has no time");
     const heap_t *heap = timers_of(core, m, id);

@@ -31,6 +31,7 @@ static void leave_lists(core_t *core, queue_t *queue)
         (void)ids_drop(&core->touched, queue->id);
     queue->is_touched = false;
     heap_drop(&core->messages.aging, queue->id);
+    heap_drop(&core->messages.late, queue->id);
     queue->expires_us = INT64_MAX;
 }
 
@@ -53,6 +54,7 @@ static void holdings_move(core_t *core, queue_t *from, queue_t *to)
         .lined = from->lined,
         .fresh = from->fresh,
         .tired = from->tired,
+        .late = from->late,
         .expires_us = from->expires_us,
         .groups = from->groups,
         .groups_by_name = from->groups_by_name,
@@ -66,7 +68,7 @@ static void holdings_move(core_t *core, queue_t *from, queue_t *to)
         .bytes = from->bytes,
     };
     to->quiet.ctx = to->noisy.ctx = to;
-    from->visible = from->lined = from->ready = (chain_t){0};
+    from->visible = from->lined = from->late = from->ready = (chain_t){0};
     from->groups = (pool_t){0};
     from->groups_by_name = (map_t){0};
     from->blocked = from->in_flight = from->delayed = from->lost = 0;
@@ -133,7 +135,7 @@ static void sweep_step(core_t *core)
 
 void condemned_sweep(core_t *core)
 {
-    while (core->condemned.count && slice_take(core))
+    while (core->condemned.count && slice_take(&core->slice, core->now_us))
         sweep_step(core);
 }
 

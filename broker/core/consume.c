@@ -159,7 +159,7 @@ static uint32_t first_deliverable(core_t *core, const queue_t *queue)
     while (!is_unfinished && (id = consume_first(core, queue)) != 0) {
         if (!retire_is_exhausted(core, queue, message_at(core, id)))
             return id;
-        is_unfinished = !slice_take(core);
+        is_unfinished = !slice_take(&core->slice, core->now_us);
         if (!is_unfinished)
             retire_exhausted(core, queue, id, BYTES_NONE);
     }

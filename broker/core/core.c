@@ -26,6 +26,7 @@
 #include "broker/core/subscription.h"
 #include "broker/core/task.h"
 #include "broker/core/topology.h"
+#include "broker/core/wake.h"
 #include "broker/core/workers.h"
 
 /* -- life -------------------------------------------------------------------------------------------- */
@@ -54,6 +55,7 @@ static void limits_take(core_limits_t *out, const core_limits_t *in)
         .producer_window = or_default(in->producer_window, 1024),
         .producers = or_default(in->producers, 4096),
         .queues = or_default(in->queues, 10000),
+        .slice_messages = or_default(in->slice_messages, SLICE_MESSAGES),
         .lag_records = or_default(in->lag_records, 1000000),
     };
 }
@@ -79,6 +81,7 @@ core_t *core_new(const core_config_t *config, error_t *err)
     core->record = record;
     core->answers = answers;
     core->next_seq = 1;
+    core->wake_until_us = INT64_MAX;
     limits_take(&core->limits, &config->limits);
     core->limits.sessions = at_most(core->limits.sessions, MESSAGE_IDS_MAX);
     core->limits.queues = at_most(core->limits.queues, MESSAGE_IDS_MAX);
@@ -151,7 +154,7 @@ void core_start(core_t *core, int64_t now_us, uint64_t next_seq, core_effects_t 
     core->out = out;
     core->now_us = core->start_us = now_us;
     core->next_seq = next_seq;
-    message_promote(core, now_us);
+    wake_all(core, now_us);
     sessions_start(core);
     permits_start(core);
     schedules_start(core);
@@ -267,7 +270,7 @@ static void stop_in(core_t *core)
 /* What needs no record comes first: recovery promotes before it applies a record of the same moment. */
 static void timers_in(core_t *core)
 {
-    message_promote(core, core->now_us);
+    wake_due(core);
     retire_due(core);
     sessions_due(core);
     tasks_due(core);
@@ -302,7 +305,7 @@ void core_step(core_t *core, int64_t now_us, const core_input_t *input, core_eff
         core->now_us = now_us;
     core->input = input;
     core->out = out;
-    slice_begin(core);
+    slice_begin(&core->slice, core->now_us, core->limits.slice_messages);
     timers_in(core);
     input_in(core, input);
     if (!input->more) {
@@ -330,9 +333,9 @@ static int64_t long_work_us(const core_t *core)
 
 int64_t core_next_deadline_us(const core_t *core)
 {
-    int64_t next_us = slice_next_us(core, long_work_us(core));
-    int64_t others[] = {sessions_next_us(core), receives_next_us(core), tasks_next_us(core),
-                        calls_next_us(core),    permits_next_us(core),  schedules_next_us(core)};
+    int64_t next_us = slice_next_us(&core->slice, long_work_us(core));
+    int64_t others[] = {wake_next_us(core),  sessions_next_us(core), receives_next_us(core), tasks_next_us(core),
+                        calls_next_us(core), permits_next_us(core),  schedules_next_us(core)};
     for (size_t i = 0; i < ARRAY_LEN(others); i++)
         if (others[i] < next_us)
             next_us = others[i];

@@ -40,6 +40,7 @@ typedef struct {              /* 0 in any field: the default */
     uint64_t producer_window; /* remembered answers of one producer; 1,024 */
     uint64_t producers;       /* 4,096 */
     uint64_t queues;          /* 10,000 */
+    uint64_t slice_messages;  /* that one step turns to unasked (slice.h); 256 */
     uint64_t lag_records;     /* a live subscription further behind than this gets a GAP; 1,000,000 */
 } core_limits_t;
 

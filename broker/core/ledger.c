@@ -14,6 +14,7 @@
 #include "broker/core/settle.h"
 #include "broker/core/task.h"
 #include "broker/core/topology.h"
+#include "broker/core/wake.h"
 #include "proto/msgpack.h"
 
 /* Answers wait for all records but these: a lost DELIVERED costs a redelivery, a lost SESSION a new session,
@@ -76,6 +77,8 @@ bool ledger_notes_loss(const record_t *record)
 static void note_apply(core_t *core, const record_t *record)
 {
     uint64_t until;
+    if (wake_notes(record))
+        wake_apply(core, record);
     if (!ledger_notes_loss(record))
         return;
     core->lost_records++;
@@ -126,7 +129,8 @@ static bool kind_apply(core_t *core, const record_t *record, error_t *err)
 
 bool ledger_apply(core_t *core, const record_t *record, error_t *err)
 {
-    message_promote(core, record->ingest_us);
+    if (!wake_notes(record))
+        wake_all(core, record->ingest_us);
     core->next_seq = record->seq + 1;
     return kind_apply(core, record, err) || ledger_forgives(core, record);
 }

@@ -127,6 +127,7 @@ uint64_t core_digest(const core_t *core)
     digest = map_mix(digest, schedules_digest(core));
     digest = map_mix(digest, dedup_digest(&core->deleted, core->now_us - QUEUE_DELETED_WINDOW_US));
     digest = map_mix(digest, map_mix(core->lost_until, core->lost_records));
+    digest = map_mix(digest, (uint64_t)core->wake_until_us);
     uint64_t unordered = 0;
     for (const queue_t *queue = queue_next(core, NULL); queue; queue = queue_next(core, queue))
         unordered += queue_digest(core, queue);

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 
 #include "broker/core/age.h"
-#include "broker/core/condemned.h"
 #include "broker/core/group.h"
+#include "broker/core/late.h"
 #include "broker/core/lost.h"
 #include "broker/core/queue.h"
 
@@ -102,6 +102,7 @@ void messages_init(core_t *core)
     heap_init(&core->messages.delayed, &timers, core);
     heap_init(&core->messages.due, &timers, core);
     ages_init(core);
+    lates_init(core);
 }
 
 void messages_free(core_t *core)
@@ -113,6 +114,7 @@ void messages_free(core_t *core)
     heap_free(&all->delayed);
     heap_free(&all->due);
     heap_free(&all->aging);
+    heap_free(&all->late);
     for (uint32_t id = pool_next(&all->dead, 0); id; id = pool_next(&all->dead, id)) {
         dead_t *dead = pool_get(&all->dead, id);
         free(dead->detail);
@@ -182,7 +184,10 @@ static void message_leave(core_t *core, uint32_t id, queue_t *queue)
         return;
     case MESSAGE_DELAYED:
         queue->delayed--;
-        heap_drop(&core->messages.delayed, id);
+        if (late_has(core, m))
+            late_leave(core, queue, id);
+        else
+            heap_drop(&core->messages.delayed, id);
         if (group && m->receives)
             group_unhold(core, queue, id);
         return;
@@ -216,7 +221,10 @@ static void message_enter(core_t *core, uint32_t id, queue_t *queue, const next_
         return;
     case MESSAGE_DELAYED:
         queue->delayed++;
-        heap_set(&core->messages.delayed, id);
+        if (late_has(core, m))
+            late_enter(core, queue, id);
+        else
+            heap_set(&core->messages.delayed, id);
         if (group && m->receives)
             group_hold(core, queue, id);
         return;
@@ -348,15 +356,9 @@ void message_remove(core_t *core, uint32_t id)
 }
 
 /* -- time ---------------------------------------------------------------------------------------- */
-void message_promote(core_t *core, int64_t now_us)
+void message_wake(core_t *core, uint32_t id)
 {
-    uint32_t id;
-    while ((id = heap_top(&core->messages.delayed)) != 0 && timer_us(core, message_at(core, id)) <= now_us) {
-        if (condemned_has(core, message_at(core, id)))
-            message_remove(core, id);
-        else
-            message_show(core, id, false);
-    }
+    message_show(core, id, false);
 }
 
 int64_t message_expires_us(const core_t *core, const message_t *message, bool *by_age)
@@ -371,18 +373,18 @@ int64_t message_expires_us(const core_t *core, const message_t *message, bool *b
 
 int64_t message_timer_us(const core_t *core, const message_t *message)
 {
-    return message->state == MESSAGE_VISIBLE ? message_expires_us(core, message, NULL) : timer_us(core, message);
+    if (message->state == MESSAGE_VISIBLE)
+        return message_expires_us(core, message, NULL);
+    return late_has(core, message) ? late_visible_us(core, message) : timer_us(core, message);
 }
 
-void message_redelay(core_t *core, const queue_t *queue)
+bool message_due_before(const core_t *core, uint32_t a, uint32_t b)
 {
-    for (uint32_t id = 1; id <= core->messages.all.made; id++) {
-        const message_t *m = message_at(core, id);
-        if (m->queue != queue->id || m->state != MESSAGE_DELAYED || m->receives)
-            continue;
-        message_side_need(core, id)->timer_us = m->sent_us + queue->attributes.delay_us;
-        heap_set(&core->messages.delayed, id);
-    }
+    const message_t *x = message_at(core, a), *y = message_at(core, b);
+    int64_t x_us = message_timer_us(core, x), y_us = message_timer_us(core, y);
+    if (x_us != y_us)
+        return x_us < y_us;
+    return x->record != y->record ? x->record < y->record : x->queue < y->queue;
 }
 
 /* -- where the bytes are --------------------------------------------------------------------------- */

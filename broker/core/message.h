@@ -1,7 +1,7 @@
 /* message.h: one queued message and its states; every change of state goes through message_become.
  *
- * Part of the durable state: called by apply functions only, and by message_promote, which needs no record
- * because the moment stands in the record that delayed the message. No operation looks at more than the
+ * Part of the durable state: called by apply functions only, and by message_wake, which needs no record
+ * because the moment stands in the record that delayed the message (wake.h). No operation looks at more than the
  * message concerned and O(log n) others. */
 #ifndef BROKER_CORE_MESSAGE_H
 #define BROKER_CORE_MESSAGE_H
@@ -53,15 +53,13 @@ void message_release(core_t *core, uint32_t id, int64_t visible_us, int64_t now_
 void message_extend(core_t *core, uint32_t id, int64_t until_us);
 void message_remove(core_t *core, uint32_t id);
 
-/* Delayed messages whose time has come by now_us become visible, in order of their times. */
-void message_promote(core_t *core, int64_t now_us);
+/* A delayed message becomes visible. */
+void message_wake(core_t *core, uint32_t id);
+/* True when a's timer comes before b's. */
+bool message_due_before(const core_t *core, uint32_t a, uint32_t b);
 /* Puts a message into a chain before another one of it; 0: at its end. For the modules that hold chains. */
 void message_link(core_t *core, chain_t *chain, uint32_t id, uint32_t before);
 void message_unlink(core_t *core, chain_t *chain, uint32_t id);
-
-/* Sets the times of a FIFO queue's messages that were not received yet anew, after its delay changed: SQS changes
- * them too, and else later ones would pass them. Walks all messages. */
-void message_redelay(core_t *core, const queue_t *queue);
 
 /* Record and incarnation that name the message's bytes. */
 uint64_t message_origin(const core_t *core, const message_t *message, uint64_t *queue);

@@ -7,6 +7,7 @@
 #include "broker/core/attributes.h"
 #include "broker/core/condemned.h"
 #include "broker/core/group.h"
+#include "broker/core/late.h"
 #include "broker/core/ledger.h"
 #include "broker/core/message.h"
 #include "broker/core/receive.h"
@@ -214,7 +215,6 @@ bool queue_apply_change(core_t *core, const record_t *record, const record_queue
 {
     queue_t *queue = queue_by_incarnation(core, r->queue);
     queue_attributes_t attributes;
-    bool has_new_delay;
     if (!attributes_read(r->name, r->attributes, &attributes, err))
         return error_prefix(err, "Record %llu (%s)", (unsigned long long)record->seq, record_kind_name(record->kind));
     if ((r->op == QUEUE_CREATED) == (queue != NULL))
@@ -230,11 +230,9 @@ bool queue_apply_change(core_t *core, const record_t *record, const record_queue
         queue_insert(core, r, &attributes);
         return true;
     case QUEUE_SET:
-        has_new_delay = queue->attributes.delay_us != attributes.delay_us;
         queue_take_attributes(queue, r, &attributes);
         age_refresh(core, queue);
-        if (queue->attributes.is_fifo && has_new_delay)
-            message_redelay(core, queue);
+        late_refresh(core, queue);
         return true;
     case QUEUE_DELETED:
         deleted_remember(core, record, r->name);

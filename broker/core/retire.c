@@ -203,12 +203,10 @@ bool retire_apply(core_t *core, const record_t *record, error_t *err)
 int64_t retire_next_us(const core_t *core)
 {
     const messages_t *all = &core->messages;
-    uint32_t delayed = heap_top(&all->delayed), due = heap_top(&all->due);
+    uint32_t due = heap_top(&all->due);
     int64_t next_us = due ? message_timer_us(core, message_at(core, due)) : INT64_MAX;
     if (age_next_us(core) < next_us)
         next_us = age_next_us(core);
-    if (delayed && message_timer_us(core, message_at(core, delayed)) < next_us)
-        next_us = message_timer_us(core, message_at(core, delayed));
     return next_us;
 }
 
@@ -219,14 +217,14 @@ static void due_gather(core_t *core, ids_t *old)
     uint32_t id;
     core->scratch.count = 0;
     while ((id = heap_top(due)) != 0 && message_timer_us(core, message_at(core, id)) <= core->now_us &&
-           slice_take(core)) {
+           slice_take(&core->slice, core->now_us)) {
         heap_drop(due, id);
         if (condemned_has(core, message_at(core, id)))
             message_remove(core, id);
         else
             ids_add(&core->scratch, id);
     }
-    while (age_next_us(core) <= core->now_us && slice_take(core))
+    while (age_next_us(core) <= core->now_us && slice_take(&core->slice, core->now_us))
         ids_add(old, age_take(core));
 }
 

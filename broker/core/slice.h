@@ -7,33 +7,39 @@
 #ifndef BROKER_CORE_SLICE_H
 #define BROKER_CORE_SLICE_H
 
-#include "broker/core/state.h"
+#include <stdbool.h>
+#include <stdint.h>
 
 #define SLICE_MESSAGES 256u /* about a tenth of a millisecond to free, half of one to move with a record each */
-#define SLICE_PERIOD_US US_PER_MS
+#define SLICE_PERIOD_US INT64_C(1000)
 
-/* A step begins. */
-static inline void slice_begin(core_t *core)
+typedef struct {
+    uint64_t left;   /* messages that this step may still turn to unasked */
+    int64_t next_us; /* when a step may again, after one that wanted more */
+} slice_state_t;
+
+/* A step begins, which may turn to so many messages. */
+static inline void slice_begin(slice_state_t *slice, int64_t now_us, uint64_t messages)
 {
-    core->slice.left = core->now_us >= core->slice.next_us ? SLICE_MESSAGES : 0;
+    slice->left = now_us >= slice->next_us ? messages : 0;
 }
 
 /* True when there is room for one message more; false leaves it to a later step. */
-static inline bool slice_take(core_t *core)
+static inline bool slice_take(slice_state_t *slice, int64_t now_us)
 {
-    if (core->slice.left) {
-        core->slice.left--;
+    if (slice->left) {
+        slice->left--;
         return true;
     }
-    if (core->slice.next_us <= core->now_us)
-        core->slice.next_us = core->now_us + SLICE_PERIOD_US;
+    if (slice->next_us <= now_us)
+        slice->next_us = now_us + SLICE_PERIOD_US;
     return false;
 }
 
 /* When work that is due at `due_us` may be done. */
-static inline int64_t slice_next_us(const core_t *core, int64_t due_us)
+static inline int64_t slice_next_us(const slice_state_t *slice, int64_t due_us)
 {
-    return due_us < core->slice.next_us ? core->slice.next_us : due_us;
+    return due_us < slice->next_us ? slice->next_us : due_us;
 }
 
 #endif

@@ -50,8 +50,8 @@ bool snapshot_time_is_good(int64_t us)
 static const snapshot_save_fn sections[] = {
     snapshot_save_core,      snapshot_save_names,   snapshot_save_queues,    snapshot_save_topology,
     snapshot_save_targets,   snapshot_save_buses,   snapshot_save_producers, snapshot_save_sessions,
-    snapshot_save_in_flight, snapshot_save_delayed, snapshot_save_visible,   snapshot_save_deleted,
-    snapshot_save_tasks,     snapshot_save_buckets, snapshot_save_schedules,
+    snapshot_save_in_flight, snapshot_save_delayed, snapshot_save_late,      snapshot_save_visible,
+    snapshot_save_deleted,   snapshot_save_tasks,   snapshot_save_buckets,   snapshot_save_schedules,
 };
 
 snapshot_save_t *snapshot_save_new(const core_t *core, error_t *err)

@@ -35,7 +35,8 @@
     F(U64, newest_session, "highest number of a session given out")                                                    \
     F(U64, newest_producer, "highest number of a producer given out")                                                  \
     F(U64, lost_until, "up to this record some may speak of what a repair had to give up; 0 for none")                 \
-    F(U64, lost_records, "such records")
+    F(U64, lost_records, "such records")                                                                               \
+    F(I64, wake_until_us, "delayed messages of later moments are not woken before a NOTE `wake`; 0: no bound")
 
 #define SNAPSHOT_ROWS_NAME(F, L) F(STR, text, "name of a rule's target or of a queue, or a reason")
 

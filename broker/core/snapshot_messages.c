@@ -3,6 +3,7 @@
 
 #include "broker/core/condemned.h"
 #include "broker/core/group.h"
+#include "broker/core/late.h"
 #include "broker/core/message.h"
 #include "broker/core/queue.h"
 #include "broker/core/retire.h"
@@ -37,7 +38,7 @@ static void save_message(snapshot_save_t *save, uint32_t id)
                                        .record = m->record,
                                        .state = m->state,
                                        .sent_us = m->sent_us,
-                                       .timer_us = m->state == MESSAGE_VISIBLE ? 0 : side->timer_us,
+                                       .timer_us = m->state == MESSAGE_VISIBLE ? 0 : message_timer_us(core, m),
                                        .bytes = m->bytes,
                                        .route = m->route,
                                        .rule = m->rule,
@@ -69,7 +70,7 @@ uint64_t snapshot_save_in_flight(snapshot_save_t *save, uint64_t at)
 
 static bool is_delayed(const core_t *core, const message_t *m)
 {
-    return m->state == MESSAGE_DELAYED && !condemned_has(core, m);
+    return m->state == MESSAGE_DELAYED && !late_has(core, m) && !condemned_has(core, m);
 }
 
 uint64_t snapshot_save_delayed(snapshot_save_t *save, uint64_t at)
@@ -82,6 +83,22 @@ uint64_t snapshot_save_delayed(snapshot_save_t *save, uint64_t at)
         return SNAPSHOT_NO_MORE;
     save_message(save, id);
     return id;
+}
+
+/* Line by line, so that each is made anew from its end on. */
+uint64_t snapshot_save_late(snapshot_save_t *save, uint64_t at)
+{
+    const core_t *core = save->core;
+    const queue_t *queue = pool_get(&core->queues, (uint32_t)(at >> 32));
+    uint32_t id = queue ? message_at(core, (uint32_t)at)->next : 0;
+    while (!id) {
+        queue = queue_next(core, queue);
+        if (!queue)
+            return SNAPSHOT_NO_MORE;
+        id = queue->late.head;
+    }
+    save_message(save, id);
+    return snapshot_pair(queue->id, id);
 }
 
 /* The groups in line first, as they stand in it; then those where something visible waits for what is held. */

@@ -86,6 +86,7 @@ MUST_USE bool snapshot_load_session(snapshot_load_t *load, const snapshot_sessio
  * comes out as it was */
 uint64_t snapshot_save_in_flight(snapshot_save_t *save, uint64_t at);
 uint64_t snapshot_save_delayed(snapshot_save_t *save, uint64_t at);
+uint64_t snapshot_save_late(snapshot_save_t *save, uint64_t at);
 uint64_t snapshot_save_visible(snapshot_save_t *save, uint64_t at);
 MUST_USE bool snapshot_load_message(snapshot_load_t *load, const snapshot_message_t *item, error_t *err);
 MUST_USE bool snapshot_load_moved(snapshot_load_t *load, const snapshot_moved_t *item, error_t *err);

@@ -15,14 +15,15 @@ uint64_t snapshot_save_core(snapshot_save_t *save, uint64_t at UNUSED)
                                     .newest_session = core->sessions.newest,
                                     .newest_producer = core->producers.newest,
                                     .lost_until = core->lost_until,
-                                    .lost_records = core->lost_records});
+                                    .lost_records = core->lost_records,
+                                    .wake_until_us = core->wake_until_us == INT64_MAX ? 0 : core->wake_until_us});
     return SNAPSHOT_NO_MORE;
 }
 
 bool snapshot_load_core(snapshot_load_t *load, const snapshot_core_t *item, error_t *err)
 {
     core_t *core = load->core;
-    if (!snapshot_time_is_good(item->now_us))
+    if (!snapshot_time_is_good(item->now_us) || !snapshot_time_is_good(item->wake_until_us))
         return snapshot_misfit(err, SNAPSHOT_CORE, "time", (uint64_t)item->now_us);
     if (item->newest_record >= (uint64_t)INT64_MAX)
         return snapshot_misfit(err, SNAPSHOT_CORE, "record", item->newest_record);
@@ -33,6 +34,7 @@ bool snapshot_load_core(snapshot_load_t *load, const snapshot_core_t *item, erro
     core->producers.newest = item->newest_producer;
     core->lost_until = item->lost_until;
     core->lost_records = item->lost_records;
+    core->wake_until_us = item->wake_until_us ? item->wake_until_us : INT64_MAX;
     return true;
 }
 

@@ -7,6 +7,7 @@
 #ifndef BROKER_CORE_STATE_H
 #define BROKER_CORE_STATE_H
 
+#include "broker/core/attempt_table.h"
 #include "broker/core/core.h"
 #include "broker/core/dedup.h"
 #include "broker/core/effects.h"
@@ -14,6 +15,7 @@
 #include "broker/core/map.h"
 #include "broker/core/memory.h"
 #include "broker/core/slab.h"
+#include "broker/core/slice.h"
 #include "broker/rules/path.h"
 #include "broker/rules/ruleset.h"
 #include "broker/rules/timetable.h"
@@ -93,6 +95,7 @@ typedef struct {
     slab_t sides; /* message_side_t */
     wide_map_t by_identity;
     heap_t delayed; /* apart, because these come due without a record */
+    heap_t late;    /* queues that have a line of delayed ones (late.h) */
     heap_t due;     /* deliveries run out */
     heap_t aging;   /* queues that have something visible, by their expiry_us */
     pool_t dead;
@@ -164,8 +167,10 @@ typedef struct {
      * and those received so often that they do not count. */
     chain_t lined;
     heap_t fresh, tired;
+    chain_t late; /* FIFO: delayed and never received, the oldest first */
+    int64_t late_us;
     int64_t expires_us; /* when the first of them is too old; INT64_MAX: nothing is visible */
-    uint32_t aging_at;
+    uint32_t aging_at, late_at;
     pool_t groups;
     map_t groups_by_name;
     chain_t ready;       /* FIFO: groups with something to deliver; else noisy tenants, the longest silent first */
@@ -173,8 +178,7 @@ typedef struct {
     busy_t busy;
     uint32_t blocked; /* FIFO: groups with something received and not settled */
     dedup_t dedup;
-    uint32_t in_flight, delayed;
-    uint32_t lost; /* messages, of all states; not durable */
+    uint32_t in_flight, delayed, lost; /* lost: of all states, not durable */
     uint64_t bytes;
     int64_t purged_us; /* newest PURGE; 0: never */
     ids_t tasks;       /* move tasks that empty it, oldest first */
@@ -361,30 +365,6 @@ typedef struct {
     heap_t timers;
 } receives_t;
 
-#define ATTEMPT_MESSAGES_MAX 10
-
-typedef struct {
-    uint64_t record, receives;
-    int64_t until_us; /* its visibility: another one means that it was changed */
-} attempt_message_t;
-
-/* What a RECEIVE with an attempt id was answered with. */
-typedef struct {
-    uint32_t number;
-    uint64_t queue; /* incarnation */
-    char *id;
-    int64_t at_us;
-    uint32_t older, newer;
-    uint32_t count;
-    attempt_message_t messages[ATTEMPT_MESSAGES_MAX];
-} attempt_t;
-
-typedef struct {
-    pool_t all;
-    map_t by_key;
-    uint32_t oldest, newest;
-} attempts_t;
-
 /* -- calls ---------------------------------------------------------------------------------------- */
 typedef enum {
     CALL_WAITING, /* for a worker */
@@ -544,12 +524,6 @@ typedef struct {
     uint32_t rule_count;
 } topology_t;
 
-/* -- long work (slice.h) -------------------------------------------------------------------------- */
-typedef struct {
-    uint32_t left;   /* messages that this step may still turn to unasked */
-    int64_t next_us; /* when a step may again, after one that wanted more */
-} slice_state_t;
-
 /* -- of a step ------------------------------------------------------------------------------------- */
 /* Answers with a list, kept because a list is large: made anew for each frame, zeroing it would cost more than the rest
  * of a small answer. Only the items that are counted are written, and only these are read. */
@@ -577,7 +551,7 @@ struct core {
     uint64_t newest_queue; /* incarnation */
     dedup_t deleted;       /* names of queues that were deleted within QUEUE_DELETED_WINDOW_US */
     ids_t touched;         /* queues that may have something to deliver */
-    ids_t unfinished;      /* of a step: queues to be looked at again in the next one */
+    ids_t unfinished;      /* queues to be looked at again in the next step */
     ids_t condemned;       /* queues, the one that is being emptied first */
     uint32_t swept;        /* messages looked at to empty it */
     tasks_t tasks;
@@ -592,7 +566,8 @@ struct core {
     attempts_t attempts;
     calls_t calls;
     permits_t permits;
-    slice_state_t slice;
+    slice_state_t slice, wake_slice;
+    int64_t wake_until_us; /* delayed messages of later moments are not woken; INT64_MAX: no bound (wake.h) */
     pool_t buses;
     map_t buses_by_name;
     topology_t topology;

@@ -5,6 +5,7 @@
 
 #include "proto/msgpack.h"
 
+#define SLICE_US 1000 /* from one slice of long work to the next */
 #define S INT64_C(1000000)
 
 const model_rule_t model_rules[MODEL_QUEUES] = {
@@ -526,6 +527,7 @@ bool model_delivers(model_t *model, const wire_delivery_t *items, uint32_t count
 typedef struct {
     model_t *model;
     uint64_t counts[MODEL_QUEUES][3]; /* visible, in flight, delayed */
+    bool is_behind;
 } recount_t;
 
 static void compare_queue(void *ctx, const core_queue_stats_t *stats)
@@ -535,7 +537,10 @@ static void compare_queue(void *ctx, const core_queue_stats_t *stats)
         const uint64_t *c = recount->counts[i];
         if (strcmp(stats->name, model_rules[i].name) != 0)
             continue;
-        if (c[0] != stats->visible || c[1] != stats->in_flight || c[2] != stats->delayed)
+        bool same = c[0] == stats->visible && c[1] == stats->in_flight && c[2] == stats->delayed;
+        if (recount->is_behind)
+            same = c[0] + c[1] + c[2] == stats->visible + stats->in_flight + stats->delayed;
+        if (!same)
             (void)trace_violated(
                 recount->model->trace,
                 "queue %s says %llu visible, %llu in flight, %llu delayed; a recount says %llu, %llu, %llu",
@@ -545,16 +550,16 @@ static void compare_queue(void *ctx, const core_queue_stats_t *stats)
     }
 }
 
+/* A broker that has more to do than one step may is behind the clock for a moment. */
 bool model_compare(model_t *model, const core_t *core, int64_t now_us)
 {
-    recount_t recount = {.model = model};
+    recount_t recount = {.model = model, .is_behind = core_next_deadline_us(core) <= now_us + SLICE_US};
     for (size_t i = 0; i < model->messages.count; i++) {
         const model_message_t *m = &model->messages.items[i];
         bool waits = m->visible_us > now_us;
-        if (m->in_flight && !waits)
+        if (m->in_flight && !waits && !recount.is_behind)
             return trace_violated(model->trace, "message %llu should be visible again", (unsigned long long)m->record);
-        if (!m->in_flight && !waits && core_next_deadline_us(core) > now_us &&
-            m->sent_us + model_rules[m->queue].oldest_us <= now_us)
+        if (!m->in_flight && !waits && !recount.is_behind && m->sent_us + model_rules[m->queue].oldest_us <= now_us)
             return trace_violated(model->trace, "message %llu is too old and still there",
                                   (unsigned long long)m->record);
         recount.counts[m->queue][m->in_flight ? 1 : waits ? 2 : 0]++;

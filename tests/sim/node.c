@@ -8,6 +8,7 @@
 #include "broker/core/sha256.h"
 #include "broker/core/snapshot.h"
 #include "broker/core/state.h"
+#include "broker/core/wake.h"
 #include "broker/journal/journal_state.h"
 
 #define DIR "/journal"
@@ -15,8 +16,9 @@
 #define TAIL_CACHE_BYTES 2048 /* so that deliveries and scans read the disk too */
 #define FRAME_BYTES ((size_t)1 << 20)
 #define ROOM_FACTOR 2
-#define MOVES_BYTES 65536 /* as the front's */
-#define GATHER_BYTES 700  /* small, so that it comes to that within a turn */
+#define MOVES_BYTES 65536    /* as the front's */
+#define SLICE_MESSAGES_SIM 1 /* so that a slice is never enough */
+#define GATHER_BYTES 700     /* small, so that it comes to that within a turn */
 
 void node_init(node_t *node, uint64_t seed, model_t *model, trace_t *trace, node_bug_t bug)
 {
@@ -104,7 +106,10 @@ static void dispatch(node_t *node, const core_out_t *out)
 
 static core_config_t core_config(const char *name)
 {
-    return (core_config_t){.limits = {.grace_ms = 6000, .heartbeat_ms = 1500, .lag_records = MODEL_LAG_RECORDS},
+    return (core_config_t){.limits = {.grace_ms = 6000,
+                                      .heartbeat_ms = 1500,
+                                      .slice_messages = SLICE_MESSAGES_SIM,
+                                      .lag_records = MODEL_LAG_RECORDS},
                            .broker_name = name,
                            .version = "sim"};
 }
@@ -166,6 +171,7 @@ static bool append_one(node_t *node, bytes_t raw)
     if (!model_fold(node->model, node->record, crc32c(0, raw.data, raw.len)))
         return false;
     log_note(node, raw);
+    node->wakes += wake_notes(node->record);
     trace_note(node->trace, "record %llu %s", (unsigned long long)node->record->seq,
                record_kind_name((uint64_t)node->record->kind));
     if (journal_append(node->journal, raw, &err))

@@ -58,6 +58,7 @@ typedef struct {
     bool has_failed; /* the journal has: nothing goes any more */
     bool by_hand; /* the disk works beside the core: what is appended while a commit is under way goes with the next */
     uint64_t overlaps; /* commits that were written while more was appended */
+    uint64_t wakes;    /* notes of slices of what came due together */
     uint64_t turns;    /* of several frames */
     node_bug_t bug;
     model_t *model;

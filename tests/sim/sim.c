@@ -15,6 +15,7 @@
 #define FULL_BYTES 32768
 #define START_TRIES 20
 #define TURN_FRAMES 12
+#define TIMER_LATE_US 400000
 #define TURN_US 20000 /* frames that are so near come in one turn: the broker was busy meanwhile */
 
 /* -- the network --------------------------------------------------------------------------------------- */
@@ -70,6 +71,13 @@ static void sooner(next_t *next, next_kind_t kind, int64_t at_us, client_t *clie
         *next = (next_t){kind, at_us, client};
 }
 
+/* A busy process looks at its timers late. */
+static int64_t deadline_us(const sim_t *sim)
+{
+    int64_t at_us = core_next_deadline_us(sim->node.core);
+    return at_us < INT64_MAX - sim->timer_late_us ? at_us + sim->timer_late_us : INT64_MAX;
+}
+
 static next_t what_next(sim_t *sim)
 {
     next_t next = {NEXT_NOTHING, INT64_MAX, NULL};
@@ -83,7 +91,7 @@ static next_t what_next(sim_t *sim)
         return next;
     sooner(&next, NEXT_COMMIT, sim->commit_at_us, NULL);
     sooner(&next, NEXT_WRITE, sim->write_at_us, NULL);
-    sooner(&next, NEXT_TIMER, core_next_deadline_us(sim->node.core), NULL);
+    sooner(&next, NEXT_TIMER, deadline_us(sim), NULL);
     sooner(&next, NEXT_CHECKPOINT, sim->checkpoint_at_us, NULL);
     if (sim->node.scan_count)
         sooner(&next, NEXT_SCAN, sim->now_us, NULL);
@@ -145,6 +153,7 @@ static void happen(sim_t *sim, const next_t *next)
         break;
     case NEXT_TIMER:
         node_timer(&sim->node, sim->now_us);
+        sim->timer_late_us = sim_below(sim, 4) ? 0 : (int64_t)sim_below(sim, TIMER_LATE_US);
         break;
     case NEXT_COMMIT:
         node_commit(&sim->node);
@@ -373,6 +382,7 @@ bool sim_run(uint64_t seed, node_bug_t bug, sim_tally_t *tally, FILE *out)
     tally->snapshots += sim->node.snapshots;
     tally->overlaps += sim->node.overlaps;
     tally->turns += sim->node.turns;
+    tally->wakes += sim->node.wakes;
     tally->snapshots_given_up += sim->node.given_up;
     sim_free(sim);
     return good;

@@ -126,7 +126,7 @@ static void every_run_keeps_every_promise(void **state)
     assert_true(t.duplicates && t.acked && t.redelivered && t.returned && t.dead_lettered && t.dropped);
     assert_true(t.events_seen && t.gaps && t.received && t.purged && t.redriven && t.tasks && t.topologies &&
                 t.picked && t.disk_full && t.calls_answered && t.calls_failed);
-    assert_true(t.turns > t.runs && t.overlaps > t.runs);
+    assert_true(t.turns > t.runs && t.overlaps > t.runs && t.wakes);
     assert_true(t.snapshots > t.runs / 4 && t.snapshots_loaded > t.runs / 8 && t.snapshots_given_up &&
                 t.scheduled > t.runs / 4);
 }

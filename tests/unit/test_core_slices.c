@@ -27,14 +27,19 @@ static const char topology[] =
     "{\"QueueName\":\"line.fifo\",\"Attributes\":{\"FifoQueue\":true,\"VisibilityTimeout\":30}},"
     "{\"QueueName\":\"dead\"}]}";
 
+static void hello(rig_t *rig)
+{
+    rig_hello(rig, 1, "one-000001", NULL);
+    rig_hello(rig, 2, "two-000002", NULL);
+}
+
 static int open_rig(void **state)
 {
     rig_t *rig = calloc(1, sizeof *rig);
     assert_non_null(rig);
     rig_open(rig, &(core_limits_t){.grace_ms = 36000000, .heartbeat_ms = 3600000});
     rig_topology(rig, topology);
-    rig_hello(rig, 1, "one-000001", NULL);
-    rig_hello(rig, 2, "two-000002", NULL);
+    hello(rig);
     *state = rig;
     return 0;
 }
@@ -66,6 +71,8 @@ static void check(const rig_t *rig)
 /* The state is what the journal says, whatever was freed so far. */
 static void check_recovery(rig_t *rig)
 {
+    rig_hello(rig, 9, "mark-000001", NULL); /* a record of this moment: recovery knows no other clock */
+    rig_send(rig, 9, WIRE_BYE, 0, &(wire_bye_t){0});
     error_t err = {0};
     core_t *second = core_new(&rig->config, &err);
     assert_non_null(second);
@@ -343,6 +350,98 @@ static void a_queue_that_a_document_dropped_is_in_no_later_one(void **state)
     check_recovery(rig);
 }
 
+static void messages_whose_delay_ends_together_are_woken_slice_by_slice(void **state)
+{
+    rig_t *rig = *state;
+    wire_send_entry_t late = sqs_entry("", "");
+    late.delay_ms = 60000;
+    for (unsigned i = 0; i < MANY; i++) {
+        rig->now_us++; /* what is sent in one moment is woken in one */
+        assert_int_equal(sqs_try_send(rig, "plain", &late).status, 0);
+    }
+    rig->now_us += 61 * S;
+    uint64_t records = rig->records, newer = sqs_send(rig, "plain", "");
+    assert_in_range(sqs_number(rig, "plain", "visible"), SLICE_MESSAGES, 3 * SLICE_MESSAGES);
+    check(rig);
+    check_recovery(rig);
+    rig_snapshot(rig);
+    rig_restart(rig, 0); /* goes on where it was */
+    hello(rig);
+    assert_in_range(sqs_number(rig, "plain", "delayed"), 1, MANY);
+    settle_down(rig);
+    assert_int_equal(sqs_number(rig, "plain", "visible"), MANY + 1);
+    assert_in_range(rig->records - records, MANY / SLICE_MESSAGES - 2, MANY / SLICE_MESSAGES + 10);
+    check_recovery(rig);
+    (void)newer;
+}
+
+static void what_is_woken_one_by_one_needs_no_record(void **state)
+{
+    rig_t *rig = *state;
+    wire_send_entry_t late = sqs_entry("", "");
+    late.delay_ms = 1000;
+    for (unsigned i = 0; i < 2 * SLICE_MESSAGES; i++) {
+        rig->now_us += 10000;
+        assert_int_equal(sqs_try_send(rig, "plain", &late).status, 0);
+    }
+    uint64_t records = rig->records;
+    rig_sleep(rig, 10 * S);
+    assert_int_equal(rig->records, records);
+    assert_int_equal(sqs_number(rig, "plain", "visible"), 2 * SLICE_MESSAGES);
+    check_recovery(rig);
+}
+
+/* SQS: a new delay of a FIFO queue holds for what waits already, too. */
+static void a_new_delay_of_a_fifo_queue_is_set_for_all_at_once_and_wakes_slice_by_slice(void **state)
+{
+    rig_t *rig = *state;
+    (void)sqs_ask(rig, "create", "late.fifo", "{\"FifoQueue\":true,\"DelaySeconds\":900}");
+    for (unsigned i = 0; i < MANY; i++) {
+        rig->now_us += 1000;
+        send_many(rig, "late.fifo", 1, 1 + i % 7);
+    }
+    sqs_got_t none = sqs_receive(rig, "late.fifo", 10);
+    assert_int_equal(none.count, 0);
+    (void)sqs_ask(rig, "set", "late.fifo", "{\"DelaySeconds\":600}");
+    check(rig);
+    check_recovery(rig);
+    rig_sleep(rig, 500 * S);
+    assert_int_equal(sqs_number(rig, "late.fifo", "delayed"), MANY);
+    uint64_t records = rig->records;
+    (void)sqs_ask(rig, "set", "late.fifo", "{\"DelaySeconds\":60}");
+    assert_true(rig->records - records <= RECORDS_A_STEP);
+    rig->now_us += SLICE_PERIOD_US;
+    assert_in_range(sqs_number(rig, "late.fifo", "visible"), 1, 2 * SLICE_MESSAGES);
+    check_recovery(rig);
+    settle_down(rig);
+    assert_int_equal(sqs_number(rig, "late.fifo", "visible"), MANY);
+    check_recovery(rig);
+    sqs_got_t got = sqs_receive(rig, "late.fifo", 3);
+    assert_true(got.items[0].record < got.items[1].record && got.items[1].record < got.items[2].record);
+}
+
+static void a_snapshot_keeps_the_order_of_what_is_delayed(void **state)
+{
+    rig_t *rig = *state;
+    (void)sqs_ask(rig, "create", "late.fifo", "{\"FifoQueue\":true,\"DelaySeconds\":100}");
+    for (int round = 0; round < 3; round++) { /* places in memory are taken again in another order */
+        send_many(rig, "late.fifo", 300, 3);
+        rig_sleep(rig, S);
+        if (round < 2)
+            (void)purge(rig, "late.fifo");
+        settle_down(rig);
+        rig->now_us += 61 * S;
+        send_many(rig, "plain", 100, 0);
+    }
+    rig_snapshot(rig);
+    rig_restart(rig, 0);
+    hello(rig);
+    check(rig);
+    check_recovery(rig);
+    rig_sleep(rig, 100 * S);
+    assert_int_equal(sqs_number(rig, "late.fifo", "visible"), 300);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_rig, sqs_close)
 
 /* -- numbers ------------------------------------------------------------------------------------------------- */
@@ -414,6 +513,10 @@ int main(void)
         TEST(messages_that_are_too_old_together_are_moved_slice_by_slice_and_none_is_delivered),
         TEST(visibilities_that_end_together_end_slice_by_slice),
         TEST(a_lower_receive_count_moves_what_it_condemns_slice_by_slice),
+        TEST(messages_whose_delay_ends_together_are_woken_slice_by_slice),
+        TEST(what_is_woken_one_by_one_needs_no_record),
+        TEST(a_new_delay_of_a_fifo_queue_is_set_for_all_at_once_and_wakes_slice_by_slice),
+        TEST(a_snapshot_keeps_the_order_of_what_is_delayed),
         TEST(a_queue_that_a_document_dropped_is_in_no_later_one),
         TEST(an_event_for_a_disabled_target_does_not_come_to_what_is_being_purged),
         TEST(a_receipt_of_a_deleted_queue_settles_nothing_while_it_is_emptied),
