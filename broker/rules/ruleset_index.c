@@ -181,6 +181,8 @@ uint32_t set_child(ruleset_t *s, uint32_t node, bytes_t key)
 
 static uint32_t step_few(const ruleset_t *s, const set_node_t *at, bytes_t segment)
 {
+    if (at->child_count == 0)
+        return NONE; /* there may be no list at all */
     const set_child_t *child = AT(s->children, set_child_t, at->children);
     uint64_t head = hash_head(segment);
     for (const set_child_t *end = child + at->child_count; child < end; child++)
