@@ -192,14 +192,19 @@ static bool walk_array(walk_t *w, uint32_t at, uint32_t count, found_t *found)
     return true;
 }
 
+/* By the first byte of a value: fixmap and fixarray, then array and map of 16 and 32 bits. */
+static bool begins_container(uint8_t c)
+{
+    return (c & 0xE0) == 0x80 || (c >= 0xDC && c <= 0xDF);
+}
+
 /* What is no container is skipped at once, whatever its length. */
 static bool skip(walk_t *w)
 {
     const uint8_t *begin = w->reader.pos;
-    mp_type_t type;
-    if (!mp_peek(&w->reader, &type) || !mp_skip(&w->reader))
+    if (!mp_skip(&w->reader))
         return false;
-    return (type != MP_MAP && type != MP_ARRAY) || spend(w, (size_t)(w->reader.pos - begin) / STEP_SKIPPED);
+    return !begins_container(*begin) || spend(w, (size_t)(w->reader.pos - begin) / STEP_SKIPPED);
 }
 
 static bool walk_map(walk_t *w, uint32_t at, uint32_t count, found_t *found)
