@@ -519,7 +519,7 @@ static int write_all(const char *folder)
 {
     FILE *index = create(folder, "sets.tsv");
     write_events(folder);
-    for (uint32_t count = 1; count <= RULESET_RULES_MAX; count *= 10)
+    for (uint32_t count = 10; count <= RULESET_RULES_MAX; count *= 100)
         write_set(folder, index, "exact", count);
     write_set(folder, index, "exact and prefix", 10000);
     for (size_t i = 1; i < OPERATORS; i++) /* the first is exact */

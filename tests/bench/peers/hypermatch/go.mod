@@ -1,0 +1,5 @@
+module mangabus/bench/hypermatch
+
+go 1.21
+
+replace mangabus/bench/measure => ../measure

@@ -1,0 +1,3 @@
+module mangabus/bench/measure
+
+go 1.21

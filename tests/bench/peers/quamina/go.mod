@@ -1,0 +1,5 @@
+module mangabus/bench/quamina
+
+go 1.21
+
+replace mangabus/bench/measure => ../measure
