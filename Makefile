@@ -290,12 +290,29 @@ demo: ## install what is missing, build, start everything on this machine, ask a
 down: ## stop what make demo started
 	@tools/demo down
 
-install: all ## install programs and data (DESTDIR=, PREFIX=/usr/local)
+.PHONY: man
+man: $(B)/man/mangactl.1 $(B)/completion/mangactl.bash ## write the manual page and the shells' completions
+
+$(B)/man/mangactl.1: $(B)/bin/mangactl
+	@mkdir -p $(@D)
+	$(Q)$< --man > $@.new && mv $@.new $@
+
+$(B)/completion/mangactl.bash: $(B)/bin/mangactl
+	@mkdir -p $(@D)
+	$(Q)$< completion zsh > $(@D)/_mangactl && $< completion fish > $(@D)/mangactl.fish && $< completion bash > $@
+
+install: all man ## install programs and data (DESTDIR=, PREFIX=/usr/local)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/mangabus $(DESTDIR)$(PREFIX)/share/doc/mangabus
 	$(if $(PROGRAMS),install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin)
 	$(if $(wildcard broker/*.json),install -m 644 $(wildcard broker/*.json) $(DESTDIR)$(PREFIX)/share/mangabus)
 	$(if $(wildcard proto/schema/*.json),install -d $(DESTDIR)$(PREFIX)/share/mangabus/schema)
 	$(if $(wildcard proto/schema/*.json),install -m 644 $(wildcard proto/schema/*.json) $(DESTDIR)$(PREFIX)/share/mangabus/schema)
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
+	    $(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	install -m 644 $(B)/man/mangactl.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 $(B)/completion/mangactl.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/mangactl
+	install -m 644 $(B)/completion/_mangactl $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+	install -m 644 $(B)/completion/mangactl.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 	install -m 644 LICENSE $(wildcard README.md CHANGELOG.md) $(DESTDIR)$(PREFIX)/share/doc/mangabus
 
 # One entry for each object; a flag with a double quote in it is not expected.

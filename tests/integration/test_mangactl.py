@@ -469,7 +469,7 @@ def test_completion_knows_commands_and_options(tmp_path):
     assert complete("mangactl", "cap") == ["capture"]
     assert {"peek", "receive", "settle"} <= set(complete("mangactl", "queue", ""))
     assert complete("mangactl", "queue", "receive", "q", "--vis") == ["--visibility"]
-    assert complete("mangactl", "queue", "peek", "q", "--co") == ["--count"]
+    assert complete("mangactl", "queue", "peek", "q", "--cou") == ["--count"]
     assert complete("mangactl", "tail", "--si") == ["--since"]
     assert complete("mangactl", "completion", "f") == ["fish"]
     assert "complete -c mangactl" in mangactl("completion", "fish").stdout

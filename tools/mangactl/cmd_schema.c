@@ -1,5 +1,7 @@
 /* cmd_schema.c: what events, calls and messages there are, and what they look like; needs no broker. */
+#include "proto/msgpack.h"
 #include "proto/schema.h"
+#include "tools/mangactl/schema_diff.h"
 #include "tools/mangactl/table.h"
 #include "tools/mangactl/verbs.h"
 
@@ -115,20 +117,33 @@ static void find_event(lookup_t *lookup, const char *source)
             add(lookup, events[i].detail, events[i].detail_type);
 }
 
-static int run_show(ctl_t *ctl, const args_t *args)
+static bool find_schema(const char *name, const args_t *args, buf_t *out)
 {
-    lookup_t lookup = {.name = args->positional[0], .part = args_text(args, "part", "request")};
-    const schema_message_t *message = schema_find_message(bytes_cstr(lookup.name));
+    lookup_t lookup = {.name = name, .part = args_text(args, "part", "request")};
+    const schema_message_t *message = schema_find_message(bytes_cstr(name));
     find_call(&lookup);
     find_event(&lookup, args_text(args, "source", NULL));
     if (!lookup.found && message)
         add(&lookup, message->body, message->queue);
-    int code = CTL_OK;
-    if (lookup.found)
-        fputs(buf_cstr(&lookup.out), ctl->out);
-    else
-        code = ctl_complain(ctl, CTL_NO, "there is no schema \"%s\"; mangactl schema ls lists them", lookup.name);
+    buf_append_bytes(out, buf_bytes(&lookup.out));
     buf_free(&lookup.out);
+    return lookup.found > 0;
+}
+
+static int no_schema(ctl_t *ctl, const char *name)
+{
+    return ctl_complain(ctl, CTL_NO, "there is no schema \"%s\"; mangactl schema ls lists them", name);
+}
+
+static int run_show(ctl_t *ctl, const args_t *args)
+{
+    buf_t text = {0};
+    int code = CTL_OK;
+    if (find_schema(args->positional[0], args, &text))
+        fputs(buf_cstr(&text), ctl->out);
+    else
+        code = no_schema(ctl, args->positional[0]);
+    buf_free(&text);
     return code;
 }
 
@@ -152,4 +167,117 @@ const command_t command_schema_show = {
     .most = 1,
     .examples = SHOW_EXAMPLES,
     .run = run_show,
+};
+
+/* -- diff ------------------------------------------------------------------------------------------ */
+static const char *const BREAKS[] = {[BREAKS_NOBODY] = "nobody",
+                                     [BREAKS_CONSUMERS] = "consumers",
+                                     [BREAKS_PRODUCERS] = "producers",
+                                     [BREAKS_BOTH] = "both"};
+
+typedef struct {
+    table_t table;
+    buf_t rows; /* maps */
+    uint32_t count;
+    unsigned breaks;
+} changes_t;
+
+static void on_change(void *ctx, const char *path, const char *what, breaks_t breaks)
+{
+    changes_t *changes = ctx;
+    table_add(&changes->table, "%s", path[0] ? path : ".");
+    table_add(&changes->table, "%s", what);
+    table_add(&changes->table, "%s", BREAKS[breaks]);
+    mp_put_map(&changes->rows, 3);
+    mp_put_cstr(&changes->rows, "path");
+    mp_put_cstr(&changes->rows, path);
+    mp_put_cstr(&changes->rows, "what");
+    mp_put_cstr(&changes->rows, what);
+    mp_put_cstr(&changes->rows, "breaks");
+    mp_put_cstr(&changes->rows, BREAKS[breaks]);
+    changes->count++;
+    changes->breaks |= breaks;
+}
+
+/* A name of the contract, or a file ("@file", "-") with a JSON Schema. */
+static int read_schema(ctl_t *ctl, const args_t *args, const char *given, buf_t *out)
+{
+    error_t err = {0};
+    buf_t text = {0};
+    mp_reader_t r;
+    uint32_t pairs;
+    int code = CTL_OK;
+    if (given[0] != '@' && strcmp(given, "-") != 0 && !find_schema(given, args, &text))
+        code = no_schema(ctl, given);
+    else if ((text.len == 0 && !ctl_read_document(given, &text, &err)) ||
+             (!json_to_msgpack(buf_bytes(&text), NULL, out, &err) && !error_prefix(&err, "%s", given)))
+        code = ctl_fail(ctl, &err);
+    r = mp_reader(buf_bytes(out));
+    if (code == CTL_OK && !mp_get_map(&r, &pairs))
+        code = ctl_complain(ctl, CTL_DATA, "%s is no JSON Schema", given);
+    buf_free(&text);
+    return code;
+}
+
+static int print_changes(ctl_t *ctl, changes_t *changes)
+{
+    if (ctl->json) {
+        buf_t list = {0};
+        mp_put_array(&list, changes->count);
+        buf_append_bytes(&list, buf_bytes(&changes->rows));
+        int code = ctl_print_json(ctl, buf_bytes(&list), JSON_COMPACT);
+        buf_free(&list);
+        table_free(&changes->table);
+        return code;
+    }
+    if (changes->count)
+        table_end(&changes->table, ctl->out, ctl_bold(ctl), ctl_plain(ctl));
+    else
+        table_free(&changes->table);
+    ctl_note(ctl, "%s",
+             changes->count == 0 ? "no difference"
+             : changes->breaks   ? "this breaks somebody"
+                                 : "this breaks nobody");
+    return CTL_OK;
+}
+
+static int run_diff(ctl_t *ctl, const args_t *args)
+{
+    static const char *const titles[] = {"<where", "<what changed", "<breaks", NULL};
+    buf_t before = {0}, after = {0};
+    int code = read_schema(ctl, args, args->positional[0], &before);
+    if (code == CTL_OK)
+        code = read_schema(ctl, args, args->positional[1], &after);
+    if (code == CTL_OK) {
+        changes_t changes = {.count = 0};
+        table_begin(&changes.table, titles);
+        schema_diff(buf_bytes(&before), buf_bytes(&after), on_change, &changes);
+        code = print_changes(ctl, &changes);
+        if (code == CTL_OK && changes.breaks)
+            code = CTL_NO;
+        buf_free(&changes.rows);
+    }
+    buf_free(&before);
+    buf_free(&after);
+    return code;
+}
+
+static const char *const DIFF_EXAMPLES[] = {
+    "mangactl schema show inventory.updated > old.json; mangactl schema diff @old.json inventory.updated",
+    NULL,
+};
+
+const command_t command_schema_diff = {
+    .name = "schema diff",
+    .arguments = "OLD NEW",
+    .summary = "tell which changes of a schema break those who consume or produce it",
+    .about =
+        "Each is @FILE with a JSON Schema, -, or a name as schema show takes it: that of this program's contract.\n"
+        "A consumer breaks where NEW lets pass what OLD excluded, a producer where NEW excludes what OLD let pass.\n"
+        "Exit code 1 when it breaks somebody.",
+    .options = CTL_OPTIONS(SHOW_OPTIONS),
+    .least = 2,
+    .most = 2,
+    .examples = DIFF_EXAMPLES,
+    .run = run_diff,
 };

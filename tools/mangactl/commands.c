@@ -41,9 +41,14 @@ static const command_t *const COMMANDS[] = {
     &command_bench,
     &command_schema_ls,
     &command_schema_show,
+    &command_schema_diff,
     &command_journal_verify,
     &command_journal_dump,
     &command_journal_repair,
+    &command_context_add,
+    &command_context_use,
+    &command_context_ls,
+    &command_context_rm,
     &command_keygen,
     &command_doctor,
     &command_completion,
@@ -52,7 +57,8 @@ static const command_t *const COMMANDS[] = {
 
 static const arg_option_t COMMON[] = {
     {"json", ARG_FLAG, NULL, "answer in JSON, for programs"},
-    {"endpoint", ARG_TEXT, "URL", "the broker (MANGABUS_ENDPOINT, else tcp://127.0.0.1:7447)"},
+    {"endpoint", ARG_TEXT, "URL", "the broker (MANGABUS_ENDPOINT, else the context in use, else tcp://127.0.0.1:7447)"},
+    {"context", ARG_TEXT, "NAME", "the broker of this name, see mangactl context add"},
     {"help", ARG_FLAG, NULL, "show this"},
 };
 
@@ -145,6 +151,11 @@ static const config_row_t variables[] = {
 };
 static const config_table_t environment = {variables, ARRAY_LEN(variables)};
 
+const config_table_t *commands_environment(void)
+{
+    return &environment;
+}
+
 void commands_markdown(FILE *out)
 {
     buf_t text = {0};
@@ -162,7 +173,7 @@ void commands_help(FILE *out)
     config_help(&environment, 1, &text);
     fprintf(out, "\nEvery command has --help with examples, and --json.\n\nEnvironment:\n%s\n", buf_cstr(&text));
     fputs("Exit codes: 0 done, 1 the answer is no, 64 wrong usage, 65 bad data, 69 unreachable, 74 disk,\n"
-          "            75 try again, 77 not allowed, 78 wrong configuration.\n",
+          "            75 try again, 77 not allowed, 78 wrong configuration; mangactl help exit-codes says more.\n",
           out);
     buf_free(&text);
 }

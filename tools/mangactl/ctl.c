@@ -9,6 +9,7 @@
 #include "gen/version.h"
 #include "kit/log.h"
 #include "proto/msgpack.h"
+#include "tools/mangactl/manual.h"
 
 #define DEFAULT_ENDPOINT "tcp://127.0.0.1:7447"
 #define READ_STEP 65536
@@ -254,6 +255,41 @@ static bool right_count(const command_t *command, const args_t *args, error_t *e
                      command->arguments[0] ? "" : "no arguments", command->arguments, command->name);
 }
 
+/* The named context, or the one in use; false only when it is named and not there, or the file is broken. */
+static bool find_context(ctl_t *ctl, const char *named, error_t *err)
+{
+    contexts_t contexts;
+    bool ok = contexts_read(&contexts, err);
+    const char *name = named ? named : contexts.current;
+    const context_t *found = ok && name[0] ? contexts_find(&contexts, name) : NULL;
+    if (found)
+        ctl->context = *found;
+    else if (ok && name[0])
+        ok = error_set(err, STATUS_NOT_FOUND, NULL, "there is no context \"%s\"; mangactl context ls lists them", name);
+    contexts_free(&contexts);
+    return ok;
+}
+
+/* What is said on the command line, then the environment, then the context in use. An endpoint is not mixed with the
+ * keys of another one's context. */
+static bool find_broker(ctl_t *ctl, const args_t *args, error_t *err)
+{
+    const char *named = args_text(args, "context", NULL), *given = args_text(args, "endpoint", NULL);
+    const char *variable = environment("MANGABUS_ENDPOINT", NULL);
+    bool manages = strncmp(ctl->command->name, "context ", 8) == 0;
+    ctl->curve_dir = environment("MANGABUS_CURVE_DIR", "");
+    ctl->endpoint = given ? given : variable ? variable : DEFAULT_ENDPOINT;
+    if (manages || (!named && (given || variable)))
+        return true;
+    if (!find_context(ctl, named, err))
+        return false;
+    if (ctl->context.endpoint[0] && !given)
+        ctl->endpoint = ctl->context.endpoint;
+    if (named || (ctl->context.name[0] && !ctl->curve_dir[0]))
+        ctl->curve_dir = ctl->context.keys;
+    return true;
+}
+
 static int run(ctl_t *ctl, const command_t *command, int argc, char *const *argv)
 {
     arg_table_t tables[2] = {command->options, *commands_common()};
@@ -271,8 +307,8 @@ static int run(ctl_t *ctl, const command_t *command, int argc, char *const *argv
         return CTL_USAGE;
     }
     ctl->command = command;
-    ctl->endpoint = args_text(&args, "endpoint", environment("MANGABUS_ENDPOINT", DEFAULT_ENDPOINT));
-    ctl->curve_dir = environment("MANGABUS_CURVE_DIR", "");
+    if (!find_broker(ctl, &args, &err))
+        return ctl_complain(ctl, CTL_CONFIG, "%s", err.message);
     int code = command->run(ctl, &args);
     ctl_disconnect(ctl);
     if (fflush(ctl->out) != 0 && code == CTL_OK)
@@ -296,6 +332,10 @@ static int unknown_command(ctl_t *ctl, const char *word)
 
 static int help_of(ctl_t *ctl, int argc, char *const *argv)
 {
+    if (strcmp(argv[0], "exit-codes") == 0) {
+        manual_exit_codes(ctl->out);
+        return CTL_OK;
+    }
     int used;
     const command_t *command = commands_find(argc, argv, &used);
     if (!command)
@@ -324,6 +364,10 @@ int ctl_main(int argc, char *const *argv, FILE *out, FILE *err)
     }
     if (is_one_of(argv[0], "--version", "version")) {
         fprintf(out, "mangactl %s\n", MANGABUS_VERSION);
+        return CTL_OK;
+    }
+    if (strcmp(argv[0], "--man") == 0) {
+        manual_page(out);
         return CTL_OK;
     }
     if (strcmp(argv[0], "--config-markdown") == 0) {

@@ -5,8 +5,10 @@
 #include <stdio.h>
 
 #include "kit/bus.h"
+#include "kit/config.h"
 #include "proto/json.h"
 #include "tools/mangactl/args.h"
+#include "tools/mangactl/contexts.h"
 
 /* docs/conventions.md, exit codes */
 enum {
@@ -46,6 +48,7 @@ struct ctl {
     const char *program;
     const char *endpoint;
     const char *curve_dir; /* "" for none */
+    context_t context;     /* what of the two came from a file */
     const command_t *command;
 
     /* a session; all NULL until ctl_connect */
@@ -112,6 +115,8 @@ const command_t *const *commands_all(size_t *count);
 /* The command that the words name, by its one or two words; *used is how many. NULL when there is none. */
 const command_t *commands_find(int argc, char *const *argv, int *used);
 const arg_table_t *commands_common(void);
+/* For words alone: what the environment may say. */
+const config_table_t *commands_environment(void);
 void commands_help(FILE *out);
 void commands_markdown(FILE *out); /* the environment, as a section of docs/configuration.md */
 void commands_help_one(FILE *out, const command_t *command);

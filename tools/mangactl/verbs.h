@@ -18,8 +18,9 @@ extern const command_t command_rule_ls, command_rule_test, command_rule_explain,
     command_rules_diff;
 extern const command_t command_topology_show, command_topology_apply, command_topology_export;
 extern const command_t command_status, command_top, command_bench;
-extern const command_t command_schema_ls, command_schema_show;
+extern const command_t command_schema_ls, command_schema_show, command_schema_diff;
 extern const command_t command_journal_verify, command_journal_dump, command_journal_repair;
+extern const command_t command_context_add, command_context_use, command_context_ls, command_context_rm;
 extern const command_t command_keygen;
 extern const command_t command_doctor;
 extern const command_t command_completion;
