@@ -10,8 +10,8 @@ import subprocess
 import threading
 
 import pytest
-from lib.mangactl import at, environment, mangactl
-from lib.paths import ROOT, bin_dir, patience
+from lib.mangactl import environment, mangactl
+from lib.paths import ROOT, patience
 from lib.wait import wait_until
 
 

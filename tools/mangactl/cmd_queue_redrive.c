@@ -12,9 +12,13 @@
 static void print_task(ctl_t *ctl, bytes_t task, bool is_dry)
 {
     bytes_t handle = ctl_map_text(task, "task", ""), to = ctl_map_text(task, "to", "");
-    fprintf(ctl->out, "%llu messages %s from %.*s to %.*s%s%.*s\n", (unsigned long long)ctl_map_number(task, "wanted"),
-            is_dry ? "would move" : "move", BYTES_FMT(ctl_map_text(task, "source", "?")),
-            BYTES_FMT(to.len ? to : BYTES_LIT("where they came from")), handle.len ? ", task " : "", BYTES_FMT(handle));
+    unsigned long long wanted = ctl_map_number(task, "wanted");
+    fprintf(ctl->out, "%llu message%s %s from %.*s to %.*s%s%.*s\n", wanted, wanted == 1 ? "" : "s",
+            is_dry        ? "would move"
+            : wanted == 1 ? "moves"
+                          : "move",
+            BYTES_FMT(ctl_map_text(task, "source", "?")), BYTES_FMT(to.len ? to : BYTES_LIT("where they came from")),
+            handle.len ? ", task " : "", BYTES_FMT(handle));
 }
 
 static int ask_task(ctl_t *ctl, const char *op, const char *name, bytes_t options, bool is_dry)
@@ -187,6 +191,8 @@ static int print_tasks(ctl_t *ctl, bytes_t list)
         table_add_bytes(&table, ctl_map_text(task, "to", ""));
         table_add_bytes(&table, ctl_map_text(task, "why", ""));
     }
+    if (count == 0)
+        ctl_note(ctl, "no move task has begun here");
     table_end(&table, ctl->out, ctl_bold(ctl), ctl_plain(ctl));
     return CTL_OK;
 }
