@@ -52,8 +52,7 @@ static int close_world(void **state)
 }
 
 /* A document with one schedule, `s`, into the queue `q`, and what `more` says of it. */
-/* What stands against it; "" when it is applied. */
-static const char *try_schedule(rig_t *rig, const char *expression, const char *target, const char *more)
+static const char *try_apply(rig_t *rig, const char *expression, const char *target, const char *more)
 {
     char json[DOCUMENT_BYTES];
     int len = snprintf(json, sizeof json,
@@ -67,7 +66,7 @@ static const char *try_schedule(rig_t *rig, const char *expression, const char *
 
 static void apply(rig_t *rig, const char *expression, const char *target, const char *more)
 {
-    assert_string_equal(try_schedule(rig, expression, target, more), "");
+    assert_string_equal(try_apply(rig, expression, target, more), "");
 }
 
 #define TO_Q "{\"Arn\":\"q\"}"
@@ -300,7 +299,7 @@ static void what_cannot_fire_is_refused_by_what_and_where(void **state)
         {"rate(1 day)", "{\"Arn\":\"q\",\"SqsParameters\":{}}", "", "MessageGroupId"},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        const char *why = try_schedule(rig, rows[i].expression, rows[i].target, rows[i].more);
+        const char *why = try_apply(rig, rows[i].expression, rows[i].target, rows[i].more);
         if (!strstr(why, rows[i].because))
             fail_msg("\"%s\" does not say \"%s\"", why, rows[i].because);
     }
