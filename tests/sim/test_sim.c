@@ -22,7 +22,7 @@
 #else
 #define RUNS 20000
 #endif
-#define BUG_SEEDS 1000
+#define BUG_SEEDS 5000
 #define PROCESSES_MAX 16
 #define FAILURES_SHOWN 3
 
