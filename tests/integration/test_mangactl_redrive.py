@@ -115,6 +115,20 @@ def test_many_pages_are_looked_at_once_each_and_moved_at_the_rate(ctl, client, p
     assert client.queue_info("work")["visible"] == 600
 
 
+def test_what_was_throttled_on_a_fifo_queue_goes_back_at_once(make_broker):
+    queues = [{"QueueName": "work.fifo", "Attributes": {"RedrivePolicy": {
+        "deadLetterTargetArn": "dead.fifo", "maxReceiveCount": 1}}}, {"QueueName": "dead.fifo"}]
+    broker = make_broker(topology={"Buses": [], "Queues": queues}).start()
+    client = broker.client()
+    client.send("work.fifo", 1, group="g", dedup="d")
+    client.release(*client.receive("work.fifo", wait_ms=5000), reason="ThrottlingException")
+    ctl = at(broker.endpoint)
+    told = json.loads(ctl("queue", "redrive", "dead.fifo", "--classify", "--delay", "5s", "--json", code=1).stdout)
+    assert "delays no message alone" in told["refused"][0]["why"]
+    ctl("queue", "redrive", "dead.fifo", "--classify")
+    assert client.queue_info("work.fifo")["visible"] == 1
+
+
 class Store(http.server.BaseHTTPRequestHandler):
     def do_PUT(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))

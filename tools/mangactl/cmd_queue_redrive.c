@@ -56,16 +56,24 @@ static int redrive(ctl_t *ctl, const args_t *args, const char *to)
 #define THROTTLE_DELAY_MS 60000
 #define DELAY_MAX_MS 900000
 
+/* A FIFO queue delays no message alone: what was throttled goes back at once there. */
+static int64_t throttle_delay_ms(const char *queue)
+{
+    size_t len = strlen(queue), end = strlen(".fifo");
+    return len > end && strcmp(queue + len - end, ".fifo") == 0 ? 0 : THROTTLE_DELAY_MS;
+}
+
 static bool read_pick(const args_t *args, const char *to, pick_options_t *out, error_t *err)
 {
     const char *where = args_text(args, "where", NULL);
     bool classify = args_given(args, "classify");
-    *out = (pick_options_t){.queue = args->positional[0],
-                            .to = to,
-                            .classify = classify,
-                            .delay_ms = args_number(args, "delay", classify ? THROTTLE_DELAY_MS : 0),
-                            .rate = args_number(args, "rate", RATE_MAX),
-                            .is_dry = args_given(args, "dry-run")};
+    *out =
+        (pick_options_t){.queue = args->positional[0],
+                         .to = to,
+                         .classify = classify,
+                         .delay_ms = args_number(args, "delay", classify ? throttle_delay_ms(args->positional[0]) : 0),
+                         .rate = args_number(args, "rate", RATE_MAX),
+                         .is_dry = args_given(args, "dry-run")};
     if (out->rate < 1 || out->rate > RATE_MAX || out->delay_ms > DELAY_MAX_MS)
         return error_set(err, STATUS_INVALID_ARGUMENT, NULL, "--rate is from 1 to %d, --delay at most 15m", RATE_MAX);
     return classify_read(args_text(args, "as", NULL), &out->rules, err) &&
@@ -121,7 +129,8 @@ static const arg_option_t MOVE_OPTIONS[] = {
 static const arg_option_t REDRIVE_OPTIONS[] = {
     {"where", ARG_TEXT, "PATTERN", "only messages that match: JSON, @FILE or -, over what queue peek --json shows"},
     {"classify", ARG_FLAG, NULL, "judge each by the reason the broker recorded, and do what that asks for"},
-    {"delay", ARG_DURATION, "TIME", "back so much later, at most 15m (with --classify what was throttled, 1m)"},
+    {"delay", ARG_DURATION, "TIME",
+     "back so much later, at most 15m; not to FIFO queues (with --classify what was throttled, 1m)"},
     {"as", ARG_TEXT, "LIST", "other classes for reasons, such as max-receives=transient,expired=permanent"},
     {"archive", ARG_TEXT, "URL", "where permanent ones go: file:///path or s3://bucket/prefix (MANGABUS_OBJECTS)"},
     {"rate", ARG_COUNT, "N", "at most so many messages a second, 1 to 500 (500)"},
