@@ -64,11 +64,10 @@ static bool look_container(look_t *l, uint32_t node, const mp_token_t *token, bo
     bool ok = true;
     if (++l->depth > MP_DEPTH_MAX)
         return false;
-    if (token->type == MP_MAP) {
-        if (is_item)
-            pattern_set_bit(l->items, node);
+    if (is_item)
+        pattern_set_bit(l->items, node);
+    if (token->type == MP_MAP)
         ok = look_map(l, node, token->count);
-    }
     for (uint32_t i = 0; token->type == MP_ARRAY && ok && i < token->count; i++)
         ok = look_value(l, node, true);
     l->depth--;

@@ -136,48 +136,54 @@ static bool is_below(const walk_t *w, uint32_t field, const pattern_node_t *node
     return order > node->order && order < node->end;
 }
 
-/* What the element gives to the whole: all that is asked below its path, or nothing. */
+/* What the element gives to the whole: all that is asked below its path, or nothing. An array that is an element may
+ * have values at the path itself, too; what it lacks there may stand beside it. */
 static void take_element(const walk_t *w, uint32_t at, const found_t *element, found_t *found)
 {
     const pattern_node_t *node = &w->pattern->nodes[at];
     bool fits = true, by_presence = false;
     for (uint32_t i = 0; i < w->member_count; i++) {
         uint32_t f = w->members[i];
-        if (!is_below(w, f, node))
+        bool is_here = w->pattern->fields[f].node == at;
+        if (!is_here && !is_below(w, f, node))
             continue;
-        fits &= field_fits(w->pattern, element, f);
+        fits &= is_here || field_fits(w->pattern, element, f);
         by_presence |= pattern_bit(element->met, f);
         if (pattern_bit(element->seen, f))
             pattern_set_bit(found->seen, f);
     }
     for (uint32_t i = 0; fits && by_presence && i < w->member_count; i++)
-        if (is_below(w, w->members[i], node))
+        if (is_below(w, w->members[i], node) || pattern_bit(element->met, w->members[i]))
             pattern_set_bit(found->met, w->members[i]);
 }
 
-static bool walk_element(walk_t *w, uint32_t at, uint32_t count, found_t *found)
+static bool walk_array(walk_t *w, uint32_t at, uint32_t count, found_t *found);
+
+static bool walk_container(walk_t *w, uint32_t at, const mp_token_t *token, found_t *found)
+{
+    return token->type == MP_MAP ? walk_map(w, at, token->count, found) : walk_array(w, at, token->count, found);
+}
+
+/* An object or an array in an array: what it has belongs together. */
+static bool walk_element(walk_t *w, uint32_t at, const mp_token_t *token, found_t *found)
 {
     found_t element = {0};
     w->has_elements = true;
     if (!w->apart)
-        return walk_map(w, at, count, found);
-    if (!spend(w, (size_t)w->member_count * STEPS_MEMBER) || !walk_map(w, at, count, &element))
+        return walk_container(w, at, token, found);
+    if (!spend(w, (size_t)w->member_count * STEPS_MEMBER) || !walk_container(w, at, token, &element))
         return false;
     take_element(w, at, &element, found);
     return true;
 }
-
-static bool walk_array(walk_t *w, uint32_t at, uint32_t count, found_t *found);
 
 static bool walk_value(walk_t *w, uint32_t at, found_t *found, bool is_item)
 {
     mp_token_t token;
     if (!mp_next(&w->reader, &token))
         return false;
-    if (token.type == MP_MAP)
-        return is_item ? walk_element(w, at, token.count, found) : walk_map(w, at, token.count, found);
-    if (token.type == MP_ARRAY)
-        return walk_array(w, at, token.count, found);
+    if (token.type == MP_MAP || token.type == MP_ARRAY)
+        return (is_item ? walk_element : walk_container)(w, at, &token, found);
     return take_leaf(w, at, &token, found);
 }
 

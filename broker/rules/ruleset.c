@@ -167,9 +167,9 @@ static bool walk_container(set_walk_t *w, uint32_t node, const mp_token_t *token
     bool ok = true;
     if (++w->depth > MP_DEPTH_MAX)
         return false;
+    if (in_array)
+        note_elements(w, node);
     if (token->type == MP_MAP) {
-        if (in_array)
-            note_elements(w, node);
         ok = walk_map(w, node, token->count);
     } else {
         for (uint32_t i = 0; ok && i < token->count && !w->done && set_spend(w, STEPS_ITEM); i++)
@@ -226,11 +226,12 @@ static bool but_met(const set_walk_t *w, uint32_t but)
     return x->but_stamps[but] != x->stamp || x->but_excluded[but] < x->node_leaves[node];
 }
 
+/* Or there: an array in an array has values at its own path. */
 static bool is_below(const set_walk_t *w, uint32_t at, uint32_t above)
 {
     uint32_t order = AT(w->set->nodes, set_node_t, at)->order;
     const set_node_t *node = AT(w->set->nodes, set_node_t, above);
-    return order > node->order && order < node->end;
+    return order >= node->order && order < node->end;
 }
 
 /* A field that is there may still be absent in the element that meets the rest. */
@@ -269,8 +270,8 @@ static void meet_late(set_walk_t *w)
     }
 }
 
-/* True when the branch has several fields below a path where the event has objects in an array, or one that may be
- * absent there. */
+/* True when the branch has several fields at or below a path where the event has objects or arrays in an array, or one
+ * that may be absent there. */
 static bool needs_exact(const set_walk_t *w, const set_branch_t *branch)
 {
     const set_scratch_t *x = w->scratch;

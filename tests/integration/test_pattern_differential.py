@@ -4,7 +4,7 @@ import os
 import random
 import subprocess
 
-from lib.event_pattern import likely_event, matches, random_event, random_pattern
+from lib.event_pattern import combinations, likely_event, matches, random_event, random_pattern
 from lib.mangabus_broker import TOPOLOGY
 from lib.mangabus_client import event
 from lib.paths import bin_dir, patience
@@ -42,6 +42,8 @@ def test_thousands_of_random_pairs_are_judged_alike():
     hits = 0
     wrong = []
     for (pattern, value), said in zip(pairs, batch(pairs)):
+        if said.startswith("invalid") and "more than 1000 $or combinations" in said and combinations(pattern) > 1000:
+            continue
         expected = matches(pattern, value)
         if said != ("match" if expected else "no match"):
             wrong.append((pattern, value, said))

@@ -67,6 +67,10 @@ def alternatives(pattern, path=(), before=({},)):
     return now
 
 
+def combinations(pattern):
+    return len(alternatives(loads(pattern)))
+
+
 def fold(text):
     """Characters whose upper case has them as its lower case again; nothing that changes their number."""
     def one(c):

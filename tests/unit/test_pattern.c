@@ -219,6 +219,20 @@ static void what_is_no_pattern_is_refused_in_aws_words(void **state)
     assert_refused("", invalid, "Event pattern is not valid");
 }
 
+/* As event-ruler has it: an array in an array is one element, as an object is. */
+static void what_stands_in_an_array_in_an_array_belongs_together(void **state)
+{
+    (void)state;
+    static const char pattern[] = "{\"b\":[\"s\"],\"b.a\":[\"x\"]}";
+    assert_true(matches(pattern, "{\"b\":[\"s\",{\"a\":\"x\"}]}"));
+    assert_false(matches(pattern, "{\"b\":[[\"s\"],{\"a\":\"x\"}]}"));
+    assert_true(matches(pattern, "{\"b\":[[\"s\",{\"a\":\"x\"}]]}"));
+    assert_true(matches(pattern, "{\"b\":[\"s\",[{\"a\":\"x\"}]]}"));
+    assert_false(matches(pattern, "{\"b\":[[\"s\"],[{\"a\":\"x\"}]]}"));
+    assert_true(matches("{\"b\":[\"s\"]}", "{\"b\":[[\"t\"],[\"s\"]]}"));
+    assert_true(matches("{\"b\":[\"s\"],\"b.a\":[{\"exists\":false}]}", "{\"b\":[[\"s\"],{\"a\":\"x\"}]}"));
+}
+
 static void a_pattern_over_its_bound_is_refused(void **state)
 {
     (void)state;
@@ -277,6 +291,7 @@ int main(void)
         cmocka_unit_test(json_inside_a_string_is_not_entered),
         cmocka_unit_test(a_replayed_event_has_its_name_at_the_top),
         cmocka_unit_test(what_is_no_pattern_is_refused_in_aws_words),
+        cmocka_unit_test(what_stands_in_an_array_in_an_array_belongs_together),
         cmocka_unit_test(a_pattern_over_its_bound_is_refused),
         cmocka_unit_test(a_malformed_event_matches_nothing),
     };
