@@ -10,6 +10,7 @@
 typedef enum {
     PHASE_LOAD,
     PHASE_FOLD,
+    PHASE_ARCHIVE,
     PHASE_NEED,
     PHASE_COPY,
     PHASE_SAVE,
@@ -24,8 +25,8 @@ struct checkpoint {
     core_t *core;
     snapshot_save_t *save;
     buf_t slice;
-    journal_apply_fn each;
-    void *ctx;
+    distil_t *distil;
+    int64_t now_us;
     phase_t phase;
     checkpoint_state_t state;
     error_t err;
@@ -52,20 +53,31 @@ void checkpoint_loader_end(checkpoint_loader_t *loader)
 }
 
 /* -- beginning and end ------------------------------------------------------------------------------------ */
+static checkpoint_t *no_memory(checkpoint_t *c, error_t *err)
+{
+    error_set(err, STATUS_RESOURCE_EXHAUSTED, NULL, "Out of memory for a checkpoint.");
+    checkpoint_free(&c);
+    return NULL;
+}
+
 checkpoint_t *checkpoint_begin(journal_t *journal, const checkpoint_options_t *options, error_t *err)
 {
     journal_checkpoint_t *files = journal_checkpoint_begin(journal, &options->retain, err);
-    checkpoint_t *c = files ? calloc(1, sizeof *c) : NULL;
-    core_t *core = c ? core_new(&options->core, err) : NULL;
-    if (!core) {
-        if (files && !c)
-            error_set(err, STATUS_RESOURCE_EXHAUSTED, NULL, "Out of memory for a checkpoint.");
-        free(c);
-        journal_checkpoint_free(&files);
+    if (!files)
         return NULL;
+    checkpoint_t *c = calloc(1, sizeof *c);
+    if (!c) {
+        journal_checkpoint_free(&files);
+        return no_memory(c, err);
     }
-    *c = (checkpoint_t){
-        .files = files, .core = core, .loader = {.core = core}, .each = options->each, .ctx = options->ctx};
+    c->files = files;
+    c->now_us = options->now_us;
+    c->core = core_new(&options->core, err);
+    c->distil =
+        distil_new(journal_checkpoint_folder(files), options->archive_file_bytes, journal_checkpoint_newest(files));
+    if (!c->core || !c->distil)
+        return no_memory(c, err);
+    c->loader.core = c->core;
     return c;
 }
 
@@ -83,6 +95,7 @@ void checkpoint_free(checkpoint_t **checkpoint)
     if (!c)
         return;
     core_end(c);
+    distil_free(&c->distil);
     journal_checkpoint_free(&c->files);
     buf_free(&c->slice);
     free(c);
@@ -96,10 +109,10 @@ static bool load_slice(void *ctx, bytes_t items, error_t *err)
     return checkpoint_load(&c->loader, items, err);
 }
 
-static bool fold_record(void *ctx, const record_t *record, bytes_t raw, error_t *err)
+static bool fold_record(void *ctx, const record_t *record, bytes_t raw UNUSED, error_t *err)
 {
     checkpoint_t *c = ctx;
-    return core_apply(c->core, record, err) && (!c->each || c->each(c->ctx, record, raw, err));
+    return core_apply(c->core, record, err) && distil_record(c->distil, c->core, record, err);
 }
 
 static bool tell_need(checkpoint_t *c, error_t *err)
@@ -141,6 +154,8 @@ static bool phase_step(checkpoint_t *c, size_t max_bytes, bool *done, error_t *e
         return journal_checkpoint_load(c->files, load_slice, c, max_bytes, done, err);
     case PHASE_FOLD:
         return journal_checkpoint_fold(c->files, fold_record, c, max_bytes, done, err);
+    case PHASE_ARCHIVE:
+        return distil_end(c->distil, c->core, c->now_us, done, err);
     case PHASE_NEED:
         *done = true;
         return tell_need(c, err);
@@ -162,7 +177,7 @@ static checkpoint_state_t give_up(checkpoint_t *c)
     error_t why;
     core_end(c);
     bool may_go_on = c->phase < PHASE_READY && journal_checkpoint_may_go_on(&c->err);
-    if (may_go_on && !journal_checkpoint_abandon(c->files, &why)) {
+    if (may_go_on && (!distil_abandon(c->distil, &why) || !journal_checkpoint_abandon(c->files, &why))) {
         c->err = why;
         may_go_on = false;
     }
@@ -203,6 +218,11 @@ const error_t *checkpoint_error(const checkpoint_t *c)
 core_t *checkpoint_core(const checkpoint_t *c)
 {
     return c->core;
+}
+
+void checkpoint_distilled(const checkpoint_t *c, distil_stats_t *out)
+{
+    distil_stats(c->distil, out);
 }
 
 void checkpoint_stats(const checkpoint_t *c, journal_checkpoint_stats_t *out)

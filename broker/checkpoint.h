@@ -8,6 +8,7 @@
 #define BROKER_CHECKPOINT_H
 
 #include "broker/core/core.h"
+#include "broker/distil.h"
 #include "broker/journal/journal_checkpoint.h"
 
 typedef struct checkpoint checkpoint_t;
@@ -23,9 +24,8 @@ typedef enum {
 typedef struct {
     core_config_t core; /* of the one that works */
     journal_retain_t retain;
-    /* Each record once, in order, before its segment may go: for whoever distils the log. May be NULL. */
-    journal_apply_fn each;
-    void *ctx;
+    int64_t now_us;              /* archives lose what has had its time by then */
+    uint64_t archive_file_bytes; /* distil.h; 0: its own */
 } checkpoint_options_t;
 
 /* The owner's. NULL with err->code STATUS_OK when there is nothing to take in. `core`'s texts must outlive it. */
@@ -36,6 +36,8 @@ checkpoint_state_t checkpoint_step(checkpoint_t *checkpoint, size_t max_bytes);
 MUST_USE bool checkpoint_adopt(checkpoint_t *checkpoint, journal_t *journal, error_t *err);
 const error_t *checkpoint_error(const checkpoint_t *checkpoint);
 void checkpoint_stats(const checkpoint_t *checkpoint, journal_checkpoint_stats_t *out);
+/* What went into archives. */
+void checkpoint_distilled(const checkpoint_t *checkpoint, distil_stats_t *out);
 /* The core that folds, for tests; NULL when it is over. */
 core_t *checkpoint_core(const checkpoint_t *checkpoint);
 void checkpoint_free(checkpoint_t **checkpoint);

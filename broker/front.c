@@ -254,8 +254,9 @@ static bool open_output(front_t *f, error_t *err)
         return false;
     f->gate = gate_new(&sink);
     f->deliver = deliver_new(f->core, f->journal, (size_t)f->options->max_frame_bytes);
+    f->history = history_new(f->journal);
     f->msg = malloc(sizeof *f->msg);
-    return (f->gate && f->deliver && f->msg) || no_memory(err);
+    return (f->gate && f->deliver && f->history && f->msg) || no_memory(err);
 }
 
 static bool open_loop(front_t *f, error_t *err)
@@ -372,6 +373,7 @@ static void close_all(front_t *f)
     if (f->checkpoint_watch)
         loop_watch_end(&f->checkpoint_watch);
     checkpointer_free(&f->checkpointer); /* before the journal, whose spares it fills */
+    history_free(&f->history);
     if (f->journal && !journal_close(&f->journal, &err) && !f->has_failed)
         front_fail(f, "the journal could not be closed", &err);
     close_timers(f);

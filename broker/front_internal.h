@@ -7,10 +7,13 @@
 #include "broker/deliver.h"
 #include "broker/front.h"
 #include "broker/gate.h"
+#include "broker/journal/history.h"
 #include "broker/observe.h"
 #include "broker/router.h"
 #include "broker/zap.h"
 
+#define FRONT_REPLAYS_MAX 16 /* more than can run */
+#define FRONT_REPLAY_AHEAD 16
 #define FRONT_SCANS_MAX 65536 /* one for each bus subscription at most */
 
 typedef struct {
@@ -48,11 +51,19 @@ typedef struct {
     size_t scan_first, scan_count, scan_cap;
     bool scan_planned;
 
+    history_t *history; /* what replays read */
+    front_scan_t replays[FRONT_REPLAYS_MAX];
+    size_t replay_count;
+    bool replay_planned;
+    uint64_t replay_slices;
+    uint64_t replay_ends[FRONT_REPLAY_AHEAD]; /* of the last slices: next sequence behind */
+    int64_t live_us;                          /* monotonic: when the newest PUBLISH or SEND came */
+
     core_config_t core_config;
     checkpointer_t *checkpointer;
     loop_watch_t *checkpoint_watch;
     observe_checkpoint_t checkpoints;
-    int64_t checkpoint_began_us, checkpoint_not_before_us; /* monotonic */
+    int64_t checkpoint_began_us, checkpoint_not_before_us, expire_at_us; /* monotonic */
     int idle_seconds;
 
     uint64_t appended_before; /* records, at the last housekeeping */
@@ -83,5 +94,10 @@ void front_on_checkpoint(void *ctx, int events);
 
 /* front_scan.c */
 void front_scan_put(front_t *front, const front_scan_t *scan);
+
+/* front_replay.c */
+void front_replay_put(front_t *front, const front_scan_t *scan);
+/* To be called when the journal has synced more. */
+void front_replay_plan(front_t *front);
 
 #endif

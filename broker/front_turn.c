@@ -79,6 +79,12 @@ static void dispatch(front_t *f, const core_out_t *out)
                                           .since_us = out->scan.since_us,
                                           .max_bytes = out->scan.max_bytes});
         break;
+    case CORE_OUT_REPLAY:
+        front_replay_put(f, &(front_scan_t){.scan = out->scan.scan,
+                                            .from = out->scan.from,
+                                            .since_us = out->scan.since_us,
+                                            .max_bytes = out->scan.max_bytes});
+        break;
     case CORE_OUT_LOG:
         write_log(f, out);
         break;
@@ -145,6 +151,7 @@ void front_settle(front_t *front)
         feed_gone(front);
     } while (!front->has_failed && (front->effects.out_count > 0 || front->effects.records.len > 0));
     arm_deadline(front);
+    front_replay_plan(front);
 }
 
 /* -- frames in ----------------------------------------------------------------------------------- */
@@ -176,6 +183,8 @@ static bool has_room(front_t *f, const router_frame_t *frame)
 {
     bool moves = f->msg->verb == WIRE_QUEUE && bytes_eq_cstr(f->msg->queue.op, "move");
     bool takes_in = f->msg->verb == WIRE_PUBLISH || f->msg->verb == WIRE_SEND || moves;
+    if (takes_in)
+        f->live_us = clock_mono_us();
     if (!takes_in || journal_has_room(f->journal, ROOM_FACTOR * frame->frame.len))
         return true;
     refuse(f, frame,

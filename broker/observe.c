@@ -116,6 +116,7 @@ static void collect_checkpoints(observe_t *o)
     set_real(o, "mangabus_broker_journal_recovery_seconds", "How long reading the journal took at the start.",
              (double)c->recovery_us / US_PER_S);
     count(o, "mangabus_broker_snapshots_total", "Snapshots taken.", c->count);
+    count(o, "mangabus_broker_archived_total", "Events put into archives.", c->archived);
     count(o, "mangabus_broker_snapshots_given_up_total", "Snapshots that had no room or no memory.", c->given_up);
     set_real(o, "mangabus_broker_snapshot_last_seconds", "How long the last snapshot took.",
              (double)c->last_us / US_PER_S);

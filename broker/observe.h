@@ -15,6 +15,7 @@ typedef struct observe observe_t;
 /* Counted by the front. */
 typedef struct {
     uint64_t count, given_up;
+    uint64_t archived; /* events */
     journal_checkpoint_stats_t last;
     int64_t last_us;     /* how long it took */
     int64_t recovery_us; /* at start */

@@ -14,7 +14,8 @@ static bus_ask_t *answered(bus_t *bus, wire_verb_t asked)
 
 static bool is_query(wire_verb_t verb)
 {
-    return verb == WIRE_QUEUE || verb == WIRE_RULE || verb == WIRE_TOPOLOGY || verb == WIRE_BROKER;
+    return verb == WIRE_QUEUE || verb == WIRE_RULE || verb == WIRE_TOPOLOGY || verb == WIRE_BROKER ||
+           verb == WIRE_REPLAY;
 }
 
 static void refuse_ask(bus_t *bus, bus_ask_t *ask, const error_t *err)

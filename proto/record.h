@@ -82,12 +82,13 @@
     F(U64, producer_seq, "its sequence")                                                                               \
     F(STR, dedup, "deduplication key; empty for none")                                                                 \
     F(STR, replay_name, "of the replay that brought it; empty when live")                                              \
-    F(STR, to, "explicit destination as in the PUBLISH frame; empty for rules and subscribers")                        \
+    F(STR, to, "explicit destination as in the PUBLISH frame, or rule:NAME,…; empty for rules and subscribers")        \
     F(U64, topology, "version that routed it")                                                                         \
     F(MAP, attrs, "attribute map")                                                                                     \
     L(route, routes, "queues that received it")                                                                        \
     F(BODY, body, "the envelope")                                                                                      \
-    F(MAP, passed, "buses that rules passed it on to, each with bus/rule/target that did; empty for none")
+    F(MAP, passed, "buses that rules passed it on to, each with bus/rule/target that did; empty for none")             \
+    F(U64, replay_of, "record of the event that the broker's own replay brought again; 0: none did")
 
 #define RECORD_ROWS_SEND(F, L)                                                                                         \
     F(U64, queue, "incarnation of the queue")                                                                          \
@@ -200,7 +201,9 @@
     F(STR, name, "replay")                                                                                             \
     F(U64, state, "1 running, 2 paused, 3 completed, 4 cancelled, 5 failed")                                           \
     F(U64, position, "next record to replay")                                                                          \
-    F(BODY, body, "its settings, JSON")
+    F(BODY, body, "its settings, JSON, when it begins")                                                                \
+    F(STR, why, "failed: why")                                                                                         \
+    F(U64, refused, "events so far that could not be replayed")
 
 /* -- what comes of the tables -------------------------------------------------------------------- */
 #define RECORD_LIST_MEMBER(entry, member, text) FIELDS_MEMBER_LIST(record_##entry##_t, entry, member, text)

@@ -130,11 +130,12 @@ enum { WIRE_PRIORITY_LIVE = 0, WIRE_PRIORITY_NORMAL = 1, WIRE_PRIORITY_BATCH = 2
     V(28, TOPOLOGY, topology, "C", WIRE_ROWS_ADMIN, "administers the desired state: show diff apply export")           \
     V(29, BROKER, broker, "C", WIRE_ROWS_ADMIN,                                                                        \
       "asks about the broker itself: status sessions services methods check permits")                                  \
-    V(30, RESULT, result, "B", WIRE_ROWS_RESULT, "answers QUEUE, RULE, TOPOLOGY and BROKER")                           \
+    V(30, RESULT, result, "B", WIRE_ROWS_RESULT, "answers QUEUE, RULE, TOPOLOGY, BROKER and REPLAY")                   \
     V(31, PING, ping, "X", WIRE_ROWS_PING, "are you there; sent when nothing else was")                                \
     V(32, PONG, pong, "X", WIRE_ROWS_PING, "answers PING with its number")                                             \
     V(33, BYE, bye, "X", WIRE_ROWS_BYE, "ends the session at once; what it had in flight returns")                     \
-    V(34, ERROR, error, "B", WIRE_ROWS_ERROR, "refuses the frame whose seq it repeats (0: no frame in particular)")
+    V(34, ERROR, error, "B", WIRE_ROWS_ERROR, "refuses the frame whose seq it repeats (0: no frame in particular)")    \
+    V(35, REPLAY, replay, "C", WIRE_ROWS_ADMIN, "administers replays: start list info pause resume cancel")
 
 #define WIRE_ROWS_NONE(F, L)
 
@@ -310,7 +311,7 @@ enum { WIRE_PRIORITY_LIVE = 0, WIRE_PRIORITY_NORMAL = 1, WIRE_PRIORITY_BATCH = 2
 WIRE_ENTRIES(WIRE_STRUCT_ENTRY)
 
 #define WIRE_ENUM(number, NAME, name, dir, ROWS, text) WIRE_##NAME = (number),
-typedef enum { WIRE_VERBS(WIRE_ENUM) WIRE_VERB_MAX = 34 } wire_verb_t;
+typedef enum { WIRE_VERBS(WIRE_ENUM) WIRE_VERB_MAX = 35 } wire_verb_t;
 
 #define WIRE_STRUCT(number, NAME, name, dir, ROWS, text)                                                               \
     typedef struct {                                                                                                   \

@@ -37,6 +37,12 @@ static const struct {
     {WIRE_BROKER, "methods", false, admin_broker_methods},
     {WIRE_BROKER, "check", false, admin_broker_check},
     {WIRE_BROKER, "permits", false, admin_broker_permits},
+    {WIRE_REPLAY, "start", true, admin_replay_start},
+    {WIRE_REPLAY, "list", false, admin_replay_list},
+    {WIRE_REPLAY, "info", false, admin_replay_info},
+    {WIRE_REPLAY, "pause", true, admin_replay_pause},
+    {WIRE_REPLAY, "resume", true, admin_replay_resume},
+    {WIRE_REPLAY, "cancel", true, admin_replay_cancel},
 };
 
 static bool admin_run(core_t *core, wire_verb_t verb, bytes_t op, const admin_request_t *request, buf_t *out,
@@ -59,7 +65,7 @@ static bool admin_run(core_t *core, wire_verb_t verb, bytes_t op, const admin_re
 
 void admin_handle(core_t *core, session_t *session, const wire_msg_t *msg)
 {
-    const wire_queue_t *fields = &msg->queue; /* the four verbs have the same fields */
+    const wire_queue_t *fields = &msg->queue; /* the five verbs have the same fields */
     const admin_request_t request = {session, msg->seq, fields->name, fields->args, fields->body};
     buf_t out = {0};
     error_t err;

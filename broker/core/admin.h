@@ -42,6 +42,17 @@
  *                                                                      waiting: [live, normal, batch], granted,
  *                                                                      returned}]
  *
+ *   REPLAY    start     admin    replay    archive or bus; to, pattern replay: begun; a dry run counts, writes nothing
+ *                                          (JSON text), ids, from_us, and is forgotten by a restart
+ *                                          until_us, speed_permille
+ *                                          or rate, dry_run (boolean)
+ *             list      observe  -         -                           [replay]
+ *             info      observe  replay    -                           replay
+ *             pause, resume, cancel
+ *                       admin    replay    -                           replay
+ *
+ *   replay: {replay, state, dry_run, settings: JSON as text, position, until, at_us, replayed, deliveries, refused,
+ *           began_us, ended_us, now_us, waits, why, queues: {name: deliveries}}
  *   queue:  {name, incarnation, visible, in_flight, delayed, bytes, groups, groups_blocked, groups_noisy, lost,
  * oldest_us, consumers, fifo, from_topology, entered, delivered, left (messages since the start, what was there then
  *           counts as entered: for rates), attributes: {SQS names}}; of info besides `holders`: [{record, receives,
@@ -102,5 +113,11 @@ bool admin_broker_services(core_t *core, const admin_request_t *request, buf_t *
 bool admin_broker_check(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
 bool admin_broker_methods(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
 bool admin_broker_permits(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
+bool admin_replay_start(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
+bool admin_replay_list(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
+bool admin_replay_info(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
+bool admin_replay_pause(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
+bool admin_replay_resume(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
+bool admin_replay_cancel(core_t *core, const admin_request_t *request, buf_t *out, error_t *err);
 
 #endif

@@ -8,6 +8,7 @@
 #include "broker/core/late.h"
 #include "broker/core/message.h"
 #include "broker/core/queue.h"
+#include "broker/core/replay.h"
 #include "broker/core/session.h"
 
 #define STATES (MESSAGE_IN_FLIGHT + 1)
@@ -356,5 +357,5 @@ bool check_messages(const core_t *core, uint32_t *at, uint32_t most, error_t *er
 bool core_check(const core_t *core, error_t *err)
 {
     uint32_t at = 0;
-    return check_counts(core, err) && check_messages(core, &at, UINT32_MAX, err);
+    return check_counts(core, err) && replays_check(core, err) && check_messages(core, &at, UINT32_MAX, err);
 }

@@ -17,6 +17,7 @@
 #include "broker/core/publish.h"
 #include "broker/core/queue.h"
 #include "broker/core/receive.h"
+#include "broker/core/replay.h"
 #include "broker/core/retire.h"
 #include "broker/core/schedule.h"
 #include "broker/core/session.h"
@@ -117,6 +118,7 @@ void core_free(core_t **core)
     permits_free(c);
     tasks_free(c);
     schedules_free(c);
+    replays_free(c);
     sessions_free(c);
     producers_free(c);
     topology_free(c);
@@ -223,6 +225,7 @@ static void dispatch(core_t *core, session_t *session, const wire_msg_t *msg)
     case WIRE_RULE:
     case WIRE_TOPOLOGY:
     case WIRE_BROKER:
+    case WIRE_REPLAY:
         return admin_handle(core, session, msg);
     case WIRE_PERMIT:
         return permit_handle(core, session, msg);
@@ -275,6 +278,7 @@ static void timers_in(core_t *core)
     sessions_due(core);
     tasks_due(core);
     schedules_due(core);
+    replays_due(core);
     calls_due(core);
     permits_due(core);
 }
@@ -290,6 +294,8 @@ static void input_in(core_t *core, const core_input_t *input)
         return;
     case CORE_IN_SCANNED:
         return cursor_scanned(core);
+    case CORE_IN_REPLAYED:
+        return replays_replayed(core);
     case CORE_IN_GONE:
         return session_gone(core, input->peer);
     case CORE_IN_TOPOLOGY:
@@ -319,7 +325,7 @@ void core_step(core_t *core, int64_t now_us, const core_input_t *input, core_eff
 
 bool core_moves(const core_t *core, int64_t now_us)
 {
-    return tasks_next_us(core) != INT64_MAX || schedules_next_us(core) <= now_us;
+    return tasks_next_us(core) != INT64_MAX || core->replays.running > 0 || schedules_next_us(core) <= now_us;
 }
 
 /* When what is done in slices is due. */
@@ -334,8 +340,8 @@ static int64_t long_work_us(const core_t *core)
 int64_t core_next_deadline_us(const core_t *core)
 {
     int64_t next_us = slice_next_us(&core->slice, long_work_us(core));
-    int64_t others[] = {wake_next_us(core),  sessions_next_us(core), receives_next_us(core), tasks_next_us(core),
-                        calls_next_us(core), permits_next_us(core),  schedules_next_us(core)};
+    int64_t others[] = {wake_next_us(core),  sessions_next_us(core), receives_next_us(core),  tasks_next_us(core),
+                        calls_next_us(core), permits_next_us(core),  schedules_next_us(core), replays_next_us(core)};
     for (size_t i = 0; i < ARRAY_LEN(others); i++)
         if (others[i] < next_us)
             next_us = others[i];

@@ -57,6 +57,7 @@ typedef enum {
     CORE_IN_BAD,      /* a frame arrived and did not decode */
     CORE_IN_TIMER,    /* core_next_deadline_us() has come */
     CORE_IN_SCANNED,  /* records that a CORE_OUT_SCAN asked for, one at a time, then one with record NULL */
+    CORE_IN_REPLAYED, /* the same of a CORE_OUT_REPLAY, while core_replay_goes_on */
     CORE_IN_GONE,     /* the peer cannot be reached any more: nothing can be sent to it */
     CORE_IN_TOPOLOGY, /* the document given at start, to be applied if it differs from the journaled one */
     CORE_IN_STOP,     /* draining: refuse new work, say so to all */
@@ -76,10 +77,11 @@ typedef struct {
     const error_t *bad;    /* BAD: why */
     uint64_t bad_seq;      /* BAD: the frame's seq, 0 when it could not be read */
     struct {
-        uint64_t scan;          /* the number that CORE_OUT_SCAN gave */
+        uint64_t scan;          /* the number that CORE_OUT_SCAN or CORE_OUT_REPLAY gave */
         const record_t *record; /* NULL: this slice is done */
         uint64_t next;          /* with NULL: where the journal goes on */
         bool end;               /* with NULL: the newest record was reached */
+        const error_t *broken;  /* REPLAYED, with NULL: they cannot be read, and why */
     } scanned;
     struct {
         bytes_t json;
@@ -94,6 +96,7 @@ typedef enum {
     CORE_OUT_DELIVER, /* send DELIVER, or RECEIVED, with the content of these records */
     CORE_OUT_RESULT,  /* answer a peek with the content of these records: RESULT with a list of messages */
     CORE_OUT_SCAN,    /* read the journal from here and feed it back as CORE_IN_SCANNED */
+    CORE_OUT_REPLAY,  /* read the events of core_replay_source and feed them back as CORE_IN_REPLAYED */
     CORE_OUT_LOG,     /* a line for the log */
 } core_out_kind_t;
 
@@ -178,7 +181,22 @@ void core_start(core_t *core, int64_t now_us, uint64_t next_seq, core_effects_t 
  * input: a refusal is an effect. */
 void core_step(core_t *core, int64_t now_us, const core_input_t *input, core_effects_t *out);
 
-/* True while move tasks run or a schedule is due: they wait when an input says that the journal is full. */
+/* -- replays --------------------------------------------------------------------------------------- */
+/* Where the events of a CORE_OUT_REPLAY are: in an archive and then in the log. `ids`: no others are wanted. */
+typedef struct {
+    bytes_t archive; /* empty: the log alone */
+    const bytes_t *ids;
+    size_t id_count;
+} core_replay_source_t;
+
+/* False when the reading of that number is no longer wanted. Lives until the next core_step. */
+MUST_USE bool core_replay_source(const core_t *core, uint64_t scan, core_replay_source_t *out);
+/* False when that was enough for now: end the slice before the next event. */
+MUST_USE bool core_replay_goes_on(const core_t *core, uint64_t scan);
+/* Oldest record that a running replay reads of the log, where no archive has it; UINT64_MAX for none. */
+uint64_t core_oldest_replayed(const core_t *core);
+
+/* True while move tasks or replays run, or a schedule is due: they wait when an input says that the journal is full. */
 bool core_moves(const core_t *core, int64_t now_us);
 
 /* When core_step(…, CORE_IN_TIMER) must next be called; INT64_MAX for never. */

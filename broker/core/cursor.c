@@ -144,6 +144,31 @@ void cursor_feed_passed(core_t *core, const wire_publish_t *msg, const wire_publ
     }
 }
 
+static bool is_among(uint32_t bus, const uint32_t *buses, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (buses[i] == bus)
+            return true;
+    return false;
+}
+
+void cursor_feed_event(core_t *core, const uint32_t *buses, uint32_t count, uint64_t record, const record_publish_t *r)
+{
+    event_t event = {
+        .record = record,
+        .replay_name = r->replay_name,
+        .to = r->to,
+        .envelope = r->body,
+        .bytes = r->attrs.len + r->body.len,
+    };
+    for (uint32_t i = 0; i < core->subs.cursors.count; i++) {
+        sub_t *sub = subscription_at(core, core->subs.cursors.items[i]);
+        event.bus = sub->bus ? sub->bus : buses[0];
+        if (sub->state == CURSOR_HEAD && is_among(event.bus, buses, count))
+            (void)cursor_see(core, sub, &event);
+    }
+}
+
 /* -- behind it --------------------------------------------------------------------------------------- */
 void cursor_begin(core_t *core, sub_t *sub, uint64_t from, int64_t since_us)
 {

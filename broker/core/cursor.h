@@ -19,6 +19,9 @@ void cursor_go_on(core_t *core, sub_t *sub);
 void cursor_feed(core_t *core, const bus_t *bus, const wire_publish_t *msg, const wire_published_t *results);
 /* The same for buses that rules passed them on to: pairs of an entry's place and a bus. */
 void cursor_feed_passed(core_t *core, const wire_publish_t *msg, const wire_published_t *results, const ids_t *pairs);
+/* One event of these buses that was journaled as this record; it lives until the call returns. */
+void cursor_feed_event(core_t *core, const uint32_t *buses, uint32_t count, uint64_t record,
+                       const record_publish_t *event);
 /* CORE_IN_SCANNED. */
 void cursor_scanned(core_t *core);
 /* The oldest record that a cursor that fell behind still needs; UINT64_MAX for none. */

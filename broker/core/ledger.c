@@ -8,6 +8,7 @@
 #include "broker/core/producer.h"
 #include "broker/core/publish.h"
 #include "broker/core/queue.h"
+#include "broker/core/replay.h"
 #include "broker/core/retire.h"
 #include "broker/core/schedule.h"
 #include "broker/core/session.h"
@@ -113,6 +114,8 @@ static bool kind_apply(core_t *core, const record_t *record, error_t *err)
         return permit_apply(core, record, err);
     case RECORD_MOVE_TASK:
         return task_apply(core, record, err);
+    case RECORD_REPLAY:
+        return replay_apply(core, record, err);
     case RECORD_NOTE:
         note_apply(core, record);
         return true;
@@ -120,7 +123,6 @@ static bool kind_apply(core_t *core, const record_t *record, error_t *err)
         return schedule_apply(core, record, err);
     case RECORD_CALL:
     case RECORD_REPLY:
-    case RECORD_REPLAY:
         return true; /* nothing that the core keeps yet, or nothing that is state */
     }
     return error_set(err, STATUS_DATA_LOSS, NULL, "Record %llu is of kind %u, which this version does not know.",

@@ -6,6 +6,7 @@
 #include "broker/core/permit.h"
 #include "broker/core/producer.h"
 #include "broker/core/queue.h"
+#include "broker/core/replay.h"
 #include "broker/core/schedule.h"
 #include "broker/core/session.h"
 #include "broker/core/state.h"
@@ -125,6 +126,7 @@ uint64_t core_digest(const core_t *core)
     digest = map_mix(digest, permits_digest(core));
     digest = map_mix(digest, tasks_digest(core));
     digest = map_mix(digest, schedules_digest(core));
+    digest = map_mix(digest, replays_digest(core));
     digest = map_mix(digest, dedup_digest(&core->deleted, core->now_us - QUEUE_DELETED_WINDOW_US));
     digest = map_mix(digest, map_mix(core->lost_until, core->lost_records));
     digest = map_mix(digest, (uint64_t)core->wake_until_us);

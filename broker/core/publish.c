@@ -1,6 +1,7 @@
 /* publish.c: admission of events and messages, entry by entry. */
 #include "broker/core/publish.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "broker/core/answer.h"
@@ -11,6 +12,7 @@
 #include "broker/core/message.h"
 #include "broker/core/producer.h"
 #include "broker/core/queue.h"
+#include "broker/core/replay.h"
 #include "broker/core/retire.h"
 #include "broker/core/route.h"
 #include "broker/core/sha256.h"
@@ -141,6 +143,7 @@ static uint64_t publish_write(core_t *core, const publish_t *p, const wire_publi
     r->attrs = entry->attrs;
     r->body = entry->body;
     r->passed = buf_bytes(&p->passed.map);
+    r->replay_of = 0;
     return ledger_write(core, RECORD_PUBLISH);
 }
 
@@ -231,6 +234,87 @@ void publish_handle(core_t *core, session_t *session, const wire_msg_t *msg)
     buf_free(&p.bodies);
     buf_free(&p.passed.map);
     ids_free(&p.feeds);
+}
+
+/* -- replays --------------------------------------------------------------------------------------- */
+static uint64_t replay_write(core_t *core, const publish_replay_t *event, bytes_t passed)
+{
+    record_publish_t *r = &core->record->publish; /* the routes are filled in */
+    const record_publish_t *from = &event->record->publish;
+    r->bus = event->bus;
+    r->producer = r->producer_seq = 0;
+    r->dedup = BYTES_NONE;
+    r->replay_name = event->name;
+    r->to = event->to;
+    r->topology = core->topology.version;
+    r->attrs = from->attrs;
+    r->body = from->body;
+    r->passed = passed;
+    r->replay_of = event->record->seq;
+    core->stats.published++;
+    return ledger_write(core, RECORD_PUBLISH);
+}
+
+/* In FIFO queues each event of a replay has an id of its own: what was accepted twice then is brought twice now. */
+static bytes_t replay_dedup(const publish_replay_t *event, char *space, size_t cap)
+{
+    int len = snprintf(space, cap, "%.*s%c%llu", BYTES_FMT(event->name), DEDUP_SEPARATOR,
+                       (unsigned long long)event->record->seq);
+    return bytes_from(space, (size_t)len);
+}
+
+/* What routes point into until the record is written. */
+typedef struct {
+    route_texts_t texts;
+    char dedup[WIRE_NAME_MAX_BYTES + 32];
+    buf_t bodies;
+    route_passed_t passed;
+} replay_space_t;
+
+static bool replay_route(core_t *core, const publish_replay_t *event, const bus_t *bus, replay_space_t *space,
+                         error_t *err)
+{
+    const record_publish_t *from = &event->record->publish;
+    const wire_publish_entry_t entry = {.attrs = from->attrs};
+    envelope_t envelope;
+    if (!envelope_read(from->body, &envelope, err))
+        return false;
+    const route_request_t request = {.bus = bus,
+                                     .to = event->rules.len ? BYTES_NONE : event->to,
+                                     .rules = event->rules,
+                                     .replay_name = event->name,
+                                     .envelope = from->body,
+                                     .event = &envelope,
+                                     .group = entry_group(&entry),
+                                     .is_dedup_given = true,
+                                     .dedup = replay_dedup(event, space->dedup, sizeof space->dedup),
+                                     .texts = &space->texts};
+    if (!route_event(core, &request, &space->bodies, &space->passed, err))
+        return false;
+    return (!space->bodies.failed && space->bodies.len + from->body.len + from->attrs.len <= RECORD_MAX_BYTES / 2) ||
+           error_set(err, STATUS_RESOURCE_EXHAUSTED, "LimitExceededException",
+                     "The event is too large with its transformed copies.");
+}
+
+bool publish_replay(core_t *core, const publish_replay_t *event, bool *is_none, error_t *err)
+{
+    replay_space_t space;
+    const bus_t *bus = topology_bus(core, event->bus);
+    if (!bus)
+        return error_set(err, STATUS_NOT_FOUND, "ResourceNotFoundException", "There is no event bus \"%.*s\".",
+                         BYTES_FMT(event->bus));
+    space.bodies = space.passed.map = (buf_t){0};
+    bool ok = replay_route(core, event, bus, &space, err);
+    *is_none = ok && event->rules.len && !core->record->publish.routes.count && space.passed.count <= 1;
+    if (ok && !event->is_dry && !*is_none) {
+        bool walked = space.passed.count > 0;
+        uint64_t record = replay_write(core, event, buf_bytes(&space.passed.map));
+        cursor_feed_event(core, walked ? space.passed.buses : &bus->id, walked ? space.passed.count : 1, record,
+                          &core->record->publish);
+    }
+    buf_free(&space.bodies);
+    buf_free(&space.passed.map);
+    return ok;
 }
 
 /* -- SEND ------------------------------------------------------------------------------------------ */
@@ -460,6 +544,8 @@ bool publish_apply(core_t *core, const record_t *record, error_t *err)
     if (bus)
         dedup_add(&bus->dedup, r->dedup, record->seq, record->ingest_us, record->ingest_us - bus->dedup_window_us);
     producer_remember(core, r->producer, r->producer_seq, record->seq);
+    if (r->replay_of)
+        replay_apply_event(core, record);
     for (uint32_t i = 0; i < r->routes.count; i++)
         if (!route_apply(core, record, i, err) && !ledger_forgives(core, record))
             return false;

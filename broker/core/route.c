@@ -182,6 +182,18 @@ static void route_fix_bodies(record_publish_t *r, const buf_t *bodies)
     }
 }
 
+bool route_names(bytes_t list, const char *name)
+{
+    size_t begin = 0;
+    for (size_t i = 0; i <= list.len; i++)
+        if (i == list.len || list.data[i] == ',') {
+            if (bytes_eq_cstr(bytes_from(list.data + begin, i - begin), name))
+                return true;
+            begin = i + 1;
+        }
+    return false;
+}
+
 /* -- from bus to bus ----------------------------------------------------------------------------------- */
 static void pass_on(const core_t *core, const target_t *target, route_passed_t *passed)
 {
@@ -228,6 +240,8 @@ static bool walk_bus(core_t *core, walk_t *w, const bus_t *bus, error_t *err)
         return false;
     for (size_t i = 0; i < matched; i++) {
         const rule_t *rule = &core->topology.rules[ids[i]];
+        if (bus == w->request->bus && w->request->rules.len && !route_names(w->request->rules, rule->name))
+            continue;
         for (uint32_t t = 0; t < rule->target_count; t++) {
             const target_t *target = &rule->targets[t];
             if (target->bus)

@@ -24,7 +24,8 @@ typedef struct { /* what routes point into, by their place; need not be zeroed *
 
 typedef struct {
     const bus_t *bus;
-    bytes_t to; /* of the PUBLISH frame */
+    bytes_t to;    /* of the PUBLISH frame */
+    bytes_t rules; /* "NAME,…": of the rules these alone; empty: all */
     bytes_t replay_name;
     bytes_t envelope;        /* its bytes */
     const envelope_t *event; /* the same, read */
@@ -43,6 +44,9 @@ typedef struct {
 
 /* Checks PUBLISH.to: empty, "queue:NAME", "subscriber:NAME", each of which must be there. */
 MUST_USE bool route_check_to(const core_t *core, bytes_t to, error_t *err);
+
+/* True when `name` stands in the list "NAME,…". */
+bool route_names(bytes_t list, const char *name);
 
 /* `passed` is made anew; its map's memory is the caller's. Fills the routes of core->record->publish. Transformed
  * bodies live in `bodies` and are valid until it changes. False when the event would reach more than RECORD_ROUTES_MAX

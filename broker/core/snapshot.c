@@ -52,6 +52,7 @@ static const snapshot_save_fn sections[] = {
     snapshot_save_targets,   snapshot_save_buses,   snapshot_save_producers, snapshot_save_sessions,
     snapshot_save_in_flight, snapshot_save_delayed, snapshot_save_late,      snapshot_save_visible,
     snapshot_save_deleted,   snapshot_save_tasks,   snapshot_save_buckets,   snapshot_save_schedules,
+    snapshot_save_replays,
 };
 
 snapshot_save_t *snapshot_save_new(const core_t *core, error_t *err)
@@ -148,6 +149,10 @@ static bool load_dispatch(snapshot_load_t *load, uint64_t kind, error_t *err)
         return snapshot_load_bucket(load, &item->bucket, err);
     case SNAPSHOT_SCHEDULE:
         return snapshot_load_schedule(load, &item->schedule, err);
+    case SNAPSHOT_REPLAY:
+        return snapshot_load_replay(load, &item->replay, err);
+    case SNAPSHOT_REPLAY_COUNT:
+        return snapshot_load_replay_count(load, &item->replay_count, err);
     case SNAPSHOT_END:
         return snapshot_load_end_item(load, &item->end, err);
     }

@@ -3,7 +3,7 @@
  * An item is a msgpack array [kind, field, …], encoded by proto/fields.h: fields are only added at the end, where an
  * older snapshot lacks them they are zero or empty, and numbers of kinds are never used again. An item that belongs to
  * another one stands behind it: KEYs behind their BUS or QUEUE, ANSWERs behind their PRODUCER, MOVED behind its
- * MESSAGE. The table is in docs/journal-format.md, made by `make docs`. */
+ * MESSAGE, REPLAY_COUNTs behind their REPLAY. The table is in docs/journal-format.md, made by `make docs`. */
 #ifndef BROKER_CORE_SNAPSHOT_ITEMS_H
 #define BROKER_CORE_SNAPSHOT_ITEMS_H
 
@@ -26,7 +26,9 @@
     K(14, DELETED, deleted, SNAPSHOT_ROWS_DELETED, "a queue's name that rests since it was deleted, oldest first")     \
     K(15, MOVE_TASK, move_task, SNAPSHOT_ROWS_MOVE_TASK, "a move task; those of one queue oldest first")               \
     K(16, BUCKET, bucket, SNAPSHOT_ROWS_BUCKET, "a permit bucket of the topology that has granted")                    \
-    K(17, SCHEDULE, schedule, SNAPSHOT_ROWS_SCHEDULE, "how far a schedule of the topology is seen to")
+    K(17, SCHEDULE, schedule, SNAPSHOT_ROWS_SCHEDULE, "how far a schedule of the topology is seen to")                 \
+    K(18, REPLAY, replay, SNAPSHOT_ROWS_REPLAY, "a replay")                                                            \
+    K(19, REPLAY_COUNT, replay_count, SNAPSHOT_ROWS_REPLAY_COUNT, "what a queue got of the replay before it")
 
 #define SNAPSHOT_ROWS_CORE(F, L)                                                                                       \
     F(U64, newest_record, "sequence of the newest record that is in it")                                               \
@@ -138,12 +140,29 @@
     F(I64, fired_us, "newest moment that it fired for; 0: none yet")                                                   \
     F(U64, fired, "SCHEDULE record of that")
 
+#define SNAPSHOT_ROWS_REPLAY(F, L)                                                                                     \
+    F(STR, name, "replay")                                                                                             \
+    F(U64, number, "of the record that began it")                                                                      \
+    F(U64, state, "1 running, 2 paused, 3 completed, 4 cancelled, 5 failed")                                           \
+    F(U64, position, "next record to replay; 0: by its settings")                                                      \
+    F(I64, began_us, "when")                                                                                           \
+    F(I64, ended_us, "when; 0: it has not")                                                                            \
+    F(U64, replayed, "events so far")                                                                                  \
+    F(U64, deliveries, "of them to queues, in sum")                                                                    \
+    F(U64, refused, "events that could not be replayed")                                                               \
+    F(STR, why, "failed: why")                                                                                         \
+    F(BODY, settings, "its settings, JSON")
+
+#define SNAPSHOT_ROWS_REPLAY_COUNT(F, L)                                                                               \
+    F(U64, queue, "incarnation of the queue")                                                                          \
+    F(U64, count, "events that it got")
+
 #define SNAPSHOT_ROWS_END(F, L) F(U64, items, "number of items, this one not counted")
 
 /* -- what comes of the table ---------------------------------------------------------------------- */
 #define SNAPSHOT_LIST_MEMBER(entry, member, text) /* no item holds a list */
 #define SNAPSHOT_ENUM(number, NAME, name, ROWS, text) SNAPSHOT_##NAME = (number),
-typedef enum { SNAPSHOT_ITEMS(SNAPSHOT_ENUM) SNAPSHOT_KIND_MAX = 17 } snapshot_kind_t;
+typedef enum { SNAPSHOT_ITEMS(SNAPSHOT_ENUM) SNAPSHOT_KIND_MAX = 19 } snapshot_kind_t;
 
 #define SNAPSHOT_STRUCT(number, NAME, name, ROWS, text)                                                                \
     typedef struct {                                                                                                   \

@@ -29,6 +29,7 @@ struct snapshot_load {
     dedup_t *keys;        /* of the newest QUEUE or BUS; NULL before one */
     producer_t *producer; /* the newest; NULL before one */
     uint32_t message;     /* the newest; 0 before one */
+    replay_t *replay;     /* the newest; NULL before one */
     bool has_begun, has_ended;
 };
 
@@ -62,6 +63,11 @@ uint64_t snapshot_save_deleted(snapshot_save_t *save, uint64_t at);
 uint64_t snapshot_save_tasks(snapshot_save_t *save, uint64_t at);
 MUST_USE bool snapshot_load_deleted(snapshot_load_t *load, const snapshot_deleted_t *item, error_t *err);
 MUST_USE bool snapshot_load_task(snapshot_load_t *load, const snapshot_move_task_t *item, error_t *err);
+
+/* snapshot_replays.c */
+uint64_t snapshot_save_replays(snapshot_save_t *save, uint64_t at);
+MUST_USE bool snapshot_load_replay(snapshot_load_t *load, const snapshot_replay_t *item, error_t *err);
+MUST_USE bool snapshot_load_replay_count(snapshot_load_t *load, const snapshot_replay_count_t *item, error_t *err);
 
 /* snapshot_topology.c */
 uint64_t snapshot_save_topology(snapshot_save_t *save, uint64_t at);

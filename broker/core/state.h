@@ -250,6 +250,68 @@ typedef struct {
     const zones_t *zones; /* NULL: UTC alone */
 } schedules_t;
 
+/* -- replays -------------------------------------------------------------------------------------- */
+typedef enum {
+    REPLAY_RUNNING = 1,
+    REPLAY_PAUSED = 2,
+    REPLAY_COMPLETED = 3,
+    REPLAY_CANCELLED = 4,
+    REPLAY_FAILED = 5,
+} replay_state_t;
+
+typedef struct {
+    uint64_t queue; /* incarnation */
+    uint64_t count;
+} replay_count_t;
+
+/* As read from its settings; slices point into `map`. */
+typedef struct {
+    buf_t map; /* msgpack */
+    bytes_t archive, bus, to, rules;
+    pattern_t *pattern; /* NULL: every event */
+    bytes_t *ids;
+    uint32_t id_count;
+    int64_t from_us, until_us; /* 0: none */
+    uint64_t speed_permille;   /* of the original pace; 0: full */
+    uint64_t rate;             /* events a second; 0: no bound */
+} replay_settings_t;
+
+typedef struct {
+    uint32_t id;
+    char *name;
+    bool is_dry;     /* counts alone; not durable, as nothing of it is */
+    uint64_t number; /* of the record that began it: what comes behind is not replayed */
+    char *json;      /* settings as they were journaled */
+    replay_settings_t settings;
+    replay_state_t state;
+    uint64_t position; /* next record to replay; 0: by settings.from_us */
+    int64_t began_us, ended_us;
+    uint64_t replayed, deliveries, refused;
+    char *why;              /* failed; else NULL */
+    replay_count_t *counts; /* deliveries by queue, in the order in which they first got one */
+    uint32_t count_count;
+    /* not durable */
+    uint64_t scan;                       /* number of the reading under way; 0: none */
+    uint64_t refused_now;                /* with those that no record tells of yet */
+    uint64_t looked;                     /* next record that was not looked at */
+    int64_t seen_us;                     /* ingest time of the newest event that was looked at */
+    int64_t timer_us;                    /* when to go on */
+    int64_t noted_us;                    /* when its position was journaled last */
+    int64_t due_ns;                      /* with a rate: when the next one is due */
+    int64_t anchor_us, anchor_ingest_us; /* with a speed: an event of then was due at */
+    const char *waits;                   /* for what; NULL: it does not */
+    bool is_sated, is_at_end;            /* of the slice */
+    pattern_t *archive_pattern;          /* as the topology of `version` has it */
+    uint64_t version;
+} replay_t;
+
+typedef struct {
+    pool_t all;
+    uint64_t scans;   /* numbers given out */
+    uint32_t running; /* how many */
+    uint32_t recent;  /* found last by name */
+} replays_t;
+
 /* -- sessions and what they hold ------------------------------------------------------------------ */
 typedef enum {
     SESSION_LIVE, /* has a connection */
@@ -556,6 +618,7 @@ struct core {
     uint32_t swept;        /* messages looked at to empty it */
     tasks_t tasks;
     schedules_t schedules;
+    replays_t replays;
     pool_t names; /* char *, never forgotten: few */
     map_t names_by_text;
     uint32_t newest_name; /* asked for; where to look first */

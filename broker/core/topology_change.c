@@ -1,6 +1,7 @@
 /* topology_change.c: the difference between a document and what is, told in sentences and journaled as one record. */
 #include <stdlib.h>
 
+#include "broker/core/archive_def.h"
 #include "broker/core/ledger.h"
 #include "broker/core/queue.h"
 #include "broker/core/schedule.h"
@@ -122,6 +123,14 @@ static void told_log(const difference_t *d)
                 (unsigned long long)d->core->topology.version, d->core->topology.by, d->told->count);
 }
 
+static bool archives_check(const topology_doc_t *doc, error_t *err)
+{
+    for (uint32_t i = 0; i < doc->archive_count; i++)
+        if (!archive_def_check(doc->archives[i].given, err))
+            return error_prefix(err, "Topology, archive \"%.*s\"", BYTES_FMT(doc->archives[i].name));
+    return true;
+}
+
 /* The whole document must hold before anything is written. */
 static bool change_check(const difference_t *d, error_t *err)
 {
@@ -130,8 +139,8 @@ static bool change_check(const difference_t *d, error_t *err)
     if (queues > d->core->limits.queues)
         return error_set(err, STATUS_RESOURCE_EXHAUSTED, "LimitExceededException", "Topology: at most %llu queues.",
                          (unsigned long long)d->core->limits.queues);
-    if (!topology_policies_check(d->doc, err) || !schedules_check(d->core, d->doc, err) ||
-        !topology_compile(d->doc, &compiled, err))
+    if (!archives_check(d->doc, err) || !topology_policies_check(d->doc, err) ||
+        !schedules_check(d->core, d->doc, err) || !topology_compile(d->doc, &compiled, err))
         return false;
     topology_compiled_free(&compiled, d->doc);
     if (!d->told->messages || d->change->force || d->change->is_dry_run)

@@ -138,11 +138,9 @@ static bool bus_read(object_t *o, bytes_t given, doc_bus_t *out, error_t *err)
 
 static bool archive_read(object_t *o, bytes_t given, doc_archive_t *out, error_t *err)
 {
-    static const member_t members[] = {{"ArchiveName", MP_STR, true},
-                                       {"EventSourceArn", MP_STR, true},
-                                       {"RetentionDays", MP_UINT, false},
-                                       {"EventPattern", MP_MAP, false},
-                                       {"Description", MP_STR, false}};
+    static const member_t members[] = {{"ArchiveName", MP_STR, true},     {"EventSourceArn", MP_STR, true},
+                                       {"RetentionDays", MP_UINT, false}, {"EventPattern", MP_MAP, false},
+                                       {"Description", MP_STR, false},    {"RetentionBytes", MP_UINT, false}};
     if (!object_read(o, given, members, ARRAY_LEN(members), err))
         return false;
     out->given = given;

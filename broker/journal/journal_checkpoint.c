@@ -187,6 +187,21 @@ bool journal_checkpoint_fold(journal_checkpoint_t *c, journal_apply_fn apply, vo
 
 /* -- what is needed ------------------------------------------------------------------------------- */
 
+const folder_t *journal_folder(const journal_t *journal)
+{
+    return &journal->folder;
+}
+
+const folder_t *journal_checkpoint_folder(const journal_checkpoint_t *c)
+{
+    return &c->folder;
+}
+
+uint64_t journal_checkpoint_newest(const journal_checkpoint_t *c)
+{
+    return c->header.newest;
+}
+
 uint64_t journal_checkpoint_released(const journal_checkpoint_t *c)
 {
     return c->header.released;

@@ -17,7 +17,7 @@
 #ifndef BROKER_JOURNAL_JOURNAL_CHECKPOINT_H
 #define BROKER_JOURNAL_JOURNAL_CHECKPOINT_H
 
-#include "broker/journal/journal.h"
+#include "broker/journal/journal_file.h"
 
 typedef struct journal_checkpoint journal_checkpoint_t;
 
@@ -52,6 +52,12 @@ MUST_USE bool journal_checkpoint_load(journal_checkpoint_t *checkpoint, journal_
 MUST_USE bool journal_checkpoint_fold(journal_checkpoint_t *checkpoint, journal_apply_fn apply, void *ctx,
                                       size_t max_bytes, bool *done, error_t *err);
 
+/* The journal's, as long as it lives. */
+const folder_t *journal_folder(const journal_t *journal);
+/* The same, as long as the checkpoint lives. */
+const folder_t *journal_checkpoint_folder(const journal_checkpoint_t *checkpoint);
+/* Newest record of the snapshot to come. */
+uint64_t journal_checkpoint_newest(const journal_checkpoint_t *checkpoint);
 /* Records up to here lose their segment: what of them is needed must be told. */
 uint64_t journal_checkpoint_released(const journal_checkpoint_t *checkpoint);
 /* Takes the list over (malloc'd, ascending, each once), and decides what is written anew. */

@@ -109,10 +109,10 @@ class Broker(Server):
     """mangabus-broker with QUEUES queues, each fed by a rule of its own."""
     driver = "bus"
 
-    def __init__(self, curve=False):
+    def __init__(self, curve=False, archives=(), **settings):
         super().__init__()
         (self.folder / "topology.json").write_text(json.dumps({
-            "Buses": [{"Name": "bench", "DeduplicationWindowSeconds": 300}], "Archives": [], "Schedules": [],
+            "Buses": [{"Name": "bench", "DeduplicationWindowSeconds": 300}], "Archives": list(archives), "Schedules": [],
             "Rules": [{"Name": f"bench-{i}", "EventBusName": "bench", "State": "ENABLED",
                        "EventPattern": {"source": ["bench"], "detail-type": [f"bench-{i}"]},
                        "Targets": [{"Id": "queue", "Arn": f"bench-{i}"}]} for i in range(QUEUES)],
@@ -122,7 +122,7 @@ class Broker(Server):
                                                "permits")}
         (self.folder / "roles.json").write_text(json.dumps({"bench": {**everything, "admin": True, "observe": True}}))
         env = {"MANGABUS_STATE": self.folder / "state", "MANGABUS_ENDPOINT": self.endpoint, "MANGABUS_HTTP": "",
-               "MANGABUS_TOPOLOGY": self.folder / "topology.json", "MANGABUS_ROLES": self.folder / "roles.json"}
+               "MANGABUS_TOPOLOGY": self.folder / "topology.json", "MANGABUS_ROLES": self.folder / "roles.json", **settings}
         if curve:
             keys = Keys(self.folder / "keys")
             self.extra = keys.load

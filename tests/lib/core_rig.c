@@ -108,6 +108,30 @@ static void serve_scan(rig_t *rig, uint64_t scan, uint64_t from, int64_t since_u
     core_step(rig->core, rig->now_us, &input, &rig->out);
 }
 
+/* From the journal alone, a few events at a time. */
+static void serve_replay(rig_t *rig, uint64_t scan, uint64_t from, int64_t since_us)
+{
+    core_input_t input = {.kind = CORE_IN_REPLAYED, .more = true, .is_full = rig->is_full, .scanned = {.scan = scan}};
+    size_t events = 0;
+    uint64_t seq = from ? from : 1;
+    while (!from && seq <= rig->records && rig_record(rig, seq)->ingest_us < since_us)
+        seq++;
+    for (; !rig->replay_broken && seq <= rig->records && core_replay_goes_on(rig->core, scan); seq++) {
+        input.scanned.record = rig_record(rig, seq);
+        if (rig->record->kind != RECORD_PUBLISH)
+            continue;
+        if (rig->replay_events && events++ == rig->replay_events)
+            break;
+        core_step(rig->core, rig->now_us, &input, &rig->out);
+    }
+    input.more = false;
+    input.scanned.record = NULL;
+    input.scanned.next = seq;
+    input.scanned.end = seq > rig->records;
+    input.scanned.broken = rig->replay_broken;
+    core_step(rig->core, rig->now_us, &input, &rig->out);
+}
+
 static void after_step(rig_t *rig)
 {
     journal_take(rig);
@@ -115,6 +139,8 @@ static void after_step(rig_t *rig)
         const core_out_t out = rig->out.outs[rig->scanned];
         if (out.kind == CORE_OUT_SCAN)
             serve_scan(rig, out.scan.scan, out.scan.from, out.scan.since_us, out.scan.max_bytes);
+        if (out.kind == CORE_OUT_REPLAY)
+            serve_replay(rig, out.scan.scan, out.scan.from, out.scan.since_us);
         journal_take(rig);
     }
 }

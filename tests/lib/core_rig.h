@@ -20,10 +20,12 @@ typedef struct {
     uint64_t scanned; /* outs looked at for scans */
     wire_msg_t *in, *got;
     record_t *record;
-    size_t taken;   /* outs before this one were taken by rig_take */
-    bool is_full;   /* the next inputs say so */
-    bool more;      /* rig_send says that another frame follows */
-    buf_t snapshot; /* the newest one; empty for none */
+    size_t taken;                 /* outs before this one were taken by rig_take */
+    bool is_full;                 /* the next inputs say so */
+    size_t replay_events;         /* in one slice at most; 0: no bound */
+    const error_t *replay_broken; /* replays get this instead of events; NULL: nothing is wrong */
+    bool more;                    /* rig_send says that another frame follows */
+    buf_t snapshot;               /* the newest one; empty for none */
     uint64_t snapshot_records;
 } rig_t;
 

@@ -88,8 +88,12 @@ void doc_snapshot_items(buf_t *out)
     seen_t seen = {0};
     buf_append_cstr(out, "| number | item | meaning |\n|---|---|---|\n");
     for (uint64_t kind = 1; kind <= SNAPSHOT_KIND_MAX; kind++)
-        buf_printf(out, "| %u | %s | %s |\n", (unsigned)kind, snapshot_layout(kind)->name, snapshot_layout(kind)->doc);
+        if (snapshot_layout(kind))
+            buf_printf(out, "| %u | %s | %s |\n", (unsigned)kind, snapshot_layout(kind)->name,
+                       snapshot_layout(kind)->doc);
     for (uint64_t kind = 1; kind <= SNAPSHOT_KIND_MAX; kind++) {
+        if (!snapshot_layout(kind))
+            continue;
         buf_printf(out, "\n### Item %s\n\n`[%u, …]`: %s.\n\n", snapshot_layout(kind)->name, (unsigned)kind,
                    snapshot_layout(kind)->doc);
         put_fields(out, snapshot_layout(kind), &seen);

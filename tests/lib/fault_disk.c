@@ -385,15 +385,28 @@ static int disk_remove(void *ctx, const char *path)
     return 0;
 }
 
+static bool is_in(const char *path, const char *dir)
+{
+    size_t len = strlen(dir);
+    return strncmp(path, dir, len) == 0 && path[len] == '/' && !strchr(path + len + 1, '/');
+}
+
+/* The names of this folder alone, in the order in which they changed. */
 static int disk_sync_dir(void *ctx, const char *path)
 {
     fault_disk_t *disk = ctx;
-    (void)path;
+    size_t left = 0;
     int failure = operate(disk);
     if (failure)
         return failure;
-    disk->safe = disk->seen;
-    disk->change_count = 0;
+    for (size_t i = 0; i < disk->change_count; i++) {
+        const change_t *c = &disk->changes[i];
+        if (is_in(c->from, path) || is_in(c->to, path))
+            names_change(&disk->safe, c);
+        else
+            disk->changes[left++] = *c;
+    }
+    disk->change_count = left;
     return 0;
 }
 

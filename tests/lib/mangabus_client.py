@@ -70,6 +70,7 @@ VERBS = {
     "PONG": (32, "number:u"),
     "BYE": (33, "reason:s"),
     "ERROR": (34, "status:u name:s message:s retry_after_ms:u"),
+    "REPLAY": (35, ADMIN),
 }
 EMPTY = {"u": 0, "i": 0, "t": False, "s": "", "x": b"", "m": None, "b": b""}
 

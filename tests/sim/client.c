@@ -128,11 +128,12 @@ static void welcomed(client_t *client, const wire_welcome_t *welcome)
 /* Too early or too late, and nothing was done. */
 static bool is_of_no_account(const wire_error_t *error)
 {
-    static const char *const beginnings[] = {"A move task runs", "The move task is", "There is no move task"};
+    static const char *const beginnings[] = {"A move task runs", "The move task is", "There is no move task",
+                                             "There is no replay", "10 replays run"};
     for (size_t i = 0; i < ARRAY_LEN(beginnings); i++)
         if (bytes_has_prefix(error->message, bytes_cstr(beginnings[i])))
             return true;
-    return bytes_eq_cstr(error->name, "PurgeQueueInProgress");
+    return bytes_eq_cstr(error->name, "PurgeQueueInProgress") || bytes_eq_cstr(error->name, "IllegalStatusException");
 }
 
 static void refused(client_t *client, const wire_error_t *error)

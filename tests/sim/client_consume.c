@@ -140,6 +140,35 @@ static void apply_topology(client_t *client)
     buf_free(&body);
 }
 
+/* To the rules, or to the queue "late" alone. */
+static void start_replay(client_t *client)
+{
+    char name[MODEL_REPLAY_NAME_BYTES];
+    buf_t args = {0};
+    uint64_t rate = sim_below(client->sim, 2) ? 5 + sim_below(client->sim, 60) : 0;
+    (void)snprintf(name, sizeof name, "r-%llx", (unsigned long long)random_u64(&client->sim->random));
+    mp_put_map(&args, 3);
+    mp_put_cstr(&args, "bus");
+    mp_put_cstr(&args, "shop");
+    mp_put_cstr(&args, "to");
+    mp_put_cstr(&args, sim_below(client->sim, 2) ? "" : "queue:late");
+    mp_put_cstr(&args, "rate");
+    mp_put_u64(&args, rate);
+    client_send(client, WIRE_REPLAY, ++client->seq,
+                &(wire_replay_t){.op = BYTES_LIT("start"), .name = bytes_cstr(name), .args = buf_bytes(&args)});
+    buf_free(&args);
+}
+
+static void change_replay(client_t *client)
+{
+    static const char *const ops[] = {"pause", "resume", "resume", "cancel"};
+    const model_replay_t *replay = model_replay_any(&client->sim->model, random_u64(&client->sim->random));
+    if (replay)
+        client_send(client, WIRE_REPLAY, ++client->seq,
+                    &(wire_replay_t){.op = bytes_cstr(ops[sim_below(client->sim, ARRAY_LEN(ops))]),
+                                     .name = bytes_cstr(replay->name)});
+}
+
 static void ask_now_and_then(client_t *client)
 {
     sim_t *sim = client->sim;
@@ -158,6 +187,10 @@ static void ask_now_and_then(client_t *client)
         apply_topology(client);
     if (!sim->is_healing && sim_below(sim, 60) == 0)
         pick(client);
+    if (!sim->is_healing && sim_below(sim, 120) == 0)
+        start_replay(client);
+    if (!sim->is_healing && sim_below(sim, 60) == 0)
+        change_replay(client);
 }
 
 void consume_wake(client_t *client)

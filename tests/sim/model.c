@@ -15,6 +15,10 @@ const model_rule_t model_rules[MODEL_QUEUES] = {
 };
 
 #define BUSES "{\"Buses\":[{\"Name\":\"shop\",\"DeduplicationWindowSeconds\":20},{\"Name\":\"other\"}],"
+#define ARCHIVES                                                                                                       \
+    "\"Archives\":[{\"ArchiveName\":\"shop-all\",\"EventSourceArn\":\"shop\"},"                                        \
+    "{\"ArchiveName\":\"shop-b\",\"EventSourceArn\":\"shop\",\"EventPattern\":{\"detail-type\":[{\"prefix\":\"b\"}]}}" \
+    "],"
 #define RULES(second)                                                                                                  \
     "\"Rules\":[{\"Name\":\"all\",\"EventBusName\":\"shop\",\"EventPattern\":{\"source\":[\"test\"]},"                 \
     "\"Targets\":[{\"Id\":\"w\",\"Arn\":\"work\"},{\"Id\":\"s\",\"Arn\":\"" second "\"}]},"                            \
@@ -41,8 +45,8 @@ const model_rule_t model_rules[MODEL_QUEUES] = {
 
 /* tests/sim/model_schedule.c has the rules of these. */
 static const char *const topologies[MODEL_TOPOLOGIES] = {
-    BUSES RULES("aged") SCHEDULES("") QUEUES,
-    BUSES RULES("brief") SCHEDULES("," SCHEDULE("odd", "rate(1 minute)", "work", "ALL")) QUEUES};
+    BUSES ARCHIVES RULES("aged") SCHEDULES("") QUEUES,
+    BUSES ARCHIVES RULES("brief") SCHEDULES("," SCHEDULE("odd", "rate(1 minute)", "work", "ALL")) QUEUES};
 
 const char *model_topology(int which)
 {
@@ -65,6 +69,7 @@ void model_free(model_t *model)
     free(model->claims.items);
     free(model->sessions.items);
     free(model->tasks.items);
+    free(model->replays.items);
 }
 
 uint64_t model_newest(const model_t *model)
@@ -169,11 +174,14 @@ static bool fold_publish(model_t *model, const record_t *record)
         return trace_violated(model->trace, "record %llu holds no event", (unsigned long long)record->seq);
     bool wanted[MODEL_QUEUES] = {false};
     uint32_t count = 0;
-    wanted[0] = bytes_eq_cstr(p->bus, "shop");
+    if (p->replay_of && !model_fold_replayed(model, record))
+        return false;
+    wanted[0] = bytes_eq_cstr(p->bus, "shop") && !p->to.len;
     wanted[model->topology == 1 ? 3 : 1] = wanted[0];
-    wanted[2] = wanted[0] && bytes_has_prefix(type, BYTES_LIT("b")); /* by way of the other bus, which passes it back */
+    bool passes = wanted[0] && bytes_has_prefix(type, BYTES_LIT("b")); /* to the other bus, which passes it back */
+    wanted[2] = passes || p->to.len;
     bytes_t by;
-    if (mp_map_str(p->passed, "other", &by) != wanted[2] || mp_map_str(p->passed, "shop", &by))
+    if (mp_map_str(p->passed, "other", &by) != passes || mp_map_str(p->passed, "shop", &by))
         return trace_violated(model->trace, "event %llu was passed on to another bus than it should be",
                               (unsigned long long)record->seq);
     for (int i = 0; i < MODEL_QUEUES; i++) {
@@ -352,7 +360,8 @@ static void note_publisher(model_record_t *r, const record_t *record)
     r->token = model_token(event ? record->publish.body : record->send.body);
     r->producer = event ? record->publish.producer : record->send.producer;
     r->producer_seq = event ? record->publish.producer_seq : record->send.producer_seq;
-    r->is_shop = event && bytes_eq_cstr(record->publish.bus, "shop");
+    r->is_shop = event && bytes_eq_cstr(record->publish.bus, "shop") && !record->publish.to.len;
+    r->is_replay = event && record->publish.replay_name.len;
     if (event)
         (void)bytes_to_cstr(record->publish.dedup, r->key, sizeof r->key);
 }
@@ -390,6 +399,8 @@ static bool fold_kind(model_t *model, const record_t *record)
         return model_fold_task(model, record);
     case RECORD_SCHEDULE:
         return model_fold_schedule(model, record);
+    case RECORD_REPLAY:
+        return model_fold_replay(model, record);
     case RECORD_TOPOLOGY:
         return fold_topology(model, record);
     case RECORD_QUEUE:
@@ -413,7 +424,7 @@ void model_forget(model_t *model)
     for (size_t i = 0; i < model->log.count; i++)
         PUSH(model->before, model->log.items[i]);
     model->log.count = model->messages.count = model->deliveries.count = model->sessions.count = 0;
-    model->tasks.count = 0;
+    model->tasks.count = model->replays.count = 0;
     model->topology = -1;
     memset(model->queues, 0, sizeof model->queues);
     memset(model->schedules, 0, sizeof model->schedules);

@@ -39,7 +39,8 @@ typedef struct { /* one record of the log */
     uint64_t must_sync; /* newest record before or at this one that answers wait for */
     uint64_t token;     /* PUBLISH, SEND: what the client wrote into the body */
     uint64_t producer, producer_seq;
-    bool is_shop; /* PUBLISH: on that bus */
+    bool is_shop;   /* PUBLISH: on that bus, and not addressed to one queue */
+    bool is_replay; /* PUBLISH */
     char key[MODEL_KEY_BYTES];
 } model_record_t;
 
@@ -68,6 +69,18 @@ typedef struct {
     bool is_there;
     int64_t began_us, done_us;
 } model_schedule_t;
+
+#define MODEL_REPLAY_NAME_BYTES 24
+#define MODEL_REPLAY_RUNNING 1
+#define MODEL_REPLAY_PAUSED 2
+#define MODEL_REPLAY_COMPLETED 3
+
+typedef struct { /* a replay of the bus shop */
+    char name[MODEL_REPLAY_NAME_BYTES];
+    uint64_t number; /* what came behind this record is not replayed */
+    uint64_t newest; /* event that it brought */
+    uint64_t state;
+} model_replay_t;
 
 typedef struct { /* a settlement that a client asked for */
     uint64_t queue, record, receives, action;
@@ -99,6 +112,7 @@ typedef struct {
     MODEL_ARRAY(model_delivery_t) deliveries;
     MODEL_ARRAY(model_claim_t) claims;
     MODEL_ARRAY(model_task_t) tasks;
+    MODEL_ARRAY(model_replay_t) replays;
     MODEL_ARRAY(uint64_t) sessions; /* alive */
     uint64_t queues[MODEL_QUEUES];  /* incarnations */
     int topology;                   /* -1: none yet */
@@ -111,6 +125,7 @@ typedef struct {
     uint64_t topologies_applied; /* at a client's asking */
     model_schedule_t schedules[MODEL_SCHEDULES];
     uint64_t scheduled;
+    uint64_t replayed, replays_completed;
     uint64_t purged;                                        /* messages */
     uint64_t dead_lettered, dropped, redelivered, returned; /* so that a test can see that these happen */
 } model_t;
@@ -140,6 +155,9 @@ void model_ask_pick(model_t *model);
 uint64_t model_dead_letter(const model_t *model, uint64_t nth);
 void model_ask_cancel(model_t *model);
 uint64_t model_task_running(const model_t *model); /* its number; 0 for none */
+/* One of the replays; NULL for none. */
+const model_replay_t *model_replay_any(const model_t *model, uint64_t dice);
+bool model_replay_runs(const model_t *model);
 /* Something leaves that relies on all must-sync records up to here. */
 void model_witness(model_t *model, uint64_t seq);
 

@@ -33,4 +33,9 @@ MUST_USE bool model_fold_schedule(model_t *model, const record_t *record);
 /* A topology took effect. */
 void model_schedules_topology(model_t *model, int topology, int64_t now_us);
 
+/* model_replay.c */
+MUST_USE bool model_fold_replay(model_t *model, const record_t *record);
+/* A PUBLISH that a replay brought. */
+MUST_USE bool model_fold_replayed(model_t *model, const record_t *record);
+
 #endif

@@ -15,6 +15,8 @@
 #define SEGMENT_BYTES ((uint64_t)16 << 10)
 #define TAIL_CACHE_BYTES 2048 /* so that deliveries and scans read the disk too */
 #define FRAME_BYTES ((size_t)1 << 20)
+#define ARCHIVE_FILE_BYTES 4096
+#define ARCHIVE_GROWING_BYTES ((uint64_t)1 << 20) /* of a file that takes in what comes, again and again */
 #define ROOM_FACTOR 2
 #define MOVES_BYTES 65536    /* as the front's */
 #define SLICE_MESSAGES_SIM 1 /* so that a slice is never enough */
@@ -40,7 +42,8 @@ static void parts_free(node_t *node)
         deliver_free(&node->deliver);
     core_free(&node->core);
     core_effects_clear(&node->effects);
-    node->scan_count = 0;
+    node->scan_count = node->replay_count = 0;
+    history_free(&node->history);
 }
 
 void node_free(node_t *node)
@@ -93,6 +96,12 @@ static void dispatch(node_t *node, const core_out_t *out)
     if (out->kind == CORE_OUT_LOG) {
         trace_note(node->trace, "broker: %.*s", (int)out->log.len,
                    (const char *)node->effects.bytes.data + out->log.at);
+        return;
+    }
+    if (out->kind == CORE_OUT_REPLAY) {
+        if (node->replay_count == NODE_REPLAYS)
+            abort(); /* one for each that runs, and those that were paused meanwhile */
+        node->replays[node->replay_count++] = *out;
         return;
     }
     if (out->kind != CORE_OUT_SCAN) {
@@ -378,6 +387,43 @@ void node_scan(node_t *node, int64_t now_us)
     step(node, now_us, &input);
 }
 
+/* -- replays ------------------------------------------------------------------------------------------ */
+static bool feed_replay(void *ctx, const record_t *record)
+{
+    const slice_t *slice = ctx;
+    node_t *node = slice->node;
+    const core_input_t input = {.kind = CORE_IN_REPLAYED,
+                                .more = true,
+                                .is_full = !journal_has_room(node->journal, MOVES_BYTES),
+                                .scanned = {.scan = slice->scan, .record = record}};
+    if (!core_replay_goes_on(node->core, slice->scan))
+        return false;
+    core_step(node->core, slice->now_us, &input, &node->effects);
+    return core_replay_goes_on(node->core, slice->scan);
+}
+
+void node_replay(node_t *node, int64_t now_us, size_t max_bytes)
+{
+    error_t err = {0};
+    core_replay_source_t wanted;
+    core_out_t out = node->replays[0];
+    memmove(node->replays, node->replays + 1, --node->replay_count * sizeof *node->replays);
+    slice_t slice = {node, out.scan.scan, now_us};
+    core_input_t input = {.kind = CORE_IN_REPLAYED, .scanned = {.scan = out.scan.scan, .next = out.scan.from}};
+    if (!core_replay_source(node->core, out.scan.scan, &wanted))
+        return;
+    const history_source_t source = {wanted.archive, wanted.ids, wanted.id_count};
+    if (!history_read(node->history, &source, out.scan.from ? out.scan.from : 1, max_bytes, feed_replay, &slice,
+                      &input.scanned.next, &err)) {
+        if (!fault_disk_struck(node->disk))
+            (void)trace_violated(node->trace, "a replay cannot be read: %s", err.message);
+        node->has_failed = true; /* of a disk that is not there any more */
+        return;
+    }
+    input.scanned.end = input.scanned.next >= journal_next_seq(node->journal);
+    step(node, now_us, &input);
+}
+
 /* -- birth -------------------------------------------------------------------------------------------- */
 /* The mistake: events go where the newest rules say. */
 static void route_again(const node_t *node, record_t *record)
@@ -460,6 +506,14 @@ static void lose_receives(core_t *core)
         message_at(core, id)->receives = 0;
 }
 
+static void replay_again(core_t *core)
+{
+    for (uint32_t id = pool_next(&core->replays.all, 0); id; id = pool_next(&core->replays.all, id)) {
+        replay_t *replay = pool_get(&core->replays.all, id);
+        replay->position = replay->looked = 0;
+    }
+}
+
 static void spoil_schedules(core_t *core, bool forget, int64_t now_us)
 {
     for (uint32_t id = pool_next(&core->schedules.all, 0); id; id = pool_next(&core->schedules.all, id)) {
@@ -479,6 +533,8 @@ static void spoil(const node_t *node, int64_t now_us)
         forget_producers(node->core);
     if (node->bug == BUG_LOSE_RECEIVES)
         lose_receives(node->core);
+    if (node->bug == BUG_REPLAY_AGAIN)
+        replay_again(node->core);
 }
 
 static bool recover(node_t *node)
@@ -542,7 +598,8 @@ bool node_start(node_t *node, int64_t now_us, int topology)
     spoil(node, now_us);
     node->gate = gate_new(&sink);
     node->deliver = deliver_new(node->core, node->journal, FRAME_BYTES);
-    if (!node->gate || !node->deliver)
+    node->history = history_new(node->journal);
+    if (!node->gate || !node->deliver || !node->history)
         abort();
     core_start(node->core, now_us, journal_next_seq(node->journal), &node->effects);
     act(node); /* what came due meanwhile is the first step's business */
@@ -587,6 +644,11 @@ static void checkpoint_over(node_t *node, checkpoint_state_t state)
     const error_t *why = checkpoint_error(node->checkpoint);
     node->snapshots += state == CHECKPOINT_DONE;
     node->given_up += state == CHECKPOINT_GIVEN_UP;
+    if (state == CHECKPOINT_DONE) {
+        distil_stats_t distilled;
+        checkpoint_distilled(node->checkpoint, &distilled);
+        node->archived += distilled.events;
+    }
     if (state == CHECKPOINT_BROKEN) {
         journal_checkpoint_broke(node->journal, why);
         node->has_failed = true;
@@ -603,7 +665,8 @@ static void checkpoint_start(node_t *node, uint64_t retain_bytes)
     error_t err = {0};
     const checkpoint_options_t options = {
         .core = core_config("shadow"),
-        .retain = {.bytes = retain_bytes, .since_us = INT64_MAX, .from_seq = core_oldest_followed(node->core)}};
+        .retain = {.bytes = retain_bytes, .since_us = INT64_MAX, .from_seq = core_oldest_followed(node->core)},
+        .archive_file_bytes = node->lives % 2 ? ARCHIVE_GROWING_BYTES : ARCHIVE_FILE_BYTES};
     node->checkpoint = checkpoint_begin(node->journal, &options, &err);
     if (!node->checkpoint && err.code != STATUS_OK)
         abort(); /* out of memory */
@@ -628,6 +691,7 @@ void node_checkpoint(node_t *node, size_t max_bytes, uint64_t retain_bytes)
         trace_note(node->trace, "broker: a snapshot is taken");
         if (!checkpoint_adopt(node->checkpoint, node->journal, &err))
             checkpoint_over(node, CHECKPOINT_BROKEN);
+        history_changed(node->history);
         node->released = journal_first_seq(node->journal);
     } else if (state != CHECKPOINT_WORKING) {
         checkpoint_over(node, state);

@@ -7,11 +7,13 @@
 #include "broker/checkpoint.h"
 #include "broker/deliver.h"
 #include "broker/gate.h"
+#include "broker/journal/history.h"
 #include "broker/journal/journal.h"
 #include "tests/lib/fault_disk.h"
 #include "tests/sim/model.h"
 
 #define NODE_SCANS 64
+#define NODE_REPLAYS 64
 
 /* Deliberate mistakes: what the model must notice. They live here, never in what is tested. */
 typedef enum {
@@ -28,6 +30,8 @@ typedef enum {
     BUG_RELEASE_EARLY,     /* segments are released before the snapshot is synced */
     BUG_FORGET_FIRINGS,    /* schedules do not know after a restart what they have sent */
     BUG_SKIP_FIRINGS,      /* schedules count what came due while the broker was away as sent */
+    BUG_ARCHIVE_LATE,      /* segments are released before their events are synced in an archive */
+    BUG_REPLAY_AGAIN,      /* replays begin anew after a restart */
     BUG_COUNT,
 } node_bug_t;
 
@@ -44,14 +48,18 @@ typedef struct {
     record_t *record;
     core_out_t scans[NODE_SCANS];
     size_t scan_count;
+    history_t *history;
+    core_out_t replays[NODE_REPLAYS];
+    size_t replay_count;
     checkpoint_t *checkpoint; /* under way; NULL for none */
     buf_t log;                /* every record that was written, as it was; what a crash took is cut off */
     size_t *log_at;           /* where record i + 1 begins */
     size_t log_count, log_cap;
     uint64_t released; /* highest journal_first_seq so far: before it not every record can be read */
     uint64_t snapshots, given_up;
-    uint64_t loaded; /* newest record of the snapshot that this life began with */
-    int snapshot_fd; /* of the one being written, for BUG_RELEASE_EARLY; -1 */
+    uint64_t archived; /* events */
+    uint64_t loaded;   /* newest record of the snapshot that this life began with */
+    int unsynced_fd;   /* of the file being written whose syncs are left out, for BUG_RELEASE_EARLY and _LATE; -1 */
     uint64_t lives;
     uint64_t refused_full; /* frames, because the disk was full */
     int64_t started_us;
@@ -85,6 +93,8 @@ void node_turn(node_t *node, int64_t now_us, unsigned frames);
 void node_gone(node_t *node, int64_t now_us, uint64_t peer);
 void node_timer(node_t *node, int64_t now_us);
 void node_scan(node_t *node, int64_t now_us);
+/* One slice of so many bytes for a replay. */
+void node_replay(node_t *node, int64_t now_us, size_t max_bytes);
 void node_commit(node_t *node);
 /* The disk's part of a commit that was handed over. */
 void node_write(node_t *node);

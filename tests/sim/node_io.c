@@ -27,17 +27,17 @@ static int open_through(void *ctx, const char *path, int flags, uint32_t mode)
 {
     node_t *node = ctx;
     int fd = node->real_io->open(node->real_io->ctx, path, flags, mode);
-    if (ends_with(path, "snapshot.tmp"))
-        node->snapshot_fd = fd;
-    else if (fd == node->snapshot_fd)
-        node->snapshot_fd = -1;
+    if (ends_with(path, node->bug == BUG_RELEASE_EARLY ? "/snapshot.tmp" : "/archive.tmp"))
+        node->unsynced_fd = fd;
+    else if (fd == node->unsynced_fd)
+        node->unsynced_fd = -1;
     return fd;
 }
 
-static int sync_but_the_snapshot(void *ctx, int fd)
+static int sync_but_that_one(void *ctx, int fd)
 {
     const node_t *node = ctx;
-    return fd == node->snapshot_fd ? 0 : node->real_io->datasync(node->real_io->ctx, fd);
+    return fd == node->unsynced_fd ? 0 : node->real_io->datasync(node->real_io->ctx, fd);
 }
 
 /* The real table expects its own context: all go through. */
@@ -85,11 +85,11 @@ static void io_with_other_sync(node_t *node, int (*datasync)(void *ctx, int fd))
 void node_io_init(node_t *node)
 {
     node->io = *node->real_io;
-    node->snapshot_fd = -1;
+    node->unsynced_fd = -1;
     if (node->bug == BUG_SKIP_DIR_SYNC)
         node->io.sync_dir = sync_no_dir;
     if (node->bug == BUG_HIDE_SYNC_FAILURE)
         io_with_other_sync(node, sync_and_say_good);
-    if (node->bug == BUG_RELEASE_EARLY)
-        io_with_other_sync(node, sync_but_the_snapshot);
+    if (node->bug == BUG_RELEASE_EARLY || node->bug == BUG_ARCHIVE_LATE)
+        io_with_other_sync(node, sync_but_that_one);
 }

@@ -39,7 +39,7 @@ bool node_verify(node_t *node, int64_t now_us)
     core_effects_t nothing = {0};
     node_timer(node, now_us);
     node_commit(node);
-    if (!node_is_up(node) || !trace_is_good(node->trace) || !verify_records(node))
+    if (!node_is_up(node) || !trace_is_good(node->trace) || !verify_records(node) || !node_verify_archives(node))
         return trace_is_good(node->trace);
     uint64_t live = core_digest(node->core);
     core_t *second = node_core_of_log(node, node->log_count);

@@ -7,6 +7,7 @@
 #define BEGIN_US INT64_C(1700000000000000)
 #define LIVES_MAX 3
 #define LIFE_EVENTS 420
+#define REPLAY_BYTES 1500  /* of a slice: a few events */
 #define DEAD_OPERATIONS 90 /* of the disk, until the machine stops */
 #define ONCE_OPERATIONS 60
 #define HEAL_EVENTS 60000
@@ -55,6 +56,7 @@ typedef enum {
     NEXT_COMMIT,
     NEXT_WRITE,
     NEXT_SCAN,
+    NEXT_REPLAY,
     NEXT_CHECKPOINT,
     NEXT_NOTHING
 } next_kind_t;
@@ -95,6 +97,8 @@ static next_t what_next(sim_t *sim)
     sooner(&next, NEXT_CHECKPOINT, sim->checkpoint_at_us, NULL);
     if (sim->node.scan_count)
         sooner(&next, NEXT_SCAN, sim->now_us, NULL);
+    if (sim->node.replay_count)
+        sooner(&next, NEXT_REPLAY, sim->replay_at_us, NULL);
     return next;
 }
 
@@ -161,6 +165,10 @@ static void happen(sim_t *sim, const next_t *next)
         break;
     case NEXT_SCAN:
         node_scan(&sim->node, sim->now_us);
+        break;
+    case NEXT_REPLAY:
+        node_replay(&sim->node, sim->now_us, 1 + sim_below(sim, REPLAY_BYTES));
+        sim->replay_at_us = sim->now_us + (int64_t)sim_below(sim, 20000);
         break;
     case NEXT_CHECKPOINT:
         checkpoint(sim);
@@ -269,7 +277,7 @@ static bool is_healed(const sim_t *sim)
     for (int i = 0; i < SIM_CLIENTS; i++)
         if (!client_is_done(&sim->clients[i]))
             return false;
-    return sim->model.messages.count == 0;
+    return sim->model.messages.count == 0 && !model_replay_runs(&sim->model);
 }
 
 static void tell_unhealed(sim_t *sim)
@@ -277,6 +285,10 @@ static void tell_unhealed(sim_t *sim)
     for (int i = 0; i < SIM_CLIENTS; i++)
         if (!client_is_done(&sim->clients[i]))
             (void)trace_violated(&sim->trace, "%s never came to an end", sim->clients[i].name);
+    if (!sim->model.messages.count) {
+        (void)trace_violated(&sim->trace, "a replay never came to an end");
+        return;
+    }
     const model_message_t *m = sim->model.messages.items;
     (void)trace_violated(&sim->trace, "message %llu of queue %s was never delivered to its end",
                          (unsigned long long)m->record, model_rules[m->queue].name);
@@ -384,6 +396,9 @@ bool sim_run(uint64_t seed, node_bug_t bug, sim_tally_t *tally, FILE *out)
     tally->turns += sim->node.turns;
     tally->wakes += sim->node.wakes;
     tally->snapshots_given_up += sim->node.given_up;
+    tally->archived += sim->node.archived;
+    tally->replayed += sim->model.replayed;
+    tally->replays += sim->model.replays_completed;
     sim_free(sim);
     return good;
 }

@@ -15,7 +15,8 @@ typedef struct {
     uint64_t runs, crashes, power_cuts, kills, stops, disk_faults, failed_starts, cut_connections;
     uint64_t records, published, duplicates, acked, redelivered, returned, dead_lettered, dropped, gaps, events_seen;
     uint64_t calls_answered, calls_failed, frames, received, purged, disk_full, redriven, tasks, topologies, picked;
-    uint64_t snapshots, snapshots_loaded, snapshots_given_up, overlaps, wakes, turns, scheduled;
+    uint64_t snapshots, snapshots_loaded, snapshots_given_up, overlaps, wakes, turns, scheduled, archived, replayed,
+        replays;
 } sim_tally_t;
 
 struct sim {
@@ -24,7 +25,7 @@ struct sim {
     model_t model;
     node_t node;
     client_t clients[SIM_CLIENTS];
-    int64_t now_us, commit_at_us, write_at_us, checkpoint_at_us, timer_late_us;
+    int64_t now_us, commit_at_us, write_at_us, checkpoint_at_us, timer_late_us, replay_at_us;
     uint64_t next_peer, next_token;
     bool is_healing;
     sim_tally_t *tally;

@@ -95,12 +95,13 @@ static void print_tally(const sim_tally_t *t)
         "calls answered, %lu failed, %lu received, %lu purged, %lu redriven by %lu tasks, %lu picked, %lu topologies, "
         "%lu refused "
         "for a full disk, %lu snapshots taken, %lu loaded, %lu given up, %lu turns of several frames, %lu commits "
-        "written while more came, %lu scheduled\n",
+        "written while more came, %lu scheduled, %lu events archived, %lu replayed by %lu replays "
+        "that came to their end\n",
         t->runs, t->crashes, t->power_cuts, t->kills, t->stops, t->disk_faults, t->failed_starts, t->cut_connections,
         t->records, t->frames, t->published, t->duplicates, t->acked, t->redelivered, t->returned, t->dead_lettered,
         t->dropped, t->events_seen, t->gaps, t->calls_answered, t->calls_failed, t->received, t->purged, t->redriven,
         t->tasks, t->picked, t->topologies, t->disk_full, t->snapshots, t->snapshots_loaded, t->snapshots_given_up,
-        t->turns, t->overlaps, t->scheduled);
+        t->turns, t->overlaps, t->scheduled, t->archived, t->replayed, t->replays);
 }
 
 static void every_run_keeps_every_promise(void **state)
@@ -128,7 +129,7 @@ static void every_run_keeps_every_promise(void **state)
                 t.picked && t.disk_full && t.calls_answered && t.calls_failed);
     assert_true(t.turns > t.runs && t.overlaps > t.runs && t.wakes);
     assert_true(t.snapshots > t.runs / 4 && t.snapshots_loaded > t.runs / 8 && t.snapshots_given_up &&
-                t.scheduled > t.runs / 4);
+                t.scheduled > t.runs / 4 && t.archived > t.runs && t.replayed > t.runs && t.replays > t.runs / 20);
 }
 
 /* -- it can fail ----------------------------------------------------------------------------------------- */
@@ -177,6 +178,8 @@ NOTICES(a_snapshot_lacks_deduplication_keys, BUG_SNAPSHOT_NO_KEYS, "again within
 NOTICES(segments_are_released_before_the_snapshot_is_synced, BUG_RELEASE_EARLY, "does not come up again")
 NOTICES(schedules_forget_what_they_have_sent, BUG_FORGET_FIRINGS, "had been seen to before")
 NOTICES(what_came_due_while_the_broker_was_away_is_skipped, BUG_SKIP_FIRINGS, "skipped one")
+NOTICES(events_are_released_before_their_archive_is_synced, BUG_ARCHIVE_LATE, "archive ")
+NOTICES(a_replay_forgets_how_far_it_was, BUG_REPLAY_AGAIN, " again")
 NOTICES(receive_counts_are_lost_at_a_restart, BUG_LOSE_RECEIVES, "has another receive count")
 
 static void a_seed_always_makes_the_same_run(void **state)
@@ -208,6 +211,8 @@ int main(void)
         cmocka_unit_test(the_simulator_notices_when_segments_are_released_before_the_snapshot_is_synced),
         cmocka_unit_test(the_simulator_notices_when_schedules_forget_what_they_have_sent),
         cmocka_unit_test(the_simulator_notices_when_what_came_due_while_the_broker_was_away_is_skipped),
+        cmocka_unit_test(the_simulator_notices_when_events_are_released_before_their_archive_is_synced),
+        cmocka_unit_test(the_simulator_notices_when_a_replay_forgets_how_far_it_was),
         cmocka_unit_test(the_simulator_notices_when_receive_counts_are_lost_at_a_restart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -149,12 +149,20 @@ static void a_snapshot_holds_every_kind_of_item(void **state)
     publish->entries.count = 1;
     publish->entries.items[0] = (wire_publish_entry_t){.dedup = BYTES_LIT("key"), .body = buf_bytes(&body)};
     rig_send(&rig, 1, WIRE_PUBLISH, 10, publish);
+    buf_t bus = {0};
+    mp_put_map(&bus, 1);
+    mp_put_cstr(&bus, "bus");
+    mp_put_cstr(&bus, "shop");
+    rig_send(&rig, 1, WIRE_REPLAY, 11,
+             &(wire_replay_t){.op = BYTES_LIT("start"), .name = BYTES_LIT("again"), .args = buf_bytes(&bus)});
+    rig_sleep(&rig, 1);
+    buf_free(&bus);
     rig_snapshot(&rig);
     size_t count = places_of(buf_bytes(&rig.snapshot), places, ARRAY_LEN(places));
     for (size_t i = 0; i < count; i++)
         seen[places[i].kind] = true;
     for (uint64_t kind = 1; kind <= SNAPSHOT_KIND_MAX; kind++)
-        if (!seen[kind])
+        if (!seen[kind] && snapshot_layout(kind))
             fail_msg("no item %s", snapshot_layout(kind)->name);
     free(publish);
     buf_free(&body);

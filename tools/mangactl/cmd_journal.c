@@ -5,6 +5,7 @@
 #include "broker/journal/journal_repair.h"
 #include "kit/clock.h"
 #include "proto/json.h"
+#include "tools/mangactl/archive_folders.h"
 #include "tools/mangactl/journal_folder.h"
 #include "tools/mangactl/table.h"
 #include "tools/mangactl/verbs.h"
@@ -14,6 +15,8 @@ typedef struct {
     table_t table;        /* of files, for people */
     buf_t files, damages; /* JSON, comma-separated; damages in lines for people */
     uint64_t kinds[RECORD_KIND_MAX + 1];
+    const char *archive; /* whose files are being read */
+    uint64_t archived, archive_damages;
 } finding_t;
 
 static bool note_record(void *ctx, const record_t *record, bytes_t raw, error_t *err)
@@ -90,16 +93,71 @@ static void end(finding_t *finding)
     buf_free(&finding->damages);
 }
 
+/* -- archives -------------------------------------------------------------------------------------- */
+static void note_archive_damage(finding_t *finding, const char *name, const flaw_t *flaw, const error_t *why)
+{
+    buf_t *out = &finding->damages;
+    finding->archive_damages++;
+    if (finding->ctl->json)
+        buf_printf(out, "%s{\"file\":\"" ARCHIVES_NAME "/%s/%s\",\"offset\":%" PRIu64 ",\"what\":\"%s\"}",
+                   out->len ? "," : "", finding->archive, name, flaw->at, flaw->why ? flaw->why : "cannot be read");
+    else
+        buf_printf(out, "%s\n", why->message);
+}
+
+static void note_archive_file(finding_t *finding, const char *name, const archive_header_t *h, bool whole)
+{
+    char path[FILE_PATH_BYTES];
+    (void)snprintf(path, sizeof path, ARCHIVES_NAME "/%s/%s", finding->archive, name);
+    if (finding->ctl->json) {
+        buf_printf(&finding->files,
+                   "%s{\"file\":\"%s\",\"is\":\"archive\",\"bytes\":%" PRIu64 ",\"used\":%" PRIu64 ",\"first\":%" PRIu64
+                   ",\"records\":%" PRIu64 ",\"batches\":0,\"cut_bytes\":0,\"damages\":%d}",
+                   finding->files.len ? "," : "", path, h->bytes, h->bytes, h->first, h->records, !whole);
+        return;
+    }
+    table_add(&finding->table, "%s", path);
+    table_add(&finding->table, "%" PRIu64, h->first);
+    table_add(&finding->table, "%" PRIu64, h->records);
+    table_add(&finding->table, "%s", "-");
+    table_add(&finding->table, "%" PRIu64, h->bytes);
+    table_add(&finding->table, "%s", whole ? "whole" : "DAMAGED");
+}
+
+static bool verify_archive_file(void *ctx, const char *name, archive_t *archive, const flaw_t *flaw, const error_t *why)
+{
+    finding_t *finding = ctx;
+    error_t wrong = *why;
+    bool whole = archive && archive_verify(archive, &wrong);
+    if (!whole)
+        note_archive_damage(finding, name, archive ? &archive->flaw : flaw, &wrong);
+    note_archive_file(finding, name, archive ? &archive->header : &(archive_header_t){0}, whole);
+    finding->archived += whole ? archive->header.records : 0;
+    return true;
+}
+
+static bool verify_archives(finding_t *finding, const folder_t *journal, error_t *err)
+{
+    archive_names_t names = {0};
+    bool good = archive_names_read(&names, journal, err);
+    for (size_t i = 0; good && i < names.count; i++) {
+        finding->archive = names.names[i];
+        good = archive_each_file(journal, names.names[i], verify_archive_file, finding, err);
+    }
+    archive_names_free(&names);
+    return good;
+}
+
 /* -- verify ---------------------------------------------------------------------------------------- */
 static void print_json(finding_t *finding, const survey_report_t *report)
 {
     ctl_t *ctl = finding->ctl;
     fprintf(ctl->out,
             "{\"records\":%" PRIu64 ",\"segments\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"cut_bytes\":%" PRIu64
-            ",\"lost\":%" PRIu64 ",\"snapshot\":%" PRIu64 ",\"released\":%" PRIu64
+            ",\"lost\":%" PRIu64 ",\"snapshot\":%" PRIu64 ",\"released\":%" PRIu64 ",\"archived\":%" PRIu64
             ",\"refused\":%s,\"files\":[%s],\"damage\":[%s]}\n",
             report->total.records, report->total.segments, report->total.bytes, report->total.cut_bytes, report->lost,
-            report->total.snapshot, report->released, report->refused ? "true" : "false",
+            report->total.snapshot, report->released, finding->archived, report->refused ? "true" : "false",
             finding->files.data ? buf_cstr(&finding->files) : "",
             finding->damages.data ? buf_cstr(&finding->damages) : "");
 }
@@ -115,6 +173,9 @@ static void print_text(finding_t *finding, const folder_t *folder, const survey_
     if (report->total.snapshot)
         fprintf(ctl->out, "  a snapshot has records 1 to %llu; segments begin with record %llu\n",
                 (unsigned long long)report->total.snapshot, (unsigned long long)report->released + 1);
+    if (finding->archived || finding->archive_damages)
+        fprintf(ctl->out, "  archives have %llu events, %s\n", (unsigned long long)finding->archived,
+                finding->archive_damages ? "and files that are DAMAGED" : "every checksum right");
     for (uint64_t kind = 1; kind <= RECORD_KIND_MAX; kind++)
         if (finding->kinds[kind])
             fprintf(ctl->out, "  %-10s %llu\n", record_kind_name(kind), (unsigned long long)finding->kinds[kind]);
@@ -134,7 +195,7 @@ static int verify(ctl_t *ctl, journal_folder_t *journal)
     begin(&finding, ctl);
     survey_sink_t sink = sink_of(&finding);
     int code = CTL_OK;
-    if (!journal_survey(&journal->folder, &sink, &report, &err))
+    if (!journal_survey(&journal->folder, &sink, &report, &err) || !verify_archives(&finding, &journal->folder, &err))
         code = journal_folder_fail(ctl, &err);
     else if (ctl->json)
         print_json(&finding, &report);
@@ -142,6 +203,8 @@ static int verify(ctl_t *ctl, journal_folder_t *journal)
         print_text(&finding, &journal->folder, &report, clock_mono_us() - began_us);
     if (code == CTL_OK && report.damages)
         code = journal_folder_damaged(ctl, journal, &report);
+    else if (code == CTL_OK && finding.archive_damages)
+        code = CTL_DATA;
     end(&finding);
     return code;
 }
@@ -168,7 +231,8 @@ const command_t command_journal_verify = {
     .arguments = "[DIR]",
     .summary = "check every record of a broker's journal",
     .about =
-        "Segments, snapshots and kept files, each a line. Without a folder that of MANGABUS_STATE. Nothing is "
+        "Segments, snapshots, kept files and archives, each a line. Without a folder that of MANGABUS_STATE. Nothing "
+        "is "
         "changed.\n"
         "Exit code 0 when all is whole, 65 when something that had been synced is damaged (file, offset, and which\n"
         "records are concerned), 74 when the disk cannot be read, 75 while a broker has it open.",

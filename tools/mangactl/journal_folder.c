@@ -6,16 +6,20 @@
 
 #define RANGES_SHOWN 12 /* of lost sequences in a line for people */
 
+void journal_folder_default(char *out, size_t cap)
+{
+    ctl_state_dir(out, cap);
+    size_t len = strlen(out);
+    (void)snprintf(out + len, cap - len, "/journal");
+}
+
 bool journal_folder_open(journal_folder_t *journal, const args_t *args, bool running, error_t *err)
 {
     char path[CTL_PATH_BYTES];
     const char *dir = args->count > 0 ? args->positional[0] : path;
     journal->lock_fd = -1;
-    if (args->count == 0) {
-        ctl_state_dir(path, sizeof path);
-        size_t len = strlen(path);
-        (void)snprintf(path + len, sizeof path - len, "/journal");
-    }
+    if (args->count == 0)
+        journal_folder_default(path, sizeof path);
     return folder_init(&journal->folder, dir, NULL, err) &&
            (running || journal_lock(&journal->folder, O_RDONLY, &journal->lock_fd, err));
 }

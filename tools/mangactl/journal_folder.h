@@ -10,6 +10,8 @@ typedef struct {
     int lock_fd; /* -1: not locked */
 } journal_folder_t;
 
+/* That of MANGABUS_STATE. */
+void journal_folder_default(char *out, size_t cap);
 /* The folder that was named, or the broker's own. Locks it, so that no broker starts meanwhile, unless `running`: then
  * a broker may be at work in it. */
 MUST_USE bool journal_folder_open(journal_folder_t *journal, const args_t *args, bool running, error_t *err);

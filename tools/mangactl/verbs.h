@@ -10,6 +10,8 @@ extern const command_t command_call;
 extern const command_t command_tail;
 extern const command_t command_capture, command_capture_show;
 extern const command_t command_replay;
+extern const command_t command_replay_start, command_replay_ls, command_replay_info;
+extern const command_t command_replay_pause, command_replay_resume, command_replay_cancel;
 extern const command_t command_queue_ls, command_queue_info, command_queue_peek;
 extern const command_t command_queue_receive, command_queue_settle;
 extern const command_t command_queue_create, command_queue_set, command_queue_purge, command_queue_rm;
@@ -20,6 +22,7 @@ extern const command_t command_topology_show, command_topology_apply, command_to
 extern const command_t command_status, command_top, command_bench;
 extern const command_t command_schema_ls, command_schema_show, command_schema_diff;
 extern const command_t command_journal_verify, command_journal_dump, command_journal_repair;
+extern const command_t command_archive_ls, command_archive_info, command_archive_read;
 extern const command_t command_context_add, command_context_use, command_context_ls, command_context_rm;
 extern const command_t command_keygen;
 extern const command_t command_doctor;
