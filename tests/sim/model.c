@@ -403,6 +403,9 @@ static bool fold_kind(model_t *model, const record_t *record)
         return model_fold_replay(model, record);
     case RECORD_TOPOLOGY:
         return fold_topology(model, record);
+    case RECORD_NOTE:
+        model_fold_note(model, record);
+        return true;
     case RECORD_QUEUE:
         return fold_queue(model, record->queue.name, record->queue.op, record->queue.queue);
     case RECORD_SESSION:

@@ -27,6 +27,7 @@ const model_asked_t *model_asked_find(const model_t *model, uint64_t queue, cons
 MUST_USE bool model_fold_move(model_t *model, const record_t *record);
 MUST_USE bool model_fold_task(model_t *model, const record_t *record);
 MUST_USE bool model_fold_purge(model_t *model, const record_t *record);
+void model_fold_note(model_t *model, const record_t *record);
 
 /* model_schedule.c */
 MUST_USE bool model_fold_schedule(model_t *model, const record_t *record);

@@ -110,8 +110,18 @@ bool model_fold_task(model_t *model, const record_t *record)
     return true;
 }
 
-/* New where it comes to, no more than there were, and not faster than was asked: within a second, that of a restart
- * included, at most twice the rate. */
+/* Each start of the broker may move as many at once as a second allows. */
+void model_fold_note(model_t *model, const record_t *record)
+{
+    bool is_start = bytes_eq_cstr(record->note.event, "start");
+    for (size_t i = 0; is_start && i < model->tasks.count; i++) {
+        model_task_t *task = &model->tasks.items[i];
+        task->in_second -= task->in_second < task->per_second ? task->in_second : task->per_second;
+    }
+}
+
+/* New where it comes to, no more than there were, and not faster than was asked: within a second at most twice the
+ * rate, and once more for each restart in it. */
 static const char *redrive_fault(model_t *model, const model_message_t *m, const record_t *record)
 {
     const record_move_t *r = &record->move;

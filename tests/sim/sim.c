@@ -76,8 +76,8 @@ static void sooner(next_t *next, next_kind_t kind, int64_t at_us, client_t *clie
 /* A busy process looks at its timers late. */
 static int64_t deadline_us(const sim_t *sim)
 {
-    int64_t at_us = core_next_deadline_us(sim->node.core);
-    return at_us < INT64_MAX - sim->timer_late_us ? at_us + sim->timer_late_us : INT64_MAX;
+    int64_t at_us = core_next_deadline_us(sim->node.core), late_us = sim->is_healing ? 0 : sim->timer_late_us;
+    return at_us < INT64_MAX - late_us ? at_us + late_us : INT64_MAX;
 }
 
 static next_t what_next(sim_t *sim)
@@ -108,7 +108,7 @@ static void checkpoint(sim_t *sim)
     static const uint64_t segment_bytes = 16384;
     node_checkpoint(&sim->node, 1 + sim_below(sim, sim_below(sim, 4) ? 6000 : 60000),
                     sim_below(sim, 3) * segment_bytes);
-    int64_t pause_us = sim->node.checkpoint ? 10000 : 1000000;
+    int64_t pause_us = sim->node.checkpoint ? 10000 : 250000;
     sim->checkpoint_at_us = sim->now_us + 1 + (int64_t)sim_below(sim, (uint64_t)pause_us);
 }
 
