@@ -318,7 +318,7 @@ static void assert_all_or_refused(built_t *b, size_t *refused)
     assert_true(strstr(err.message, "offset") || strstr(err.message, "format"));
 }
 
-static void a_flipped_bit_is_harmless_or_refused_with_file_and_offset(void **state)
+static void whichever_bit_is_flipped_it_is_harmless_or_refused_with_file_and_offset(void **state)
 {
     (void)state;
     built_t b;
@@ -330,13 +330,14 @@ static void a_flipped_bit_is_harmless_or_refused_with_file_and_offset(void **sta
         for (uint64_t at = 0; at < *bytes; at++) {
             if (at >= 64 && at < 4096)
                 continue; /* the empty rest of the header's block */
-            uint8_t bit = (uint8_t)(1u << random_below(&b.c.random, 8));
-            content[at] ^= bit;
-            assert_all_or_refused(&b, &refused);
-            content[at] ^= bit;
+            for (unsigned bit = 0; bit < 8; bit++) {
+                content[at] ^= (uint8_t)(1u << bit);
+                assert_all_or_refused(&b, &refused);
+                content[at] ^= (uint8_t)(1u << bit);
+            }
         }
     }
-    assert_true(refused > 20000); /* nearly every bit that is used matters */
+    assert_true(refused > 160000); /* nearly every bit that is used matters */
     assert_true(journal_case_open(&b.c) && journal_case_read_all(&b.c));
     destroy(&b);
 }
@@ -538,7 +539,7 @@ int main(void)
         cmocka_unit_test(a_start_that_does_not_find_its_copy_is_caught),
         cmocka_unit_test(at_whichever_operation_the_machine_stops_what_was_acknowledged_is_there),
         cmocka_unit_test(whichever_operation_fails_the_journal_stops_and_what_was_acknowledged_is_there),
-        cmocka_unit_test(a_flipped_bit_is_harmless_or_refused_with_file_and_offset),
+        cmocka_unit_test(whichever_bit_is_flipped_it_is_harmless_or_refused_with_file_and_offset),
         cmocka_unit_test(a_refused_journal_is_left_as_it_was),
         cmocka_unit_test(a_file_cut_short_is_refused_at_every_length),
         cmocka_unit_test(a_missing_segment_is_refused),
