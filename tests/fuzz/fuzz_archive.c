@@ -103,7 +103,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     error_t err;
     if (size > FILE_MAX_BYTES)
         return -1;
-    for (int sealed = 0; sealed <= (size >= ARCHIVE_HEADER_BYTES); sealed++) {
+    for (int sealed = 0; sealed <= (size >= ARCHIVE_HEADER_BYTES ? 1 : 0); sealed++) {
         fault_disk_t *disk = fault_disk_new(1);
         check(folder_init(&folder, "/archive", fault_disk_io(disk), &err));
         memcpy(bytes, data, size);
