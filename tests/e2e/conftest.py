@@ -3,8 +3,10 @@ import shutil
 import tempfile
 
 import pytest
-from lib.broker_fixtures import make_broker  # noqa: F401
+from lib.broker_fixtures import make_broker
 from lib.whole_house import House
+
+__all__ = ["house", "make_broker"]
 
 
 @pytest.fixture(scope="module")
