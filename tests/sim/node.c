@@ -1,26 +1,19 @@
-/* node.c: one turn of the broker, its birth and its deaths. */
+/* node.c: a node's turns and its checkpoints, its birth and its deaths. */
 #include "tests/sim/node_internal.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-#include "broker/core/message.h"
 #include "broker/core/sha256.h"
-#include "broker/core/snapshot.h"
-#include "broker/core/state.h"
 #include "broker/core/wake.h"
 #include "broker/journal/journal_state.h"
 
-#define DIR "/journal"
-#define SEGMENT_BYTES ((uint64_t)16 << 10)
-#define TAIL_CACHE_BYTES 2048 /* so that deliveries and scans read the disk too */
 #define FRAME_BYTES ((size_t)1 << 20)
 #define ARCHIVE_FILE_BYTES 4096
 #define ARCHIVE_GROWING_BYTES ((uint64_t)1 << 20) /* of a file that takes in what comes, again and again */
 #define ROOM_FACTOR 2
-#define MOVES_BYTES 65536    /* as the front's */
-#define SLICE_MESSAGES_SIM 1 /* so that a slice is never enough */
-#define GATHER_BYTES 700     /* small, so that it comes to that within a turn */
+#define MOVES_BYTES 65536 /* as the front's */
+#define GATHER_BYTES 700  /* small, so that it comes to that within a turn */
 
 void node_init(node_t *node, uint64_t seed, model_t *model, trace_t *trace, node_bug_t bug)
 {
@@ -113,65 +106,6 @@ static void dispatch(node_t *node, const core_out_t *out)
     node->scans[node->scan_count++] = *out;
 }
 
-static core_config_t core_config(const char *name)
-{
-    return (core_config_t){.limits = {.grace_ms = 6000,
-                                      .heartbeat_ms = 1500,
-                                      .slice_messages = SLICE_MESSAGES_SIM,
-                                      .lag_records = MODEL_LAG_RECORDS},
-                           .broker_name = name,
-                           .version = "sim"};
-}
-
-static core_t *core_make(uint64_t life)
-{
-    error_t err = {0};
-    char name[40];
-    (void)snprintf(name, sizeof name, "mangabus-broker-%06llx", (unsigned long long)life);
-    const core_config_t config = core_config(name);
-    core_t *core = core_new(&config, &err);
-    if (!core)
-        abort();
-    return core;
-}
-
-/* -- what was written, for comparison ----------------------------------------------------------------- */
-static void log_note(node_t *node, bytes_t raw)
-{
-    if (node->log_count == node->log_cap) {
-        node->log_cap = node->log_cap ? node->log_cap * 2 : 256;
-        node->log_at = reallocarray(node->log_at, node->log_cap, sizeof *node->log_at);
-        if (!node->log_at)
-            abort();
-    }
-    node->log_at[node->log_count++] = node->log.len;
-    buf_append_bytes(&node->log, raw);
-}
-
-bytes_t node_log_record(const node_t *node, uint64_t seq)
-{
-    size_t end = seq < node->log_count ? node->log_at[seq] : node->log.len;
-    return bytes_from(node->log.data + node->log_at[seq - 1], end - node->log_at[seq - 1]);
-}
-
-static void log_cut(node_t *node, uint64_t newest)
-{
-    if (newest >= node->log_count)
-        return;
-    node->log.len = node->log_at[newest];
-    node->log_count = newest;
-}
-
-core_t *node_core_of_log(node_t *node, uint64_t newest)
-{
-    error_t err = {0};
-    core_t *core = core_make(0);
-    for (uint64_t seq = 1; seq <= newest; seq++)
-        if (!record_decode(node_log_record(node, seq), node->record, &err) || !core_apply(core, node->record, &err))
-            abort();
-    return core;
-}
-
 static bool append_one(node_t *node, bytes_t raw)
 {
     error_t err = {0};
@@ -179,7 +113,7 @@ static bool append_one(node_t *node, bytes_t raw)
         return trace_violated(node->trace, "the core wrote what is no record: %s", err.message);
     if (!model_fold(node->model, node->record, crc32c(0, raw.data, raw.len)))
         return false;
-    log_note(node, raw);
+    node_log_note(node, raw);
     node->wakes += wake_notes(node->record);
     trace_note(node->trace, "record %llu %s", (unsigned long long)node->record->seq,
                record_kind_name((uint64_t)node->record->kind));
@@ -425,147 +359,6 @@ void node_replay(node_t *node, int64_t now_us, size_t max_bytes)
 }
 
 /* -- birth -------------------------------------------------------------------------------------------- */
-/* The mistake: events go where the newest rules say. */
-static void route_again(const node_t *node, record_t *record)
-{
-    if (node->bug != BUG_ROUTE_AGAIN || record->kind != RECORD_PUBLISH || node->lives % 2 == 0)
-        return;
-    for (uint32_t i = 0; i < record->publish.routes.count; i++)
-        if (record->publish.routes.items[i].queue == node->model->queues[1])
-            record->publish.routes.items[i].queue = node->model->queues[3];
-}
-
-typedef struct {
-    node_t *node;
-    checkpoint_loader_t loader;
-} recovery_t;
-
-/* The model hears of every record; of those in the snapshot, what was written before the crash. */
-static bool fold_before(node_t *node, uint64_t newest, error_t *err)
-{
-    if (newest > node->log_count)
-        return trace_violated(node->trace, "a snapshot knows %llu records, and %zu were written",
-                              (unsigned long long)newest, node->log_count);
-    for (uint64_t seq = 1; seq <= newest; seq++) {
-        bytes_t raw = node_log_record(node, seq);
-        if (!record_decode(raw, node->record, err) ||
-            !model_fold(node->model, node->record, crc32c(0, raw.data, raw.len)))
-            return false;
-    }
-    return true;
-}
-
-static bool load_one(void *ctx, bytes_t items, error_t *err)
-{
-    recovery_t *recovery = ctx;
-    node_t *node = recovery->node;
-    if (!checkpoint_load(&recovery->loader, items, err))
-        return false;
-    if (items.len)
-        return true;
-    node->loaded = core_newest_record(node->core);
-    if (!fold_before(node, node->loaded, err))
-        return error_set(err, STATUS_INTERNAL, "TEST", "%s", node->trace->violation);
-    core_t *all = node_core_of_log(node, node->loaded);
-    bool same = core_digest(all) == core_digest(node->core) || node->bug == BUG_SNAPSHOT_NO_KEYS;
-    core_free(&all);
-    if (same)
-        return true;
-    (void)trace_violated(node->trace, "a core of a snapshot differs from one that applied all records");
-    return error_set(err, STATUS_INTERNAL, "TEST", "%s", node->trace->violation);
-}
-
-static bool recover_one(void *ctx, const record_t *record, bytes_t raw, error_t *err)
-{
-    node_t *node = ((recovery_t *)ctx)->node;
-    if (!model_fold(node->model, record, crc32c(0, raw.data, raw.len)))
-        return error_set(err, STATUS_INTERNAL, "TEST", "%s", node->trace->violation);
-    *node->record = *record;
-    route_again(node, node->record);
-    return core_apply(node->core, node->record, err);
-}
-
-static void forget_keys(core_t *core)
-{
-    for (uint32_t id = pool_next(&core->buses, 0); id; id = pool_next(&core->buses, id))
-        dedup_free(&((bus_t *)pool_get(&core->buses, id))->dedup);
-}
-
-static void forget_producers(core_t *core)
-{
-    for (uint32_t id = pool_next(&core->producers.all, 0); id; id = pool_next(&core->producers.all, id)) {
-        producer_t *p = pool_get(&core->producers.all, id);
-        free(p->answers);
-        p->answers = NULL;
-    }
-}
-
-static void lose_receives(core_t *core)
-{
-    for (uint32_t id = 1; id <= core->messages.all.made; id++)
-        message_at(core, id)->receives = 0;
-}
-
-static void replay_again(core_t *core)
-{
-    for (uint32_t id = pool_next(&core->replays.all, 0); id; id = pool_next(&core->replays.all, id)) {
-        replay_t *replay = pool_get(&core->replays.all, id);
-        replay->position = replay->looked = 0;
-    }
-}
-
-static void spoil_schedules(core_t *core, bool forget, int64_t now_us)
-{
-    for (uint32_t id = pool_next(&core->schedules.all, 0); id; id = pool_next(&core->schedules.all, id)) {
-        schedule_t *s = pool_get(&core->schedules.all, id);
-        s->done_us = forget ? s->began_us : now_us;
-        s->fired_us = 0;
-    }
-}
-
-static void spoil(const node_t *node, int64_t now_us)
-{
-    if (node->bug == BUG_FORGET_FIRINGS || node->bug == BUG_SKIP_FIRINGS)
-        spoil_schedules(node->core, node->bug == BUG_FORGET_FIRINGS, now_us);
-    if (node->bug == BUG_FORGET_KEYS)
-        forget_keys(node->core);
-    if (node->bug == BUG_FORGET_PRODUCERS)
-        forget_producers(node->core);
-    if (node->bug == BUG_LOSE_RECEIVES)
-        lose_receives(node->core);
-    if (node->bug == BUG_REPLAY_AGAIN)
-        replay_again(node->core);
-}
-
-static bool recover(node_t *node)
-{
-    error_t err = {0};
-    journal_recovery_t recovery;
-    const journal_options_t options = {.dir = DIR,
-                                       .io = &node->io,
-                                       .segment_bytes = SEGMENT_BYTES,
-                                       .tail_cache_bytes = TAIL_CACHE_BYTES,
-                                       .no_thread = true,
-                                       .by_hand = node->by_hand,
-                                       .load = load_one,
-                                       .salt = node->lives};
-    node->loaded = 0;
-    model_forget(node->model);
-    node->core = core_make(node->lives++);
-    recovery_t reading = {.node = node, .loader = {.core = node->core}};
-    node->journal = journal_open(&options, recover_one, &reading, &recovery, &err);
-    checkpoint_loader_end(&reading.loader);
-    if (node->journal) {
-        log_cut(node, journal_synced(node->journal));
-        node->released = journal_first_seq(node->journal);
-        return model_recovered(node->model);
-    }
-    if (!fault_disk_struck(node->disk))
-        return trace_violated(node->trace, "the broker does not come up again: %s", err.message);
-    trace_note(node->trace, "broker: does not come up: %s", err.message);
-    return false;
-}
-
 static void give_topology(node_t *node, int64_t now_us, int which)
 {
     char sha256[SHA256_HEX_BYTES];
@@ -588,14 +381,14 @@ static void recover_failed(node_t *node)
 bool node_start(node_t *node, int64_t now_us, int topology)
 {
     const gate_sink_t sink = {.frame = leave, .deliver = leave_delivery, .ctx = node};
-    if (!recover(node)) {
+    if (!node_recover(node)) {
         recover_failed(node);
         return false;
     }
     trace_note(node->trace, "broker: life %llu, %llu records", (unsigned long long)node->lives,
                (unsigned long long)model_newest(node->model));
     node->started_us = now_us;
-    spoil(node, now_us);
+    node_mistake_in_start(node, now_us);
     node->gate = gate_new(&sink);
     node->deliver = deliver_new(node->core, node->journal, FRAME_BYTES);
     node->history = history_new(node->journal);
@@ -664,7 +457,7 @@ static void checkpoint_start(node_t *node, uint64_t retain_bytes)
 {
     error_t err = {0};
     const checkpoint_options_t options = {
-        .core = core_config("shadow"),
+        .core = node_core_config("shadow"),
         .retain = {.bytes = retain_bytes, .since_us = INT64_MAX, .from_seq = core_oldest_followed(node->core)},
         .archive_file_bytes = node->lives % 2 ? ARCHIVE_GROWING_BYTES : ARCHIVE_FILE_BYTES};
     node->checkpoint = checkpoint_begin(node->journal, &options, &err);
@@ -685,8 +478,8 @@ void node_checkpoint(node_t *node, size_t max_bytes, uint64_t retain_bytes)
     }
     checkpoint_state_t state = checkpoint_step(node->checkpoint, max_bytes);
     core_t *core = checkpoint_core(node->checkpoint);
-    if (core && node->bug == BUG_SNAPSHOT_NO_KEYS)
-        forget_keys(core);
+    if (core)
+        node_mistake_in_snapshot(node, core);
     if (state == CHECKPOINT_READY) {
         trace_note(node->trace, "broker: a snapshot is taken");
         if (!checkpoint_adopt(node->checkpoint, node->journal, &err))
