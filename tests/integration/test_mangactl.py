@@ -225,6 +225,34 @@ def test_a_capture_holds_the_events_as_they_were(ctl, tmp_path):
     ctl("capture", AI, "--out", path, "--timeout", "200ms", "--force")
 
 
+def test_a_capture_leaves_out_what_is_to_be_redacted(house, ctl, tmp_path):
+    path = tmp_path / "r.capture"
+    for n in range(2):
+        ctl("publish", AI, "example.shop", "order", json.dumps(
+            {"n": n, "customer_email": "secret@example.jp", "items": [{"name": "secret", "isbn": "1"}, {"name": "secret"}]}))
+    done = ctl("capture", AI, "--from", 1, "--count", 2, "--timeout", "20s", "--out", path, "--json",
+               "--redact", "detail.customer_email,detail.items.name,detail.no_such")
+    assert json.loads(done.stdout)["redacted"] == {"detail.customer_email": 2, "detail.items.name": 4, "detail.no_such": 0}
+    assert b"secret" not in path.read_bytes()
+    shown = [json.loads(line)["event"] for line in mangactl("capture", "show", path, "--json").stdout.splitlines()]
+    assert [event["detail"] for event in shown] == [
+        {"n": n, "customer_email": "[redacted]", "items": [{"name": "[redacted]", "isbn": "1"}, {"name": "[redacted]"}]}
+        for n in range(2)]
+    with house.client() as viewer:
+        sub = viewer.listen(AI, name="viewer")
+        ctl("replay", path, "--to-subscriber", "viewer")
+        assert [unpack(event["body"]) for event in viewer.deliveries(sub, 2)] == shown
+    done = ctl("capture", AI, "--from", 1, "--count", 1, "--timeout", "20s", "--out", path, "--force", "--redact", "detail.n")
+    assert "1 values of detail.n redacted" in done.stdout
+
+
+@pytest.mark.parametrize("path", ["customer_email", "detail", "$.detail.a", "detail..a", "detail.a[0]", "detail.a,"])
+def test_a_path_that_cannot_be_redacted_is_refused_before_anything_is_written(tmp_path, path):
+    done = mangactl("capture", "--out", tmp_path / "r.capture", "--redact", path)
+    assert done.returncode == 64 and "is no path to redact" in done.stderr
+    assert not (tmp_path / "r.capture").exists()
+
+
 def test_a_capture_up_to_now_ends_by_itself(ctl, tmp_path):
     publish(ctl, 1)
     done = ctl("capture", AI, "--since", "5m", "--until", "0s", "--out", tmp_path / "b", "--json", timeout_s=10)

@@ -6,6 +6,7 @@
 #include "proto/msgpack.h"
 #include "tools/mangactl/capture_file.h"
 #include "tools/mangactl/event_line.h"
+#include "tools/mangactl/redact.h"
 #include "tools/mangactl/stream.h"
 #include "tools/mangactl/verbs.h"
 
@@ -15,6 +16,7 @@
 typedef struct {
     ctl_t *ctl;
     capture_file_t file;
+    redact_t redact;
     record_publish_t *event; /* large: its list of routes, which stays empty */
     int64_t told_us;
     error_t err;
@@ -34,9 +36,9 @@ static bool on_event(void *ctx, const bus_delivery_t *delivery)
 {
     capture_t *capture = ctx;
     event_line_t line = event_line_of(delivery);
-    *capture->event =
-        (record_publish_t){.bus = line.bus, .replay_name = line.replay_name, .attrs = line.attrs, .body = line.body};
-    bool ok = capture_event(&capture->file, line.record, line.ingest_us, capture->event, &capture->err);
+    *capture->event = (record_publish_t){.bus = line.bus, .replay_name = line.replay_name, .attrs = line.attrs};
+    bool ok = redact_event(&capture->redact, line.body, &capture->event->body, &capture->err) &&
+              capture_event(&capture->file, line.record, line.ingest_us, capture->event, &capture->err);
     tell_progress(capture);
     return ok;
 }
@@ -44,13 +46,19 @@ static bool on_event(void *ctx, const bus_delivery_t *delivery)
 static bool begin(capture_t *capture, const stream_t *stream, error_t *err)
 {
     buf_t fields = {0};
-    mp_put_map(&fields, 3);
+    mp_put_map(&fields, capture->redact.count ? 4 : 3);
     mp_put_cstr(&fields, "endpoint");
     mp_put_cstr(&fields, capture->ctl->endpoint);
     mp_put_cstr(&fields, "bus");
     mp_put_cstr(&fields, stream->bus);
     mp_put_cstr(&fields, "pattern");
     mp_put_cstr(&fields, stream->pattern ? stream->pattern : "");
+    if (capture->redact.count) {
+        mp_put_cstr(&fields, "redacted");
+        mp_put_array(&fields, (uint32_t)capture->redact.count);
+    }
+    for (size_t i = 0; i < capture->redact.count; i++)
+        mp_put_str(&fields, capture->redact.paths[i].text);
     bool ok =
         capture_note(&capture->file, "capture-begin", "captured by mangactl", buf_bytes(&fields), clock_wall_us(), err);
     buf_free(&fields);
@@ -69,20 +77,34 @@ static bool finish(capture_t *capture, error_t *err)
     return ok;
 }
 
+static void report_json(const capture_t *capture, const stream_t *stream, const char *path)
+{
+    buf_t text = {0};
+    buf_append_cstr(&text, "{\"file\":");
+    json_string_append(&text, bytes_cstr(path));
+    buf_printf(&text, ",\"events\":%llu,\"bytes\":%llu,\"gaps\":%llu", (unsigned long long)capture->file.events,
+               (unsigned long long)capture->file.bytes, (unsigned long long)stream->gaps);
+    for (size_t i = 0; i < capture->redact.count; i++) {
+        buf_append_cstr(&text, i ? "," : ",\"redacted\":{");
+        json_string_append(&text, capture->redact.paths[i].text);
+        buf_printf(&text, ":%llu", (unsigned long long)capture->redact.paths[i].replaced);
+    }
+    fprintf(capture->ctl->out, "%s%s}\n", buf_cstr(&text), capture->redact.count ? "}" : "");
+    buf_free(&text);
+}
+
 static int report(const capture_t *capture, const stream_t *stream, const char *path)
 {
-    ctl_t *ctl = capture->ctl;
-    if (ctl->json) {
-        buf_t text = {0};
-        json_string_append(&text, bytes_cstr(path));
-        fprintf(ctl->out, "{\"file\":%s,\"events\":%llu,\"bytes\":%llu,\"gaps\":%llu}\n", buf_cstr(&text),
-                (unsigned long long)capture->file.events, (unsigned long long)capture->file.bytes,
-                (unsigned long long)stream->gaps);
-        buf_free(&text);
-    } else {
-        fprintf(ctl->out, "%llu events in %s (%llu bytes)\n", (unsigned long long)capture->file.events, path,
-                (unsigned long long)capture->file.bytes);
+    FILE *out = capture->ctl->out;
+    if (capture->ctl->json) {
+        report_json(capture, stream, path);
+        return CTL_OK;
     }
+    fprintf(out, "%llu events in %s (%llu bytes)\n", (unsigned long long)capture->file.events, path,
+            (unsigned long long)capture->file.bytes);
+    for (size_t i = 0; i < capture->redact.count; i++)
+        fprintf(out, "%llu values of %.*s redacted\n", (unsigned long long)capture->redact.paths[i].replaced,
+                BYTES_FMT(capture->redact.paths[i].text));
     return CTL_OK;
 }
 
@@ -118,12 +140,14 @@ static int run(ctl_t *ctl, const args_t *args)
     buf_t pattern = {0};
     error_t err = {0};
     int code = CTL_USAGE;
-    if (!capture.event || !read_options(args, &stream, &pattern, &err))
+    if (!capture.event || !redact_init(&capture.redact, args_text(args, "redact", NULL), &err) ||
+        !read_options(args, &stream, &pattern, &err))
         (void)ctl_fail(ctl, &err);
     else
         code = capture_to(&capture, &stream, args_text(args, "out", NULL), args_given(args, "force"));
     ctl_disconnect(ctl);
     capture_close(&capture.file);
+    redact_free(&capture.redact);
     free(capture.event);
     buf_free(&pattern);
     return code;
@@ -132,6 +156,7 @@ static int run(ctl_t *ctl, const args_t *args)
 static const arg_option_t OPTIONS[] = {
     {"out", ARG_TEXT, "FILE", "where to; a new file"},
     {"force", ARG_FLAG, NULL, "overwrite the file"},
+    {"redact", ARG_TEXT, "PATH[,PATH]", "keep " REDACT_TEXT " for what stands there, such as detail.customer_email"},
     STREAM_OPTION_ROWS,
     {"until", ARG_TEXT, "WHEN", "end at an RFC 3339 time, or a time ago; 0s is now"},
 };
@@ -139,6 +164,7 @@ static const arg_option_t OPTIONS[] = {
 static const char *const EXAMPLES[] = {
     "mangactl capture MangaAssist-AI-Events --since 1h --until 0s --out /tmp/hour.capture",
     "mangactl capture '*' --out /tmp/all.capture --timeout 1s",
+    "mangactl capture '*' --out /tmp/safe.capture --redact detail.customer_email,detail.items.name --timeout 1s",
     "mangactl capture show /tmp/all.capture",
     NULL,
 };
@@ -147,8 +173,11 @@ const command_t command_capture = {
     .name = "capture",
     .arguments = "[BUS]",
     .summary = "keep events in a file, to look at or to replay",
-    .about = "Without a bus (or with '*') those of every bus. The file holds the broker's own records\n"
-             "(docs/capture-format.md). Ends with --until, --count, --timeout or Ctrl-C.",
+    .about =
+        "Without a bus (or with '*') those of every bus. The file holds the broker's own records\n"
+        "(docs/capture-format.md). Ends with --until, --count, --timeout or Ctrl-C.\n"
+        "--redact takes values out before they are written: names from \"detail\" on with dots between them, each\n"
+        "element of an array alike. Attributes (a message's group, a deduplication key) stay.",
     .options = CTL_OPTIONS(OPTIONS),
     .least = 0,
     .most = 1,
