@@ -136,6 +136,29 @@ def test_mangactl_lists_reads_and_verifies_archives_beside_the_broker(archiving)
     assert json.loads(verified.stdout)["archived"] >= sum(row["events"] for row in listed.values())
 
 
+def test_a_changed_topology_is_held_against_archived_traffic(archiving, tmp_path):
+    broker = archiving
+    archived(broker, broker.client(), 300)
+    state = {"MANGABUS_STATE": broker.folder}
+    rule = {"Name": "big", "EventBusName": "demo", "EventPattern": {"detail": {"size": ["big"]}},
+            "Targets": [{"Id": "t", "Arn": "plain"}]}
+    for name, rules in (("before", []), ("after", [rule])):
+        (tmp_path / f"{name}.json").write_text(json.dumps({**TOPOLOGY, "Rules": rules}))
+    read = mangactl("archive", "read", "demo-all", "--json", **state).stdout
+    times = [(line["ingest_time"], line["event"]["detail"]["size"]) for line in map(json.loads, read.splitlines())]
+    begin, end = times[100][0], times[200][0]
+    wanted = [size for at, size in times if begin <= at < end]
+    files = ("rules", "diff", tmp_path / "before.json", tmp_path / "after.json")
+    told = mangactl(*files, "--archive", "demo-all", "--from", begin, "--to", end, **state)
+    assert told.returncode == 1 and f"{wanted.count('big')} of {len(wanted)} events" in told.stderr, told.stderr
+    assert mangactl(*files, "--archive", "no-such", **state).returncode == 1
+    assert mangactl(*files, "--archive", "demo-all", "--from", "soon", **state).returncode == 65
+    assert mangactl(*files, "--archive", "demo-all", "--events", "x", **state).returncode == 65
+    newest = mangactl("replay", "start", "--bus", "demo", "--to-file", "-", endpoint=broker.endpoint).stdout
+    told = mangactl(*files, "--events", "-", stdin=newest)
+    assert told.returncode == 1 and "60 of 300 events" in told.stderr, told.stderr
+
+
 def test_a_damaged_archive_is_told_by_file_and_offset_and_the_broker_starts(archiving):
     broker = archiving
     archived(broker, broker.client(), 300)

@@ -521,7 +521,8 @@ def test_lost_brokers_are_waited_for(house, ctl):
 
 
 # -- the examples of the help ---------------------------------------------------------------------------------
-EXPECTED = {"queue redrive": 1, "topology show": 1, "queue cancel": 1, "archive info": 1, "archive read": 1,  # nothing has left the log yet
+EXPECTED = {"queue redrive": 1, "topology show": 1, "queue cancel": 1,
+            "archive info": 1, "archive read": 1, "rules diff": 1,  # nothing has left the log yet
             "replay pause": 65, "replay resume": 65, "replay cancel": 65,  # it has ended before
             "topology export": 69}  # a later version's
 NEED_A_SHELL = "source"

@@ -48,6 +48,14 @@ bool args_moment(const char *text, int64_t now_us, int64_t *unix_us)
     return true;
 }
 
+bool args_moment_of(const args_t *args, const char *name, int64_t now_us, int64_t *unix_us, error_t *err)
+{
+    const char *text = args_text(args, name, NULL);
+    return !text || args_moment(text, now_us, unix_us) ||
+           error_set(err, STATUS_INVALID_ARGUMENT, NULL, "--%s is an RFC 3339 time or a time ago, not \"%s\"", name,
+                     text);
+}
+
 /* -- names ----------------------------------------------------------------------------------------- */
 /* Levenshtein's, one row at a time. */
 unsigned args_distance(const char *a, const char *b)

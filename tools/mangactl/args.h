@@ -50,6 +50,8 @@ MUST_USE bool args_duration(const char *text, int64_t *ms);
 
 /* A moment: RFC 3339, or a duration before now_us. */
 MUST_USE bool args_moment(const char *text, int64_t now_us, int64_t *unix_us);
+/* That of an option, which leaves *unix_us alone when it is not given; INVALID_ARGUMENT when it is none. */
+MUST_USE bool args_moment_of(const args_t *args, const char *name, int64_t now_us, int64_t *unix_us, error_t *err);
 
 /* How many single-character edits make `b` of `a`; large for long texts. */
 unsigned args_distance(const char *a, const char *b);

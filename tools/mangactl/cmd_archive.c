@@ -247,21 +247,15 @@ static bool read_file(void *ctx, const char *name, archive_t *archive, const fla
     return false;
 }
 
-static bool read_moment(const args_t *args, const char *option, int64_t *us, error_t *err)
-{
-    const char *text = args_text(args, option, NULL);
-    return !text || args_moment(text, clock_wall_us(), us) ||
-           error_set(err, STATUS_INVALID_ARGUMENT, NULL, "--%s is an RFC 3339 time or a time ago, not \"%s\"", option,
-                     text);
-}
-
 static bool read_options(read_t *r, const args_t *args, error_t *err)
 {
     buf_t json = {0};
     const char *pattern = args_text(args, "pattern", NULL);
     r->id = bytes_cstr(args_text(args, "id", NULL));
     r->count = args_number(args, "count", 0);
-    if (!read_moment(args, "since", &r->since_us, err) || !read_moment(args, "until", &r->until_us, err))
+    int64_t now_us = clock_wall_us();
+    if (!args_moment_of(args, "since", now_us, &r->since_us, err) ||
+        !args_moment_of(args, "until", now_us, &r->until_us, err))
         return false;
     bool good = !pattern || (ctl_read_document(pattern, &json, err) &&
                              (r->pattern = pattern_compile(buf_bytes(&json), err)) != NULL);

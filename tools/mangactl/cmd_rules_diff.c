@@ -1,7 +1,9 @@
 /* cmd_rules_diff.c: which deliveries a changed topology would add, drop or change, over events that have been. */
 #include <stdlib.h>
 
+#include "kit/clock.h"
 #include "tools/mangactl/cmd_rule.h"
+#include "tools/mangactl/journal_folder.h"
 #include "tools/mangactl/routing.h"
 #include "tools/mangactl/table.h"
 
@@ -187,20 +189,38 @@ static void diff_free(diff_t *d)
     free(d);
 }
 
+static bool open_archive(const args_t *args, event_source_t *source, error_t *err)
+{
+    char folder[CTL_PATH_BYTES];
+    journal_folder_default(folder, sizeof folder);
+    event_archive_t from = {args_text(args, "journal", folder), args_text(args, "archive", NULL), 0, 0};
+    int64_t now_us = clock_wall_us();
+    return args_moment_of(args, "from", now_us, &from.from_us, err) &&
+           args_moment_of(args, "to", now_us, &from.to_us, err) && event_source_archive(&from, source, err);
+}
+
+static bool open_source(const args_t *args, event_source_t *source, error_t *err)
+{
+    const char *events = args_text(args, "events", NULL);
+    bool is_archive = args_given(args, "archive");
+    if (is_archive == (events != NULL))
+        return error_set(err, STATUS_INVALID_ARGUMENT, NULL,
+                         "say which events to look at: --events FILE, or --archive NAME");
+    return is_archive ? open_archive(args, source, err)
+                      : event_source_file(events, args_text(args, "bus", NULL), source, err);
+}
+
 static int run_diff(ctl_t *ctl, const args_t *args)
 {
     error_t err = {0};
     event_source_t source = {0};
-    const char *events = args_text(args, "events", NULL);
     diff_t *d = calloc(1, sizeof *d);
     if (!d)
         return ctl_complain(ctl, CTL_TRY_AGAIN, "out of memory");
     d->ctl = ctl;
-    if (!events)
-        (void)error_set(&err, STATUS_INVALID_ARGUMENT, NULL, "--events FILE says which events to look at");
-    bool ok = events && routing_open(args->positional[0], &d->before, &err) &&
-              routing_open(args->positional[1], &d->after, &err) &&
-              event_source_file(events, args_text(args, "bus", NULL), &source, &err) && walk(d, &source, &err);
+    bool ok = routing_open(args->positional[0], &d->before, &err) &&
+              routing_open(args->positional[1], &d->after, &err) && open_source(args, &source, &err) &&
+              walk(d, &source, &err);
     int code = ok ? report(d) : ctl_fail(ctl, &err);
     event_source_close(&source);
     diff_free(d);
@@ -210,12 +230,17 @@ static int run_diff(ctl_t *ctl, const args_t *args)
 static const char *const EXAMPLES[] = {
     "mangactl rules diff topology.json changed.json --events /tmp/hour.capture",
     "mangactl rules diff topology.json changed.json --events event.json --bus MangaAssist-AI-Events --json",
+    "mangactl rules diff topology.json changed.json --archive manga-assist-ai-archive --from 7d --to 1d",
     NULL,
 };
 
 static const arg_option_t OPTIONS[] = {
     {"events", ARG_TEXT, "FILE", "a capture, or JSON Lines of events (- for standard input)"},
     {"bus", ARG_TEXT, "BUS", "of the events that name none"},
+    {"archive", ARG_TEXT, "NAME", "instead: the events of this archive, from its files"},
+    {"from", ARG_TEXT, "WHEN", "of an archive: taken in at or after an RFC 3339 time, or a time ago such as 2h"},
+    {"to", ARG_TEXT, "WHEN", "of an archive: taken in before it"},
+    {"journal", ARG_TEXT, "DIR", "the broker's journal folder (that of MANGABUS_STATE)"},
 };
 
 const command_t command_rules_diff = {
@@ -225,7 +250,9 @@ const command_t command_rules_diff = {
     .about =
         "Holds each event against the rules of both documents, as the broker would. A delivery is changed when the\n"
         "queue would get something else. With --json a line for each delivery that differs. Exit code 1 when any\n"
-        "does. Groups, delays and deduplication are not looked at.",
+        "does. Groups, delays and deduplication are not looked at. Events that are in the log alone, as the newest "
+        "are,\n"
+        "come by mangactl replay start --to-file - | mangactl rules diff BEFORE AFTER --events -.",
     .options = {OPTIONS, ARRAY_LEN(OPTIONS)},
     .least = 2,
     .most = 2,

@@ -24,6 +24,14 @@ typedef struct {
  * "event"}). `bus` is that of envelopes that say none; NULL: such are refused. "-" is standard input (JSON Lines). */
 MUST_USE bool event_source_file(const char *path, const char *bus, event_source_t *out, error_t *err);
 
+typedef struct {
+    const char *journal, *archive; /* folder; name */
+    int64_t from_us, to_us;        /* ingest times, the second excluded; 0: no bound */
+} event_archive_t;
+
+/* What an archive's files hold, oldest first; what is in the log alone is not among it. */
+MUST_USE bool event_source_archive(const event_archive_t *from, event_source_t *out, error_t *err);
+
 void event_source_close(event_source_t *source);
 
 #endif
