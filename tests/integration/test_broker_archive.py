@@ -159,6 +159,19 @@ def test_a_changed_topology_is_held_against_archived_traffic(archiving, tmp_path
     assert told.returncode == 1 and "60 of 300 events" in told.stderr, told.stderr
 
 
+def test_an_archived_event_is_explained_by_its_id_or_record(archiving):
+    broker = archiving
+    ids = archived(broker, broker.client(), 300)
+    state = {"MANGABUS_STATE": broker.folder, "endpoint": broker.endpoint}
+    line = json.loads(mangactl("archive", "read", "demo-all", "--id", ids[5], "--json", **state).stdout)
+    for words in (("--id", ids[5]), ("--record", line["record"])):
+        done = mangactl("rule", "explain", *words, "--archive", "demo-all", **state)
+        assert done.returncode == 1 and 'detail-type: wanted ["work"], found ["note"]' in done.stdout, done
+    nobody = mangactl("rule", "explain", "--id", "nobody", "--archive", "demo-all", **state)
+    assert nobody.returncode == 1 and "no such event" in nobody.stderr
+    assert "no-such" in mangactl("rule", "explain", "--id", "x", "--archive", "no-such", **state).stderr
+
+
 def test_a_damaged_archive_is_told_by_file_and_offset_and_the_broker_starts(archiving):
     broker = archiving
     archived(broker, broker.client(), 300)

@@ -5,6 +5,8 @@
 #include "proto/msgpack.h"
 #include "proto/uuid.h"
 #include "tools/mangactl/cmd_rule.h"
+#include "tools/mangactl/event_source.h"
+#include "tools/mangactl/journal_folder.h"
 #include "tools/mangactl/rule_set.h"
 #include "tools/mangactl/stream.h"
 #include "tools/mangactl/table.h"
@@ -69,6 +71,36 @@ static int find_event(ctl_t *ctl, const args_t *args, subject_t *subject)
     if (code == CTL_OK && !subject->found)
         code = ctl_complain(ctl, CTL_NO, "the broker's journal has no such event");
     return code;
+}
+
+static bool take_archived(const event_archive_t *from, subject_t *subject, error_t *err)
+{
+    event_source_t source = {0};
+    source_event_t event;
+    bool good = event_source_archive(from, &source, err);
+    while (good && !subject->found && source.next(source.self, &event, err)) {
+        if (subject->record && event.record != subject->record)
+            continue;
+        subject->found = true;
+        buf_append_bytes(&subject->event, event.body);
+        buf_append_bytes(&subject->bus, event.bus);
+    }
+    event_source_close(&source);
+    return good && err->code == STATUS_OK;
+}
+
+static int archived_event(ctl_t *ctl, const args_t *args, subject_t *subject)
+{
+    error_t err = {0};
+    char folder[CTL_PATH_BYTES];
+    journal_folder_default(folder, sizeof folder);
+    const event_archive_t from = {.journal = args_text(args, "journal", folder),
+                                  .archive = args_text(args, "archive", NULL),
+                                  .id = bytes_cstr(args_text(args, "id", ""))};
+    subject->record = (uint64_t)args_number(args, "record", 0);
+    if (!take_archived(&from, subject, &err))
+        return journal_folder_fail(ctl, &err);
+    return subject->found ? CTL_OK : ctl_complain(ctl, CTL_NO, "the archive's files have no such event");
 }
 
 static int given_event(ctl_t *ctl, const args_t *args, subject_t *subject)
@@ -233,7 +265,9 @@ static int run_explain(ctl_t *ctl, const args_t *args)
         return ctl_complain(ctl, CTL_USAGE, "say which event: EVENT, --id ID or --record N");
     if (!from_journal && !args_given(args, "bus"))
         return ctl_complain(ctl, CTL_USAGE, "say which bus the event is for: --bus BUS");
-    int code = from_journal ? find_event(ctl, args, &subject) : given_event(ctl, args, &subject);
+    int code = (!from_journal                 ? given_event
+                : args_given(args, "archive") ? archived_event
+                                              : find_event)(ctl, args, &subject);
     if (code == CTL_OK)
         code = topology ? explain_here(ctl, topology, only, &subject) : explain_there(ctl, only, &subject);
     buf_free(&subject.event);
@@ -246,6 +280,8 @@ static const arg_option_t EXPLAIN_OPTIONS[] = {
     {"bus", ARG_TEXT, "BUS", "the bus, of an event that is given here"},
     {"id", ARG_TEXT, "ID", "the event of this id, from the broker's journal"},
     {"record", ARG_COUNT, "N", "the event of this record, from the broker's journal"},
+    {"archive", ARG_TEXT, "NAME", "look for it in the files of this archive instead"},
+    {"journal", ARG_TEXT, "DIR", "with --archive: the broker's journal folder (that of MANGABUS_STATE)"},
     {"rule", ARG_TEXT, "RULE", "this rule alone"},
     {"topology", ARG_TEXT, "FILE", "by the rules of this document instead of the broker's"},
 };
@@ -254,6 +290,7 @@ static const char *const EXPLAIN_EXAMPLES[] = {
     "mangactl rule explain event.json --bus MangaAssist-AI-Events",
     "mangactl rule explain --id 0190163d-8694-739b-aea5-966c26f8ad91",
     "mangactl rule explain --record 4711 --json",
+    "mangactl rule explain --id 0190163d-8694-739b-aea5-966c26f8ad91 --archive manga-assist-ai-archive",
     "mangactl rule explain event.json --bus MangaAssist-AI-Events --topology topology.json --rule "
     "MangaAssist-CallLedger",
     NULL,
@@ -263,10 +300,9 @@ const command_t command_rule_explain = {
     .name = "rule explain",
     .arguments = "[EVENT]",
     .summary = "tell of every rule whether it matches an event, and if not, why",
-    .about = "For a rule that matches: its targets. For one that does not: the first field that fails, what was wanted "
-             "there and "
-             "what was found. Exit\n"
-             "code 1 when no rule matches.",
+    .about =
+        "For a rule that matches: its targets. For one that does not: the first field that fails, what was wanted\n"
+        "there and what was found. Exit code 1 when no rule matches.",
     .options = CTL_OPTIONS(EXPLAIN_OPTIONS),
     .least = 0,
     .most = 1,

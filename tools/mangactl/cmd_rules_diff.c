@@ -193,7 +193,7 @@ static bool open_archive(const args_t *args, event_source_t *source, error_t *er
 {
     char folder[CTL_PATH_BYTES];
     journal_folder_default(folder, sizeof folder);
-    event_archive_t from = {args_text(args, "journal", folder), args_text(args, "archive", NULL), 0, 0};
+    event_archive_t from = {.journal = args_text(args, "journal", folder), .archive = args_text(args, "archive", NULL)};
     int64_t now_us = clock_wall_us();
     return args_moment_of(args, "from", now_us, &from.from_us, err) &&
            args_moment_of(args, "to", now_us, &from.to_us, err) && event_source_archive(&from, source, err);

@@ -27,6 +27,7 @@ MUST_USE bool event_source_file(const char *path, const char *bus, event_source_
 typedef struct {
     const char *journal, *archive; /* folder; name */
     int64_t from_us, to_us;        /* ingest times, the second excluded; 0: no bound */
+    bytes_t id;                    /* events with this id alone, found by the index; empty: all */
 } event_archive_t;
 
 /* What an archive's files hold, oldest first; what is in the log alone is not among it. */

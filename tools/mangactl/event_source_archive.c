@@ -3,6 +3,7 @@
 
 #include "broker/journal/archive_folder.h"
 #include "broker/journal/archive_reader.h"
+#include "proto/msgpack.h"
 #include "tools/mangactl/event_source.h"
 
 typedef struct {
@@ -11,6 +12,8 @@ typedef struct {
     size_t next_file; /* in the list */
     archive_t *file;  /* being read; NULL: none */
     uint64_t seq;     /* next record of it */
+    size_t nth;       /* next one that may have the id */
+    bytes_t id;       /* empty: all; borrowed */
     int64_t from_us, to_us;
     record_t *record;
     uint64_t number;
@@ -30,9 +33,15 @@ static bool open_next(archive_source_t *s, error_t *err)
             return false;
         }
     }
+    s->nth = 0;
     if (s->file)
         s->seq = s->from_us ? archive_seq_at(s->file, s->from_us) : s->file->header.first;
     return s->file != NULL;
+}
+
+static bool find_next(archive_source_t *s, bytes_t *raw, error_t *err)
+{
+    return s->id.len ? archive_find(s->file, s->id, s->nth++, raw, err) : archive_seek(s->file, s->seq, raw, err);
 }
 
 /* False at the end, or with err->code set. */
@@ -40,7 +49,7 @@ static bool read_next(archive_source_t *s, error_t *err)
 {
     bytes_t raw;
     while (s->file || open_next(s, err)) {
-        if (!archive_seek(s->file, s->seq, &raw, err) || (raw.len && !record_decode(raw, s->record, err)))
+        if (!find_next(s, &raw, err) || (raw.len && !record_decode(raw, s->record, err)))
             return false;
         if (raw.len) {
             s->seq = s->record->seq + 1;
@@ -51,6 +60,13 @@ static bool read_next(archive_source_t *s, error_t *err)
     return false;
 }
 
+/* The index holds hashes of ids. */
+static bool has_id(const archive_source_t *s)
+{
+    bytes_t id;
+    return s->id.len == 0 || (mp_map_str(s->record->publish.body, "id", &id) && bytes_eq(id, s->id));
+}
+
 static bool archive_next(void *self, source_event_t *out, error_t *err)
 {
     archive_source_t *s = self;
@@ -58,7 +74,7 @@ static bool archive_next(void *self, source_event_t *out, error_t *err)
     while (read_next(s, err)) {
         if (s->to_us && r->ingest_us >= s->to_us)
             return false; /* they lie in the order of time */
-        if (r->kind != RECORD_PUBLISH || r->ingest_us < s->from_us)
+        if (r->kind != RECORD_PUBLISH || r->ingest_us < s->from_us || !has_id(s))
             continue;
         *out = (source_event_t){.number = ++s->number,
                                 .record = r->seq,
@@ -99,6 +115,7 @@ bool event_source_archive(const event_archive_t *from, event_source_t *out, erro
     s->record = malloc(sizeof *s->record);
     s->from_us = from->from_us;
     s->to_us = from->to_us;
+    s->id = from->id;
     *out = (event_source_t){archive_next, source_close, s};
     if (source_open(s, from, err))
         return true;
