@@ -1,4 +1,5 @@
-"""mangactl tail, capture and replay against what a real broker seldom does: another clock, a gap, a forged capture."""
+"""mangactl tail, capture and replay against what a real broker seldom does: another clock, a gap, a forged capture, lines."""
+import datetime
 import json
 import struct
 import threading
@@ -7,7 +8,7 @@ import time
 import pytest
 import zmq
 from lib.journal_records import crc
-from lib.mangabus_client import decode, encode, event
+from lib.mangabus_client import decode, encode, event, unpack
 from lib.mangactl import at, mangactl
 from lib.paths import patience
 
@@ -125,3 +126,111 @@ def test_a_forged_time_does_not_break_the_pace_of_a_replay(broker, client, tmp_p
     assert "is from before the first one, or a century after it" in done.stderr
     assert "2 events" not in done.stdout
     ctl("replay", path, "--bus", "--speed", "full")
+
+
+# -- lines of events ----------------------------------------------------------------------------------------
+RICH = {"n": 1, "big": 18446744073709551615, "float": 0.1, "text": "在庫\u0000\"\\", "none": None, "list": [[], {}, [1, -2.5]],
+        "bytes": b"\x00\xff", "deep": {"a": {"b": [True, False]}}}
+ENTRY = {"Source": "shop", "DetailType": "order", "Detail": '{"n": 1, "price": 1.12345678901234567890}', "EventBusName": "demo"}
+
+
+def lines_of(done):
+    return done.stdout.splitlines()
+
+
+def test_lines_of_a_capture_come_back_without_loss(broker, client, tmp_path):
+    ctl, path = at(broker.endpoint), tmp_path / "a.jsonl"
+    for n in range(3):
+        client.publish("demo", event("work", {**RICH, "n": n}), attrs={"note": "x", "count": n, "sure": True, "raw": b"\x01"})
+    ctl("capture", "demo", "--from", 1, "--count", 3, "--timeout", "20s", "--out", tmp_path / "a.capture")
+    shown = mangactl("capture", "show", tmp_path / "a.capture", "--json").stdout
+    path.write_text(shown)
+    assert len(shown.splitlines()) == 3
+    assert mangactl("capture", "show", path, "--json").stdout == shown
+    assert mangactl("capture", "show", "-", "--json", stdin=shown).stdout == shown
+    assert ctl("tail", "demo", "--from", 1, "--count", 3, "--timeout", "20s", "--json").stdout == shown
+    assert json.loads(mangactl("capture", "show", path, "--verify", "--json").stdout) == {"events": 3}
+    sub = client.listen("demo", name="viewer")
+    for source in ("a.capture", "a.jsonl"):
+        ctl("replay", tmp_path / source, "--to-subscriber", "viewer", "--name", "again")
+    seen = client.deliveries(sub, 6)
+    assert [(d["source"], d["body"], d["attrs"]) for d in seen[:3]] == [(d["source"], d["body"], d["attrs"]) for d in seen[3:]]
+
+
+def test_entries_of_put_events_are_replayed_as_a_publisher_would_have_sent_them(broker, client, tmp_path):
+    path = tmp_path / "entries.jsonl"
+    arn = "arn:aws:events:ap-northeast-1:123456789012:event-bus/demo"
+    entries = [ENTRY, {**ENTRY, "EventBusName": arn, "Time": "2026-01-30T20:15:12.5+09:00", "Resources": ["arn:x", "y"]},
+               {key: value for key, value in ENTRY.items() if key != "EventBusName"} | {"Time": 1769771712.25,
+                                                                                        "TraceHeader": "Root=1-2-3"}]
+    path.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    sub = client.listen("demo", name="viewer")
+    before = int(time.time())
+    at(broker.endpoint)("replay", path, "--to-subscriber", "viewer", "--event-bus", "demo")
+    seen = client.deliveries(sub, 3)
+    events = [unpack(d["body"]) for d in seen]
+    assert len({e["id"] for e in events}) == 3
+    assert all((e["version"], e["source"], e["detail-type"], e["account"]) == ("0", "shop", "order", "000000000000")
+               and e["detail"]["n"] == 1 for e in events)
+    assert [e["resources"] for e in events] == [[], ["arn:x", "y"], []]
+    assert [e["time"] for e in events[1:]] == ["2026-01-30T11:15:12Z"] * 2
+    now = datetime.datetime.fromisoformat(events[0]["time"].replace("Z", "+00:00")).timestamp()
+    assert before <= now <= time.time()
+    assert seen[2]["attrs"]["AWSTraceHeader"] == "Root=1-2-3"
+    shown = lines_of(mangactl("capture", "show", path, "--json"))
+    assert '"price":1.12345678901234567890' in shown[0]
+    assert [json.loads(line)["ingest_time"] for line in shown[1:]] == ["2026-01-30T11:15:12.500000Z",
+                                                                       "2026-01-30T11:15:12.250000Z"]
+
+
+def test_events_of_an_eventbridge_archive_keep_id_and_time(broker, client, tmp_path):
+    path = tmp_path / "export.jsonl"
+    sent = {"version": "0", "id": "6a7e8feb-b491-4cf7-a9f1-bf3703467718", "detail-type": "order", "source": "shop",
+            "account": "111122223333", "time": "2017-12-22T18:43:48Z", "region": "us-west-1", "resources": ["arn:x"],
+            "detail": {"n": 1}, "replay-name": "of-aws"}
+    path.write_text(json.dumps(sent) + "\n")
+    sub = client.listen("demo", name="viewer")
+    at(broker.endpoint)("replay", path, "--to-subscriber", "viewer", "--event-bus", "demo", "--name", "again")
+    delivery, = client.deliveries(sub, 1)
+    assert unpack(delivery["body"]) == sent and delivery["attrs"]["replay-name"] == "again"
+
+
+@pytest.mark.parametrize("line,said", [
+    ({**ENTRY, "Source": 5}, "Source of the PutEvents entry is no text"),
+    ({**ENTRY, "Source": ""}, "Source of the PutEvents entry is no text, or an empty one"),
+    ({"Source": "x", "Detail": "{}"}, "DetailType of the PutEvents entry is missing"),
+    ({**ENTRY, "Detail": {"n": 1}}, "Detail of the PutEvents entry is no text"),
+    ({**ENTRY, "Detail": "{"}, "Detail of the PutEvents entry: "),
+    ({**ENTRY, "Detail": "[1]"}, "Detail of the PutEvents entry holds no JSON object"),
+    ({**ENTRY, "Time": "yesterday"}, "Time of the PutEvents entry"),
+    ({**ENTRY, "Time": -1}, "Time of the PutEvents entry"),
+    ({**ENTRY, "Resources": "arn:x"}, "resources"),
+    ({**ENTRY, "Resource": ["arn:x"]}, "Resource is no field of a PutEvents entry"),
+    ({"record": 1, "bus": 5, "event": {}}, '"bus" is no text'),
+    ({"record": -1, "event": {}}, '"record" is no whole number'),
+    ({"ingest_time": "now", "event": {}}, '"ingest_time" is no RFC 3339 time'),
+    ({"attributes": {"a": [1]}, "event": {}}, '"attributes"'),
+    ({"record": 1, "bus": "demo", "event": {"id": "1"}}, "detail-type"),
+    ({"id": "1"}, "detail-type"),
+    ([], "line 2"),
+    ({**ENTRY, "EventBusName": "x" * 300}, "the bus has no usable name"),
+])
+def test_a_line_that_is_no_event_is_named_with_its_field(tmp_path, line, said):
+    path = tmp_path / "broken.jsonl"
+    path.write_text(json.dumps(ENTRY) + "\n" + json.dumps(line) + "\n")
+    done = mangactl("replay", path, "--bus", "--dry-run")
+    assert done.returncode == 65 and said in done.stderr, (done.returncode, done.stderr)
+    assert "broken.jsonl, line 2" in done.stderr or "event 2" in done.stderr
+    assert "no capture file" not in done.stderr
+
+
+def test_an_event_without_a_bus_and_standard_input_are_refused(tmp_path):
+    path = tmp_path / "entries.jsonl"
+    path.write_text(json.dumps({**ENTRY, "EventBusName": "demo"}).replace('"EventBusName": "demo"', '"Time": 5') + "\n")
+    done = mangactl("replay", path, "--bus", "--dry-run")
+    assert done.returncode == 65 and "line 1: the event names no bus" in done.stderr
+    assert mangactl("replay", path, "--bus", "--dry-run", "--event-bus", "demo").returncode == 0
+    assert "a replay reads a file" in mangactl("replay", "-", "--bus", "--dry-run").stderr
+    path.write_text("something else")
+    done = mangactl("replay", path, "--bus", "--dry-run")
+    assert "is no capture file, and as JSON Lines" in done.stderr

@@ -6,6 +6,7 @@
 #include "proto/msgpack.h"
 #include "tools/mangactl/capture_file.h"
 #include "tools/mangactl/event_line.h"
+#include "tools/mangactl/event_source.h"
 #include "tools/mangactl/redact.h"
 #include "tools/mangactl/stream.h"
 #include "tools/mangactl/verbs.h"
@@ -209,7 +210,7 @@ static bool show_record(ctl_t *ctl, const record_t *record, bool quiet)
     return event_line_print(ctl, &line);
 }
 
-static int show(ctl_t *ctl, capture_file_t *file, bool quiet)
+static int show_capture(ctl_t *ctl, capture_file_t *file, bool quiet)
 {
     const record_t *record;
     error_t err = {0};
@@ -231,18 +232,51 @@ static int show(ctl_t *ctl, capture_file_t *file, bool quiet)
     return ok ? CTL_OK : CTL_DATA;
 }
 
+static int show_lines(ctl_t *ctl, event_source_t *source, bool quiet)
+{
+    source_event_t event;
+    error_t err = {0};
+    uint64_t events = 0;
+    bool ok = true;
+    while (ok && source->next(source->self, &event, &err)) {
+        event_line_t line = {.record = event.record,
+                             .ingest_us = event.ingest_us,
+                             .bus = event.bus,
+                             .replay_name = event.replay_name,
+                             .attrs = event.attrs,
+                             .body = event.body};
+        ok = quiet || event_line_print(ctl, &line);
+        events++;
+    }
+    if (err.code != STATUS_OK)
+        return ctl_fail(ctl, &err);
+    if (quiet)
+        fprintf(ctl->out, ctl->json ? "{\"events\":%llu}\n" : "%llu events, every line right\n",
+                (unsigned long long)events);
+    return ok ? CTL_OK : CTL_DATA;
+}
+
 static int run_show(ctl_t *ctl, const args_t *args)
 {
-    capture_file_t file;
+    const char *path = args->positional[0];
+    bool quiet = args_given(args, "verify");
+    capture_file_t file = {0};
+    event_source_t lines = {0};
     error_t err = {0};
-    int code = capture_open(&file, args->positional[0], &err) ? show(ctl, &file, args_given(args, "verify"))
-                                                              : ctl_fail(ctl, &err);
+    int code;
+    if (strcmp(path, "-") != 0 && capture_open(&file, path, &err))
+        code = show_capture(ctl, &file, quiet);
+    else if (err.code == STATUS_OK || err.code == STATUS_INVALID_ARGUMENT) /* it is there, and no capture */
+        code = event_source_file(path, "", &lines, &err) ? show_lines(ctl, &lines, quiet) : ctl_fail(ctl, &err);
+    else
+        code = ctl_fail(ctl, &err);
+    event_source_close(&lines);
     capture_close(&file);
     return code;
 }
 
 static const arg_option_t SHOW_OPTIONS[] = {
-    {"verify", ARG_FLAG, NULL, "only check every record's checksum, and count"},
+    {"verify", ARG_FLAG, NULL, "only check every record's checksum (every line), and count"},
 };
 
 static const char *const SHOW_EXAMPLES[] = {
@@ -255,8 +289,10 @@ static const char *const SHOW_EXAMPLES[] = {
 const command_t command_capture_show = {
     .name = "capture show",
     .arguments = "FILE",
-    .summary = "show a capture file, each event a line",
-    .about = "Every record's checksum is verified; needs no broker.",
+    .summary = "show a capture file, or lines of events, each event a line",
+    .about =
+        "Every record's checksum is verified; needs no broker. FILE may also be JSON Lines, as mangactl replay takes\n"
+        "them; - is those on standard input.",
     .options = CTL_OPTIONS(SHOW_OPTIONS),
     .least = 1,
     .most = 1,

@@ -1,15 +1,12 @@
 /* cmd_publish.c: puts one event on a bus, or one message into a queue, from JSON. */
 #include "kit/clock.h"
-#include "proto/envelope.h"
 #include "proto/msgpack.h"
 #include "proto/schema.h"
 #include "proto/timefmt.h"
-#include "proto/uuid.h"
+#include "tools/mangactl/event_entry.h"
 #include "tools/mangactl/verbs.h"
 
 #define ACCEPT_MS 10000
-#define ACCOUNT "000000000000"
-#define REGION "ap-northeast-1"
 
 typedef struct {
     ctl_t *ctl;
@@ -65,24 +62,19 @@ static bool time_of(const args_t *args, char out[TIMEFMT_S_BYTES], error_t *err)
 
 static bool make_envelope(const args_t *args, bytes_t detail, char id[UUID_TEXT_BYTES], buf_t *out, error_t *err)
 {
-    uint8_t random[UUID_RANDOM_BYTES];
     char time[TIMEFMT_S_BYTES];
     buf_t resources = {0};
-    clock_random(random, sizeof random);
-    uuid_format(uuid_v7((uint64_t)(clock_wall_us() / 1000), random), id);
+    envelope_t envelope = event_born(id);
     const char *resource = args_text(args, "resource", NULL);
     if (resource) {
         mp_put_array(&resources, 1);
         mp_put_cstr(&resources, resource);
     }
-    envelope_t envelope = {.id = bytes_cstr(id),
-                           .source = bytes_cstr(args->positional[1]),
-                           .detail_type = bytes_cstr(args->positional[2]),
-                           .account = BYTES_LIT(ACCOUNT),
-                           .region = BYTES_LIT(REGION),
-                           .time = bytes_from(time, TIMEFMT_S_BYTES - 1),
-                           .resources = buf_bytes(&resources),
-                           .detail = detail};
+    envelope.source = bytes_cstr(args->positional[1]);
+    envelope.detail_type = bytes_cstr(args->positional[2]);
+    envelope.time = bytes_from(time, TIMEFMT_S_BYTES - 1);
+    envelope.resources = buf_bytes(&resources);
+    envelope.detail = detail;
     bool ok = time_of(args, time, err) && envelope_write(out, &envelope, err);
     buf_free(&resources);
     return ok;

@@ -1,11 +1,11 @@
-/* cmd_replay.c: publishes a capture again, in order and marked as a replay. */
+/* cmd_replay.c: publishes a capture, or lines of events, again, in order and marked as a replay. */
 #include <stdlib.h>
 #include <time.h>
 
 #include "kit/clock.h"
 #include "proto/attrs.h"
 #include "proto/envelope.h"
-#include "tools/mangactl/capture_file.h"
+#include "tools/mangactl/event_source.h"
 #include "tools/mangactl/verbs.h"
 
 #define UNANSWERED_MAX 1000 /* what is read ahead of the answers */
@@ -16,15 +16,15 @@
 
 typedef struct {
     ctl_t *ctl;
-    capture_file_t file;
+    event_source_t source;
     char name[64];
     char to[WIRE_NAME_MAX_BYTES + 16]; /* "" for the bus */
     int64_t speed;                     /* times the original pace; 0: as fast as it goes */
     bool dry_run;
     loop_timer_t *turn;
-    int64_t began_us, first_ingest_us, told_us; /* monotonic; of the capture; monotonic */
-    const record_t *waiting;                    /* read, and not due yet */
-    bool at_end;
+    int64_t began_us, first_ingest_us, told_us; /* monotonic; of the events; monotonic */
+    source_event_t waiting;                     /* read, and not due yet */
+    bool is_waiting, at_end;
     uint64_t published, accepted, refused, bytes;
     error_t refusal; /* the first */
     error_t broken;  /* of the file */
@@ -54,38 +54,33 @@ static bool own_attrs(bytes_t attrs, buf_t *out, error_t *err)
     return attrs_end(&writer, err);
 }
 
-static bool publish(replay_t *replay, const record_t *record, error_t *err)
+static bool publish(replay_t *replay, const source_event_t *event, error_t *err)
 {
     char bus[WIRE_NAME_MAX_BYTES + 1];
     buf_t attrs = {0};
-    bool ok = bytes_to_cstr(record->publish.bus, bus, sizeof bus) ||
-              error_set(err, STATUS_INVALID_ARGUMENT, NULL, "record %llu: the bus has no usable name",
-                        (unsigned long long)record->seq);
-    ok = ok && own_attrs(record->publish.attrs, &attrs, err);
-    bus_raw_event_t event = {.bus = bus,
-                             .envelope = record->publish.body,
-                             .attrs = buf_bytes(&attrs),
-                             .replay_name = bytes_cstr(replay->name),
-                             .to = bytes_cstr(replay->to)};
-    ok = ok && (replay->dry_run || bus_publish_raw(replay->ctl->bus, &event, on_result, replay, err));
+    bool ok = bytes_to_cstr(event->bus, bus, sizeof bus) ||
+              error_set(err, STATUS_INVALID_ARGUMENT, NULL, "event %llu: the bus has no usable name",
+                        (unsigned long long)event->number);
+    ok = ok && own_attrs(event->attrs, &attrs, err);
+    bus_raw_event_t raw = {.bus = bus,
+                           .envelope = event->body,
+                           .attrs = buf_bytes(&attrs),
+                           .replay_name = bytes_cstr(replay->name),
+                           .to = bytes_cstr(replay->to)};
+    ok = ok && (replay->dry_run || bus_publish_raw(replay->ctl->bus, &raw, on_result, replay, err));
     buf_free(&attrs);
     return ok;
 }
 
 /* -- reading in order ------------------------------------------------------------------------------ */
 /* The next event, or NULL at the end. */
-static const record_t *next_event(replay_t *replay)
+static const source_event_t *next_event(replay_t *replay)
 {
-    const record_t *record;
-    if (replay->waiting)
-        return replay->waiting;
-    while (!replay->at_end) {
-        if (!capture_next(&replay->file, &record, &replay->broken))
-            replay->at_end = true;
-        else if (record->kind == RECORD_PUBLISH)
-            return replay->waiting = record;
+    if (!replay->is_waiting && !replay->at_end) {
+        replay->is_waiting = replay->source.next(replay->source.self, &replay->waiting, &replay->broken);
+        replay->at_end = !replay->is_waiting;
     }
-    return NULL;
+    return replay->is_waiting ? &replay->waiting : NULL;
 }
 
 static void tell_progress(replay_t *replay, int64_t now_us)
@@ -97,29 +92,29 @@ static void tell_progress(replay_t *replay, int64_t now_us)
 }
 
 /* Monotonic microseconds at which the event is due at the pace asked for. False for a time that no capture has. */
-static bool due_us(replay_t *replay, const record_t *record, int64_t *due)
+static bool due_us(replay_t *replay, const source_event_t *event, int64_t *due)
 {
     int64_t behind_us;
     *due = 0;
     if (replay->speed == 0)
         return true;
     if (replay->published == 0)
-        replay->first_ingest_us = record->ingest_us;
-    if (__builtin_sub_overflow(record->ingest_us, replay->first_ingest_us, &behind_us) || behind_us < 0 ||
+        replay->first_ingest_us = event->ingest_us;
+    if (__builtin_sub_overflow(event->ingest_us, replay->first_ingest_us, &behind_us) || behind_us < 0 ||
         behind_us > CAPTURE_SPAN_MAX_US)
         return error_set(&replay->broken, STATUS_DATA_LOSS, NULL,
-                         "record %llu is from before the first one, or a century after it: replay it with --speed full",
-                         (unsigned long long)record->seq);
+                         "event %llu is from before the first one, or a century after it: replay it with --speed full",
+                         (unsigned long long)event->number);
     *due = replay->began_us + behind_us / replay->speed;
     return true;
 }
 
-static bool is_due(replay_t *replay, const record_t *record)
+static bool is_due(replay_t *replay, const source_event_t *event)
 {
     int64_t due, now_us = clock_mono_us();
     tell_progress(replay, now_us);
-    if (!due_us(replay, record, &due)) {
-        replay->waiting = NULL;
+    if (!due_us(replay, event, &due)) {
+        replay->is_waiting = false;
         replay->at_end = true;
         return false;
     }
@@ -131,15 +126,15 @@ static bool is_due(replay_t *replay, const record_t *record)
 static void on_turn(void *ctx)
 {
     replay_t *replay = ctx;
-    const record_t *record;
-    while (replay->published - replay->accepted - replay->refused < UNANSWERED_MAX && (record = next_event(replay))) {
-        if (!is_due(replay, record))
+    const source_event_t *event;
+    while (replay->published - replay->accepted - replay->refused < UNANSWERED_MAX && (event = next_event(replay))) {
+        if (!is_due(replay, event))
             break;
-        if (!publish(replay, record, &replay->broken))
+        if (!publish(replay, event, &replay->broken))
             replay->at_end = true;
         replay->published += replay->broken.code == STATUS_OK;
-        replay->bytes += record->publish.body.len;
-        replay->waiting = NULL;
+        replay->bytes += event->body.len;
+        replay->is_waiting = false;
     }
     if (replay->at_end && replay->published == replay->accepted + replay->refused)
         ctl_done(replay->ctl);
@@ -189,11 +184,11 @@ static int report(const replay_t *replay)
 /* -- running --------------------------------------------------------------------------------------- */
 static void count_only(replay_t *replay)
 {
-    const record_t *record;
-    while ((record = next_event(replay)) && publish(replay, record, &replay->broken)) {
+    const source_event_t *event;
+    while ((event = next_event(replay)) && publish(replay, event, &replay->broken)) {
         replay->published++;
-        replay->bytes += record->publish.body.len;
-        replay->waiting = NULL;
+        replay->bytes += event->body.len;
+        replay->is_waiting = false;
     }
 }
 
@@ -263,6 +258,15 @@ static bool read_name(const args_t *args, replay_t *replay, error_t *err)
     return true;
 }
 
+/* It must not wait for its input: what is published meanwhile waits for answers, and the session for heartbeats. */
+static bool open_source(const args_t *args, replay_t *replay, error_t *err)
+{
+    const char *path = args->positional[0];
+    if (strcmp(path, "-") == 0)
+        return error_set(err, STATUS_INVALID_ARGUMENT, NULL, "a replay reads a file: keep standard input in one first");
+    return event_source_file(path, args_text(args, "event-bus", NULL), &replay->source, err);
+}
+
 static int run(ctl_t *ctl, const args_t *args)
 {
     replay_t replay = {.ctl = ctl, .dry_run = args_given(args, "dry-run")};
@@ -272,13 +276,13 @@ static int run(ctl_t *ctl, const args_t *args)
         !read_name(args, &replay, &err)) {
         (void)ctl_fail(ctl, &err);
         code = CTL_USAGE;
-    } else if (!capture_open(&replay.file, args->positional[0], &err)) {
+    } else if (!open_source(args, &replay, &err)) {
         code = ctl_fail(ctl, &err);
     } else {
         code = replay_all(&replay);
     }
     ctl_disconnect(ctl);
-    capture_close(&replay.file);
+    event_source_close(&replay.source);
     return code;
 }
 
@@ -286,6 +290,7 @@ static const arg_option_t OPTIONS[] = {
     {"to-subscriber", ARG_TEXT, "NAME", "to the live subscriber of that name alone (mangactl tail --name NAME)"},
     {"to-queue", ARG_TEXT, "NAME", "into that queue alone"},
     {"bus", ARG_FLAG, NULL, "to their own buses: rules and all subscribers see them, services act on them"},
+    {"event-bus", ARG_TEXT, "BUS", "of the events that name none"},
     {"name", ARG_TEXT, "NAME", "of the replay, carried as replay-name by every event (replay-<time>)"},
     {"speed", ARG_TEXT, "full|1|N", "as fast as it goes (full), at the original pace (1), or N times as fast"},
     {"dry-run", ARG_FLAG, NULL, "read and check everything, publish nothing; needs no broker"},
@@ -294,14 +299,19 @@ static const arg_option_t OPTIONS[] = {
 static const char *const EXAMPLES[] = {
     "mangactl replay /tmp/all.capture --bus --dry-run",
     "mangactl replay /tmp/all.capture --to-subscriber viewer --speed 10",
+    "mangactl capture show /tmp/all.capture --json >/tmp/all.jsonl && mangactl replay /tmp/all.jsonl --bus --dry-run",
     NULL,
 };
 
 const command_t command_replay = {
     .name = "replay",
     .arguments = "FILE",
-    .summary = "publish a capture again, in order, marked as a replay",
-    .about = "Order is kept. Consumers tell a replay by replay-name, and key their idempotence by it too.",
+    .summary = "publish a capture or lines of events again, in order, marked as a replay",
+    .about = "Order is kept. Consumers tell a replay by replay-name, and key their idempotence by it too. FILE is a "
+             "capture,\n"
+             "or JSON Lines: what tail --json prints, envelopes as EventBridge's archives have them, or entries of "
+             "PutEvents\n"
+             "(docs/capture-format.md).",
     .options = CTL_OPTIONS(OPTIONS),
     .least = 1,
     .most = 1,

@@ -235,7 +235,7 @@ static const char *const EXAMPLES[] = {
 };
 
 static const arg_option_t OPTIONS[] = {
-    {"events", ARG_TEXT, "FILE", "a capture, or JSON Lines of events (- for standard input)"},
+    {"events", ARG_TEXT, "FILE", "a capture, or JSON Lines as mangactl replay takes them (- for standard input)"},
     {"bus", ARG_TEXT, "BUS", "of the events that name none"},
     {"archive", ARG_TEXT, "NAME", "instead: the events of this archive, from its files"},
     {"from", ARG_TEXT, "WHEN", "of an archive: taken in at or after an RFC 3339 time, or a time ago such as 2h"},

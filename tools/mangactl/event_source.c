@@ -4,11 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "proto/envelope.h"
+#include "kit/clock.h"
+#include "proto/attrs.h"
 #include "proto/json.h"
 #include "proto/msgpack.h"
 #include "proto/timefmt.h"
 #include "tools/mangactl/capture_file.h"
+#include "tools/mangactl/event_entry.h"
 
 typedef struct {
     const char *path, *bus; /* borrowed */
@@ -17,8 +19,10 @@ typedef struct {
     bool is_capture;
     char *line;
     size_t cap;
-    buf_t value;
+    buf_t value, entry; /* the line; what an entry of PutEvents became */
+    buf_t attrs;        /* its attributes */
     uint64_t number, lines;
+    bool has_event; /* a line was one */
 } file_source_t;
 
 /* -- captures -------------------------------------------------------------------------------------------- */
@@ -33,6 +37,7 @@ static bool capture_event_next(file_source_t *s, source_event_t *out, error_t *e
                                 .ingest_us = record->ingest_us,
                                 .bus = record->publish.bus,
                                 .replay_name = record->publish.replay_name,
+                                .attrs = record->publish.attrs,
                                 .body = record->publish.body};
         return true;
     }
@@ -42,27 +47,73 @@ static bool capture_event_next(file_source_t *s, source_event_t *out, error_t *e
 /* -- lines ----------------------------------------------------------------------------------------------- */
 static bool line_bad(const file_source_t *s, error_t *err)
 {
+    if (s->file == stdin)
+        return error_prefix(err, "standard input, line %llu", (unsigned long long)s->lines);
+    if (!s->has_event) /* it may have been meant to be a capture */
+        return error_prefix(err, "%s is no capture file, and as JSON Lines: %s, line %llu", s->path, s->path,
+                            (unsigned long long)s->lines);
     return error_prefix(err, "%s, line %llu", s->path, (unsigned long long)s->lines);
 }
 
-static bool line_read(file_source_t *s, bytes_t value, source_event_t *out, error_t *err)
+static bool bad_member(const char *name, const char *what, error_t *err)
+{
+    return error_set(err, STATUS_INVALID_ARGUMENT, NULL, "\"%s\" is no %s", name, what);
+}
+
+static bool member_text(bytes_t line, const char *name, bytes_t *out, error_t *err)
+{
+    bytes_t value;
+    return !mp_map_find(line, name, &value) || mp_map_str(line, name, out) || bad_member(name, "text", err);
+}
+
+/* What `tail --json` prints, but for the event itself. */
+static bool told_line(bytes_t line, source_event_t *out, error_t *err)
+{
+    bytes_t value, time = BYTES_NONE;
+    if (mp_map_find(line, "record", &value) && !mp_map_u64(line, "record", &out->record))
+        return bad_member("record", "whole number", err);
+    if (mp_map_find(line, "attributes", &out->attrs) && !attrs_check(out->attrs, err))
+        return error_prefix(err, "\"attributes\"");
+    if (!member_text(line, "bus", &out->bus, err) || !member_text(line, "replay_name", &out->replay_name, err) ||
+        !member_text(line, "ingest_time", &time, err))
+        return false;
+    return time.len == 0 || timefmt_parse(time, &out->ingest_us) || bad_member("ingest_time", "RFC 3339 time", err);
+}
+
+static bool entry_line(file_source_t *s, bytes_t line, source_event_t *out, error_t *err)
+{
+    event_entry_t entry;
+    buf_clear(&s->entry);
+    buf_clear(&s->attrs);
+    if (!event_entry_read(line, clock_wall_us(), &entry, &s->entry, err))
+        return false;
+    out->body = buf_bytes(&s->entry);
+    out->ingest_us = entry.time_us;
+    out->bus = entry.bus.len ? entry.bus : out->bus;
+    if (entry.trace_header.len == 0)
+        return true;
+    attrs_writer_t writer = attrs_begin(&s->attrs);
+    attrs_put_str(&writer, ATTR_AWS_TRACE_HEADER, entry.trace_header);
+    bool ok = attrs_end(&writer, err);
+    out->attrs = buf_bytes(&s->attrs);
+    return ok || error_prefix(err, "TraceHeader of the PutEvents entry");
+}
+
+static bool line_read(file_source_t *s, bytes_t line, source_event_t *out, error_t *err)
 {
     envelope_t envelope;
-    bytes_t time;
-    *out = (source_event_t){.number = ++s->number, .bus = bytes_cstr(s->bus), .body = value};
-    if (mp_map_find(value, "event", &out->body)) {
-        (void)!mp_map_str(value, "bus", &out->bus);
-        (void)!mp_map_u64(value, "record", &out->record);
-        (void)!mp_map_str(value, "replay_name", &out->replay_name);
-    }
-    if (!envelope_read(out->body, &envelope, err))
+    *out = (source_event_t){.number = ++s->number, .bus = bytes_cstr(s->bus), .body = line};
+    bool ok = mp_map_find(line, "event", &out->body) ? told_line(line, out, err)
+              : event_entry_is(line)                 ? entry_line(s, line, out, err)
+                                                     : true;
+    if (!ok || !envelope_read(out->body, &envelope, err))
         return line_bad(s, err);
-    bool has_time = mp_map_str(value, "ingest_time", &time) && timefmt_parse(time, &out->ingest_us);
-    if (!has_time)
+    if (!out->ingest_us)
         out->ingest_us = envelope.time_us;
-    if (out->bus.len)
+    s->has_event = true;
+    if (out->bus.len || s->bus)
         return true;
-    (void)error_set(err, STATUS_INVALID_ARGUMENT, NULL, "the event names no bus: say which by --bus");
+    (void)error_set(err, STATUS_INVALID_ARGUMENT, NULL, "the event names no bus: an option says it for all such");
     return line_bad(s, err);
 }
 
@@ -96,6 +147,8 @@ static void file_close(void *self)
     capture_close(&s->capture);
     free(s->line);
     buf_free(&s->value);
+    buf_free(&s->entry);
+    buf_free(&s->attrs);
     free(s);
 }
 

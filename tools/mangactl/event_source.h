@@ -9,8 +9,8 @@ typedef struct {
     uint64_t number; /* from 1, in this source */
     uint64_t record; /* in the broker; 0: not known */
     int64_t ingest_us;
-    bytes_t bus, replay_name;
-    bytes_t body; /* the envelope, checked */
+    bytes_t bus, replay_name, attrs;
+    bytes_t body; /* the envelope; checked but for a capture's */
 } source_event_t;
 
 /* `next` gives the next event, whose bytes live until the next call; false at the end, or with err->code set. */
@@ -20,8 +20,12 @@ typedef struct {
     void *self;
 } event_source_t;
 
-/* A capture file, or JSON Lines: envelopes, or what `tail --json` and `capture show --json` print ({"record", "bus",
- * "event"}). `bus` is that of envelopes that say none; NULL: such are refused. "-" is standard input (JSON Lines). */
+/* A capture file, or JSON Lines, of which each is one of these:
+ *  - what `tail --json` and `capture show --json` print ({"record", "bus", "attributes", "event"});
+ *  - an envelope, as EventBridge's archives and targets have it;
+ *  - an entry of PutEvents (event_entry.h).
+ * `bus` is that of events that say none; NULL: such are refused, "": they are given without. "-" is standard input
+ * (JSON Lines). Errors name the line, and what of it is wrong. Reading blocks on the file. */
 MUST_USE bool event_source_file(const char *path, const char *bus, event_source_t *out, error_t *err);
 
 typedef struct {
