@@ -253,6 +253,24 @@ def test_a_path_that_cannot_be_redacted_is_refused_before_anything_is_written(tm
     assert not (tmp_path / "r.capture").exists()
 
 
+def test_a_rotated_capture_is_many_whole_ones(ctl, tmp_path):
+    records = [json.loads(ctl("publish", AI, "example.shop", "greeting", json.dumps({"n": n, "x": "x" * 3000}), "--json").stdout)
+               ["record"] for n in range(5)]
+    words = ["capture", AI, "--from", 1, "--count", 5, "--timeout", "20s", "--out", tmp_path / "long", "--rotate", "4KiB"]
+    report = json.loads(ctl(*words, "--json").stdout)
+    files = [str(tmp_path / f"long.{n:06}") for n in (1, 2, 3)]
+    assert (report["events"], report["files"]) == (5, files)
+    assert report["bytes"] == sum(os.path.getsize(file) for file in files)
+    assert all(json.loads(mangactl("capture", "show", file, "--verify", "--json").stdout)["complete"] for file in files)
+    shown = [json.loads(line)["record"] for file in files
+             for line in mangactl("capture", "show", file, "--json").stdout.splitlines()]
+    assert shown == records
+    assert f"5 events in {tmp_path / 'long.000004'} to {tmp_path / 'long.000006'} (" in ctl(*words).stdout
+    assert "--rotate is a size" in ctl(*words[:-1], "64MB", code=64).stderr
+    assert "numbered on" in ctl(*words, "--force", code=64).stderr
+    assert len(list(tmp_path.glob("long*"))) == 6
+
+
 def test_a_capture_up_to_now_ends_by_itself(ctl, tmp_path):
     publish(ctl, 1)
     done = ctl("capture", AI, "--since", "5m", "--until", "0s", "--out", tmp_path / "b", "--json", timeout_s=10)

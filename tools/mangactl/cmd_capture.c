@@ -4,7 +4,7 @@
 #include "kit/clock.h"
 #include "proto/attrs.h"
 #include "proto/msgpack.h"
-#include "tools/mangactl/capture_file.h"
+#include "tools/mangactl/capture_set.h"
 #include "tools/mangactl/event_line.h"
 #include "tools/mangactl/event_source.h"
 #include "tools/mangactl/redact.h"
@@ -16,7 +16,7 @@
 /* -- capture --------------------------------------------------------------------------------------- */
 typedef struct {
     ctl_t *ctl;
-    capture_file_t file;
+    capture_set_t set;
     redact_t redact;
     record_publish_t *event; /* large: its list of routes, which stays empty */
     int64_t told_us;
@@ -29,8 +29,8 @@ static void tell_progress(capture_t *capture)
     if (now_us - capture->told_us < PROGRESS_US)
         return;
     capture->told_us = now_us;
-    ctl_note(capture->ctl, "%llu events, %llu bytes", (unsigned long long)capture->file.events,
-             (unsigned long long)capture->file.bytes);
+    ctl_note(capture->ctl, "%llu events, %llu bytes", (unsigned long long)capture_set_events(&capture->set),
+             (unsigned long long)capture_set_bytes(&capture->set));
 }
 
 static bool on_event(void *ctx, const bus_delivery_t *delivery)
@@ -39,52 +39,50 @@ static bool on_event(void *ctx, const bus_delivery_t *delivery)
     event_line_t line = event_line_of(delivery);
     *capture->event = (record_publish_t){.bus = line.bus, .replay_name = line.replay_name, .attrs = line.attrs};
     bool ok = redact_event(&capture->redact, line.body, &capture->event->body, &capture->err) &&
-              capture_event(&capture->file, line.record, line.ingest_us, capture->event, &capture->err);
+              capture_set_event(&capture->set, line.record, line.ingest_us, capture->event, &capture->err);
     tell_progress(capture);
     return ok;
 }
 
-static bool begin(capture_t *capture, const stream_t *stream, error_t *err)
+/* What each file says of itself at its beginning. */
+static void describe(const capture_t *capture, const stream_t *stream, buf_t *fields)
 {
-    buf_t fields = {0};
-    mp_put_map(&fields, capture->redact.count ? 4 : 3);
-    mp_put_cstr(&fields, "endpoint");
-    mp_put_cstr(&fields, capture->ctl->endpoint);
-    mp_put_cstr(&fields, "bus");
-    mp_put_cstr(&fields, stream->bus);
-    mp_put_cstr(&fields, "pattern");
-    mp_put_cstr(&fields, stream->pattern ? stream->pattern : "");
+    mp_put_map(fields, capture->redact.count ? 4 : 3);
+    mp_put_cstr(fields, "endpoint");
+    mp_put_cstr(fields, capture->ctl->endpoint);
+    mp_put_cstr(fields, "bus");
+    mp_put_cstr(fields, stream->bus);
+    mp_put_cstr(fields, "pattern");
+    mp_put_cstr(fields, stream->pattern ? stream->pattern : "");
     if (capture->redact.count) {
-        mp_put_cstr(&fields, "redacted");
-        mp_put_array(&fields, (uint32_t)capture->redact.count);
+        mp_put_cstr(fields, "redacted");
+        mp_put_array(fields, (uint32_t)capture->redact.count);
     }
     for (size_t i = 0; i < capture->redact.count; i++)
-        mp_put_str(&fields, capture->redact.paths[i].text);
-    bool ok =
-        capture_note(&capture->file, "capture-begin", "captured by mangactl", buf_bytes(&fields), clock_wall_us(), err);
-    buf_free(&fields);
-    return ok;
+        mp_put_str(fields, capture->redact.paths[i].text);
 }
 
-static bool finish(capture_t *capture, error_t *err)
+static void put_files(const capture_set_t *set, buf_t *text)
 {
-    buf_t fields = {0};
-    mp_put_map(&fields, 1);
-    mp_put_cstr(&fields, "events");
-    mp_put_u64(&fields, capture->file.events);
-    bool ok = capture_note(&capture->file, "capture-end", "", buf_bytes(&fields), clock_wall_us(), err) &&
-              capture_finish(&capture->file, err);
-    buf_free(&fields);
-    return ok;
+    char name[CTL_PATH_BYTES];
+    for (uint64_t n = set->first; n <= set->number; n++) {
+        buf_append_cstr(text, n == set->first ? ",\"files\":[" : ",");
+        if (capture_set_name(set, n, name))
+            json_string_append(text, bytes_cstr(name));
+    }
+    buf_append_byte(text, ']');
 }
 
 static void report_json(const capture_t *capture, const stream_t *stream, const char *path)
 {
+    const capture_set_t *set = &capture->set;
     buf_t text = {0};
     buf_append_cstr(&text, "{\"file\":");
     json_string_append(&text, bytes_cstr(path));
-    buf_printf(&text, ",\"events\":%llu,\"bytes\":%llu,\"gaps\":%llu", (unsigned long long)capture->file.events,
-               (unsigned long long)capture->file.bytes, (unsigned long long)stream->gaps);
+    buf_printf(&text, ",\"events\":%llu,\"bytes\":%llu,\"gaps\":%llu", (unsigned long long)capture_set_events(set),
+               (unsigned long long)capture_set_bytes(set), (unsigned long long)stream->gaps);
+    if (capture_set_is_numbered(set))
+        put_files(set, &text);
     for (size_t i = 0; i < capture->redact.count; i++) {
         buf_append_cstr(&text, i ? "," : ",\"redacted\":{");
         json_string_append(&text, capture->redact.paths[i].text);
@@ -96,31 +94,48 @@ static void report_json(const capture_t *capture, const stream_t *stream, const 
 
 static int report(const capture_t *capture, const stream_t *stream, const char *path)
 {
+    const capture_set_t *set = &capture->set;
     FILE *out = capture->ctl->out;
+    char first[CTL_PATH_BYTES];
     if (capture->ctl->json) {
         report_json(capture, stream, path);
         return CTL_OK;
     }
-    fprintf(out, "%llu events in %s (%llu bytes)\n", (unsigned long long)capture->file.events, path,
-            (unsigned long long)capture->file.bytes);
+    bool is_many = set->number > set->first && capture_set_name(set, set->first, first);
+    fprintf(out, "%llu events in %s%s%s (%llu bytes)\n", (unsigned long long)capture_set_events(set),
+            is_many ? first : "", is_many ? " to " : "", set->name, (unsigned long long)capture_set_bytes(set));
     for (size_t i = 0; i < capture->redact.count; i++)
         fprintf(out, "%llu values of %.*s redacted\n", (unsigned long long)capture->redact.paths[i].replaced,
                 BYTES_FMT(capture->redact.paths[i].text));
     return CTL_OK;
 }
 
-static int capture_to(capture_t *capture, stream_t *stream, const char *path, bool force)
+static int capture_to(capture_t *capture, stream_t *stream)
 {
     error_t err = {0};
     ctl_t *ctl = capture->ctl;
-    if (!capture_create(&capture->file, path, force, &err) || !begin(capture, stream, &err))
+    if (!capture_set_begin(&capture->set, &err))
         return ctl_fail(ctl, &err);
     int code = stream_run(stream);
     if (capture->err.code != STATUS_OK)
         return ctl_complain(ctl, CTL_DISK, "%s", capture->err.message);
-    if (!finish(capture, &err))
+    if (!capture_set_end(&capture->set, &err))
         return ctl_complain(ctl, CTL_DISK, "%s", err.message);
-    return code == CTL_OK ? report(capture, stream, path) : code;
+    return code == CTL_OK ? report(capture, stream, capture->set.path) : code;
+}
+
+/* Where to, and in how many files. */
+static bool read_set(const args_t *args, capture_set_t *set, error_t *err)
+{
+    const char *rotate = args_text(args, "rotate", NULL);
+    set->path = args_text(args, "out", NULL);
+    set->force = args_given(args, "force");
+    if (!set->path)
+        return error_set(err, STATUS_INVALID_ARGUMENT, NULL, "--out FILE says where the capture goes");
+    if (rotate && set->force)
+        return error_set(err, STATUS_INVALID_ARGUMENT, NULL,
+                         "--force has nothing to overwrite with --rotate: files are numbered on");
+    return !rotate || capture_rotate_read(rotate, &set->rotate, err);
 }
 
 static bool read_options(const args_t *args, stream_t *stream, buf_t *pattern, error_t *err)
@@ -129,25 +144,28 @@ static bool read_options(const args_t *args, stream_t *stream, buf_t *pattern, e
     if (until && !args_moment(until, clock_wall_us(), &stream->until_us))
         return error_set(err, STATUS_INVALID_ARGUMENT, NULL, "--until is an RFC 3339 time or a time ago, not \"%s\"",
                          until);
-    return args_text(args, "out", NULL)
-               ? stream_options(stream, args, pattern, err)
-               : error_set(err, STATUS_INVALID_ARGUMENT, NULL, "--out FILE says where the capture goes");
+    return stream_options(stream, args, pattern, err);
 }
 
 static int run(ctl_t *ctl, const args_t *args)
 {
     capture_t capture = {.ctl = ctl, .event = calloc(1, sizeof(record_publish_t)), .told_us = clock_mono_us()};
     stream_t stream = {.ctl = ctl, .each = on_event, .ctx = &capture};
-    buf_t pattern = {0};
+    buf_t pattern = {0}, fields = {0};
     error_t err = {0};
     int code = CTL_USAGE;
-    if (!capture.event || !redact_init(&capture.redact, args_text(args, "redact", NULL), &err) ||
+    if (!capture.event || !read_set(args, &capture.set, &err) ||
+        !redact_init(&capture.redact, args_text(args, "redact", NULL), &err) ||
         !read_options(args, &stream, &pattern, &err))
         (void)ctl_fail(ctl, &err);
-    else
-        code = capture_to(&capture, &stream, args_text(args, "out", NULL), args_given(args, "force"));
+    else {
+        describe(&capture, &stream, &fields);
+        capture.set.fields = buf_bytes(&fields);
+        code = capture_to(&capture, &stream);
+    }
     ctl_disconnect(ctl);
-    capture_close(&capture.file);
+    capture_set_close(&capture.set);
+    buf_free(&fields);
     redact_free(&capture.redact);
     free(capture.event);
     buf_free(&pattern);
@@ -157,6 +175,7 @@ static int run(ctl_t *ctl, const args_t *args)
 static const arg_option_t OPTIONS[] = {
     {"out", ARG_TEXT, "FILE", "where to; a new file"},
     {"force", ARG_FLAG, NULL, "overwrite the file"},
+    {"rotate", ARG_TEXT, "SIZE|TIME", "go on in the next of numbered files, FILE.000001 and so on, after 64MiB or 1h"},
     {"redact", ARG_TEXT, "PATH[,PATH]", "keep " REDACT_TEXT " for what stands there, such as detail.customer_email"},
     STREAM_OPTION_ROWS,
     {"until", ARG_TEXT, "WHEN", "end at an RFC 3339 time, or a time ago; 0s is now"},
@@ -166,6 +185,7 @@ static const char *const EXAMPLES[] = {
     "mangactl capture MangaAssist-AI-Events --since 1h --until 0s --out /tmp/hour.capture",
     "mangactl capture '*' --out /tmp/all.capture --timeout 1s",
     "mangactl capture '*' --out /tmp/safe.capture --redact detail.customer_email,detail.items.name --timeout 1s",
+    "mangactl capture '*' --out /tmp/long.capture --rotate 64MiB --timeout 1s",
     "mangactl capture show /tmp/all.capture",
     NULL,
 };
