@@ -81,6 +81,7 @@ static bool archive_next(void *self, source_event_t *out, error_t *err)
                                 .ingest_us = r->ingest_us,
                                 .bus = r->publish.bus,
                                 .replay_name = r->publish.replay_name,
+                                .attrs = r->publish.attrs,
                                 .body = r->publish.body};
         return true;
     }
