@@ -15,6 +15,7 @@ from lib.process import clean_environment
 from lib.wait import wait_until
 
 SHORT_S, LONG_S = 8, 60
+FRAME_S = 0.005  # ten events at most in so long: what waits is to be read in a minute, and takes memory of its own
 BODY = "x" * 4000
 QUARANTINE_KIB = 512 << 10  # what AddressSanitizer keeps of freed memory (256 MiB), and what it puts around it
 # 32 MiB that wait for one connection, the journal's tail cache, and what is freed later
@@ -88,8 +89,10 @@ class Traffic:
             entries = [event(self.kind, {"n": n, "text": BODY}) for n in range(self.count, self.count + 10)]
             begin = time.monotonic()
             self.client.publish_many("demo", entries)
-            times.append((time.monotonic() - begin) * 1000)
+            took = time.monotonic() - begin
+            times.append(took * 1000)
             self.count += 10
+            time.sleep(max(0, FRAME_S - took))
         return times
 
 
