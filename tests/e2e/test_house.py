@@ -77,11 +77,11 @@ def test_the_way_of_an_answer_is_printed_hop_by_hop_with_its_times(house):
 def test_search_finds_a_book_by_a_part_of_its_title_and_one_volume_of_each_work(house):
     def by_text_and_vector():
         response = house.call("search.query", {"text": "鬼滅", "limit": 5})
-        return response["hits"] if response["mode"] == "hybrid" and len(response["hits"]) == 5 else None
+        works = {hit["title"] for hit in response["hits"]}  # while fewer have a vector, further volumes fill the room
+        return response["hits"] if response["mode"] == "hybrid" and len(works) == 5 else None
 
-    hits = wait_until(by_text_and_vector, "a search by text and by vector", 60)
+    hits = wait_until(by_text_and_vector, "five works by text and by vector", 60)
     assert (hits[0]["title"], hits[0]["volume"]) == ("鬼滅の刃", 1)
-    assert len({hit["title"] for hit in hits}) == len(hits)
 
 
 def test_a_second_question_is_answered_from_what_was_kept_and_faster(house):
