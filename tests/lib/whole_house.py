@@ -85,8 +85,9 @@ class House:
         first = [name for name in self.processes if name.split("/")[0] in SERVICES]
         for name in first:
             self.processes[name].popen.terminate()
-        order = [*first, *(name for name in reversed(self.processes) if name not in first)]
-        return {name: self.processes[name].stop(DRAIN_S + 5) for name in order}
+        ended = {name: self.processes[name].wait(DRAIN_S + 5) for name in first}  # told once: they are on their way out
+        others = [name for name in reversed(self.processes) if name not in first]
+        return ended | {name: self.processes[name].stop(DRAIN_S + 5) for name in others}
 
     def close(self):
         complaints = []
