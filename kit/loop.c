@@ -46,6 +46,7 @@ struct loop {
 /* The one thing a signal handler can reach. */
 static volatile sig_atomic_t signal_pending[SIGNAL_KINDS];
 static volatile sig_atomic_t signal_fd = -1;
+static volatile sig_atomic_t signal_told; /* to end, since the loop has listened */
 static const int signal_numbers[SIGNAL_KINDS] = {SIGTERM, SIGINT, SIGHUP};
 
 loop_timers_t *loop_timers(loop_t *loop)
@@ -167,12 +168,13 @@ loop_t *loop_new(error_t *err)
     return loop;
 }
 
+/* A process that was told to end is on its way out: told again, it must not die of it instead. */
 static void signals_end(loop_t *loop)
 {
     if (!loop->signal_watch)
         return;
     for (int i = 0; i < SIGNAL_KINDS; i++)
-        (void)signal(signal_numbers[i], SIG_DFL);
+        (void)signal(signal_numbers[i], signal_told ? SIG_IGN : SIG_DFL);
     int fd = signal_fd;
     signal_fd = -1;
     loop_watch_end(&loop->signal_watch);
@@ -221,6 +223,7 @@ static void on_signal(int number)
     for (int i = 0; i < SIGNAL_KINDS; i++)
         if (signal_numbers[i] == number)
             signal_pending[i] = 1;
+    signal_told = signal_told || number != SIGHUP;
     if (signal_fd >= 0 && write(signal_fd, &one, sizeof one) < 0)
         errno = saved_errno; /* only when the counter is full: then the loop will wake anyway */
     errno = saved_errno;
@@ -260,6 +263,7 @@ static void signals_begin(loop_t *loop)
     if (!loop->signal_watch)
         abort(); /* at start, without a descriptor to spare: there is no way to go on */
     signal_fd = fd;
+    signal_told = 0;
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     (void)sigemptyset(&action.sa_mask);
     for (int i = 0; i < SIGNAL_KINDS; i++)

@@ -31,7 +31,8 @@ void loop_stop(loop_t *loop);
  * with exit code 0: who is asked to end before it began has nothing to finish. */
 void loop_signals_early(void);
 
-/* Called on the loop's thread for SIGTERM and SIGINT (and SIGHUP). At most one handler; ignores SIGPIPE. */
+/* Called on the loop's thread for SIGTERM and SIGINT (and SIGHUP). At most one handler; ignores SIGPIPE.
+ * Once the process was told to end, it ignores them after loop_free, too: it is ending already. */
 void loop_on_signal(loop_t *loop, void (*fn)(void *ctx, int signal), void *ctx);
 
 /* Watches a file descriptor, level-triggered. */

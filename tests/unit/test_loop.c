@@ -348,6 +348,21 @@ static void a_signal_is_told_on_the_loop_and_stops_nothing_by_itself(void **stat
     assert_int_equal(f->order[1], SIGINT);
 }
 
+static void who_was_told_to_end_does_not_die_of_being_told_again_on_its_way_out(void **state)
+{
+    fixture_t *f = *state;
+    loop_on_signal(f->loop, on_signal, f);
+    f->timer = loop_timer_new(f->loop, kill_self, f);
+    loop_timer_in(f->timer, 2);
+    loop_run(f->loop);
+    loop_timer_end(&f->timer);
+    loop_free(&f->loop);
+    kill(getpid(), SIGTERM); /* the end of this program, were it not ignored */
+    error_t err;
+    f->loop = loop_new(&err);
+    assert_non_null(f->loop);
+}
+
 static void who_is_asked_to_end_before_it_began_ends_with_0(void **state)
 {
     (void)state;
@@ -399,6 +414,7 @@ int main(void)
         LOOP_TEST(a_zmq_socket_is_told_until_it_is_drained),
         LOOP_TEST(work_for_later_may_ask_for_more),
         LOOP_TEST(a_signal_is_told_on_the_loop_and_stops_nothing_by_itself),
+        LOOP_TEST(who_was_told_to_end_does_not_die_of_being_told_again_on_its_way_out),
         LOOP_TEST(who_is_asked_to_end_before_it_began_ends_with_0),
         LOOP_TEST(a_broken_pipe_does_not_kill),
     };
